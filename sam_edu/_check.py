@@ -1,0 +1,58 @@
+"""Checks of what a reader types: one line that says what was wrong, what was expected, what to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+
+def number(name: str, value: Any, *, low: float = -math.inf, high: float = math.inf,
+           open_low: bool = False, open_high: bool = False, hint: str = "") -> float:  # fmt: skip
+    """Return ``value`` as a float inside the interval from ``low`` to ``high``.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is not a number.
+    ValueError
+        If it is NaN or outside the interval (an end is excluded where ``open_low``/``open_high``).
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {value!r}{_tail(hint)}") from None
+    below = number <= low if open_low else number < low
+    above = number >= high if open_high else number > high
+    if math.isnan(number) or below or above:
+        interval = _interval(low, high, open_low, open_high)
+        raise ValueError(f"{name} must be {interval}, got {value!r}{_tail(hint)}")
+    return number
+
+
+def _interval(low: float, high: float, open_low: bool, open_high: bool) -> str:
+    left = "" if low == -math.inf else (f"> {low:g}" if open_low else f">= {low:g}")
+    right = "" if high == math.inf else (f"< {high:g}" if open_high else f"<= {high:g}")
+    if not left and not right:
+        return "a number, not NaN"
+    return " and ".join(part for part in (left, right) if part)
+
+
+def integer(name: str, value: Any, *, low: int = 0, hint: str = "") -> int:
+    """Return ``value`` as an int >= ``low``; raise TypeError or ValueError with one clear line."""
+    if isinstance(value, bool) or int(number(name, value, hint=hint)) != value:
+        raise TypeError(f"{name} must be a whole number, got {value!r}{_tail(hint)}")
+    return int(number(name, value, low=low, hint=hint))
+
+
+def choice(name: str, value: Any, choices: Iterable[Any], hint: str = "") -> Any:
+    """Return ``value`` if it is one of ``choices``; raise ValueError that lists them otherwise."""
+    choices = tuple(choices)
+    if value not in choices:
+        known = ", ".join(map(repr, choices))
+        raise ValueError(f"{name} must be one of {known}, got {value!r}{_tail(hint)}")
+    return value
+
+
+def _tail(hint: str) -> str:
+    return f"; {hint}" if hint else ""

@@ -1,0 +1,143 @@
+"""The toy model solved: what standard, adversarial and sharpness-aware training converge to.
+
+All optima are for the 0-1 risk over linear classifiers, given as the robust weight ``w1`` where every
+non-robust weight is 1; ``w1 = inf`` stands for the classifier sgn(x_1), which ignores them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import log_ndtr
+
+from sam_edu import _check
+from sam_edu.toy.model import ATTACKED, NRFModel
+
+
+@dataclass(frozen=True)
+class AdversarialOptimum:
+    """Best linear classifier under attack.
+
+    Attributes
+    ----------
+    w1 : float
+        Robust weight; ``inf`` in the regime "robust-only". It is 0 where the robust feature itself
+        is dropped (only with all features attacked and eps >= 2p-1).
+    regime : {"interior", "robust-only"}
+    robust_accuracy, natural_accuracy : float
+        Of this classifier, with and without the attack.
+    """
+
+    w1: float
+    regime: str
+    robust_accuracy: float
+    natural_accuracy: float
+
+
+def standard_optimum(model: NRFModel) -> float:
+    r"""Theorem 1: the accuracy is maximal exactly at :math:`w_1^* = \frac{\ln p - \ln(1-p)}{2\eta}`.
+
+    It does not depend on d, and no classifier of any kind does better.
+    """
+    return model.log_odds / (2 * model.eta)
+
+
+def adversarial_optimum(
+    model: NRFModel, eps: float, attacked: str = "nonrobust"
+) -> AdversarialOptimum:
+    r"""Theorems 2 and 3: the linear classifier with the highest accuracy under attack.
+
+    ``attacked="nonrobust"``: :math:`w_1 = \frac{L}{2(\eta-\epsilon)}` for :math:`\epsilon<\eta`, and
+    sgn(x_1) from :math:`\epsilon=\eta` on (where the formula would be infinite or negative).
+
+    ``attacked="all"``: the interior optimum
+
+    .. math:: w_1 = \frac{L_\epsilon}{k+\sqrt{k^2 - 2\epsilon L_\epsilon/d}}, \qquad
+              k = \eta-\epsilon,\quad L_\epsilon = L - 2\,\mathrm{artanh}\,\epsilon
+
+    as long as it exists and its robust accuracy exceeds p, the accuracy of sgn(x_1): at a threshold
+    below eta the best classifier *jumps*.
+
+    Raises
+    ------
+    ValueError
+        If eps < 0, or eps >= 1 where all features are attacked.
+    """
+    _check.choice("attacked", attacked, ATTACKED)
+    high = 1.0 if attacked == "all" else np.inf
+    eps = _check.number("eps", eps, low=0, high=high, open_high=True)
+    w1 = _interior_optimum(model, eps, attacked)
+    if w1 is not None:
+        robust = float(model.robust_accuracy(w1, eps, attacked))
+        # Only with all features attacked can sgn(x_1) win although an interior optimum exists.
+        if attacked == "nonrobust" or robust > model.p:
+            return AdversarialOptimum(w1, "interior", robust, float(model.natural_accuracy(w1)))
+    return AdversarialOptimum(np.inf, "robust-only", model.p, model.p)
+
+
+def _interior_optimum(model: NRFModel, eps: float, attacked: str) -> float | None:
+    """The local maximum of the robust accuracy at a finite w1 >= 0, or None where there is none."""
+    k = model.eta - eps
+    if k <= 0:
+        return None
+    if attacked == "nonrobust":
+        return model.log_odds / (2 * k)
+    log_odds = model.log_odds - 2 * np.arctanh(eps)
+    if log_odds <= 0:  # eps >= 2p-1: more is lost by an attack on x_1 than it ever gives
+        return 0.0
+    discriminant = k**2 - 2 * eps * log_odds / model.d
+    return None if discriminant <= 0 else float(log_odds / (k + np.sqrt(discriminant)))
+
+
+def sam_optimum(
+    model: NRFModel, rho: float, perturbed: str = "robust", norm: str = "l2", kind: str = "worst"
+) -> float:
+    r"""The robust weight that maximises the accuracy of the worst (or average) perturbed classifier.
+
+    Theorem 7 (``perturbed="robust"``, ``kind="worst"``: only w_1 moves, by at most rho): the unique
+    maximiser of :math:`\min_{|e|\le\rho} A(w_1+e)` solves :math:`A(w_1+\rho) = A(w_1-\rho)`, lies in
+    :math:`(w_1^*, w_1^*+\rho)` and equals :math:`w_1^*(1+\frac{\rho^2}{3d}) + O(\rho^4)`. In one
+    dimension the l2 and the l-infinity ball are the same interval.
+
+    Proposition 8: the uniform average over the interval (``kind="uniform"``) has the same optimum; a
+    Gaussian average of standard deviation rho (``kind="gaussian"``) has :math:`w_1^*(1+\rho^2/d)`.
+
+    Raises
+    ------
+    ValueError
+        If rho < 0 or a convention is unknown.
+    """
+    rho = _check.number("rho", rho, low=0, high=np.inf, open_high=True)
+    _check.choice("perturbed", perturbed, ("robust",))
+    _check.choice("norm", norm, ("l2", "linf"))
+    _check.choice("kind", kind, ("worst", "uniform", "gaussian"))
+    best = standard_optimum(model)
+    if kind == "gaussian":
+        return best * (1 + rho**2 / model.d)
+    if rho == 0:
+        return best
+    return float(brentq(_imbalance, best, best + rho, args=(model, rho), xtol=1e-13, rtol=1e-14))
+
+
+def _imbalance(w1: float, model: NRFModel, rho: float) -> float:
+    """Has the sign of A(w1+rho) - A(w1-rho): positive while the optimum lies to the right of w1.
+
+    The difference is compared as a ratio of two probability masses, on the log scale: far out, both
+    accuracies agree with p to machine precision and their difference would be rounding noise.
+    """
+    root, c = np.sqrt(model.d), model.c
+    # A(b) - A(a) = p[Phi(c+b)-Phi(c+a)] - (1-p)[Phi(c-a)-Phi(c-b)] with a, b in units of sqrt(d)
+    a, b = (w1 - rho) / root, (w1 + rho) / root
+    rise = _log_mass(c + a, c + b)
+    fall = _log_mass(c - b, c - a)
+    return model.log_odds + rise - fall
+
+
+def _log_mass(low: float, high: float) -> float:
+    """ln P(low < Z < high) for standard normal Z, computed in the tail where the mass is small."""
+    if low + high > 0:  # mirror into the lower tail
+        low, high = -high, -low
+    top, bottom = log_ndtr(high), log_ndtr(low)
+    return float(top + np.log1p(-np.exp(bottom - top)))
