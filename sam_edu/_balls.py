@@ -1,0 +1,76 @@
+"""Norm balls around a batch of inputs: start, step and projection of projected gradient descent."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Ball:
+    """The points within ``eps`` of ``centre`` (n, ...) in l-infinity or l2, cut with the box ``clip``.
+
+    Distances are per sample. For l-infinity the ball and the box are one interval per coordinate, worked
+    out once, so that a step needs one clamp.
+    """
+
+    def __init__(self, norm: str, centre: Tensor, eps: float,
+                 clip: tuple[float, float] | None) -> None:  # fmt: skip
+        self.norm, self.centre, self.eps, self.clip = norm, centre, eps, clip
+        if norm == "linf":
+            self.low, self.high = _bound(centre, -eps), _bound(centre, eps)
+            if clip is not None:
+                self.low.clamp_(min=clip[0])
+                self.high.clamp_(max=clip[1])
+
+    def __getitem__(self, keep: Tensor) -> Ball:
+        """The balls of the samples that ``keep`` selects."""
+        part = Ball.__new__(Ball)
+        part.__dict__.update(self.__dict__)
+        part.centre = self.centre[keep]
+        if self.norm == "linf":
+            part.low, part.high = self.low[keep], self.high[keep]
+        return part
+
+    def random_point(self, generator: torch.Generator) -> Tensor:
+        """Uniform in the ball, then clipped to the box."""
+        shape, like = self.centre.shape, {"device": self.centre.device, "dtype": self.centre.dtype}
+        if self.norm == "linf":
+            noise = torch.rand(shape, generator=generator, **like)
+            return self.project(self.centre + (2 * noise - 1) * self.eps)
+        direction = torch.randn(shape, generator=generator, **like)
+        radius = torch.rand(len(self.centre), generator=generator, **like)
+        radius = self.eps * radius ** (1 / self.centre[0].numel())
+        return self.project(self.centre + direction * _per_sample(radius / _norms(direction), shape))
+
+    def step(self, x: Tensor, gradient: Tensor, size: float) -> Tensor:
+        """Go ``size`` along the steepest ascent of the norm, then project."""
+        if self.norm == "linf":
+            return self.project(x + size * gradient.sign())
+        unit = gradient * _per_sample(1 / _norms(gradient), gradient.shape)
+        return self.project(x + size * unit)
+
+    def project(self, x: Tensor) -> Tensor:
+        """First onto the ball, then onto the box: the centre is in the box, so clipping cannot leave it."""
+        if self.norm == "linf":
+            return torch.minimum(torch.maximum(x, self.low), self.high)
+        delta = x - self.centre
+        # a hair inside, since centre + delta is rounded again
+        shrink = (self.eps * (1 - 1e-6) / _norms(delta)).clamp(max=1)
+        x = self.centre + delta * _per_sample(shrink, delta.shape)
+        return x if self.clip is None else x.clamp_(*self.clip)
+
+
+def _bound(centre: Tensor, offset: float) -> Tensor:
+    """centre + offset, rounded towards the centre, so that it is never further away than ``offset``."""
+    bound = centre + offset
+    wide = bound.double() - centre.double() if centre.device.type != "mps" else bound - centre
+    return torch.where(wide.abs() > abs(offset), torch.nextafter(bound, centre), bound)
+
+
+def _norms(t: Tensor) -> Tensor:
+    """l2 norm of each sample, kept away from 0."""
+    return torch.linalg.vector_norm(t.flatten(1), dim=1).clamp_min(1e-12)
+
+
+def _per_sample(values: Tensor, shape: torch.Size) -> Tensor:
+    return values.view(-1, *[1] * (len(shape) - 1))

@@ -1,0 +1,240 @@
+"""What perturbs the inputs: FGSM and PGD, with eps always in the units of the input.
+
+An attack sees the model as a function of pixels in [0, 1]; normalisation lives inside the model
+(``models.Normalized``), so eps = 8/255 means eight grey levels for every model. Attacks differentiate
+with respect to the input only, and leave modes, gradients and torch's global random state as found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from sam_edu import _check
+from sam_edu._balls import Ball
+
+Model = Callable[[Tensor], Tensor]
+Clip = tuple[float, float] | None
+
+
+def margin_loss(logits: Tensor, y: Tensor) -> Tensor:
+    """Largest wrong logit minus the right one, per sample: positive exactly where y is not predicted.
+
+    Unlike the cross-entropy its gradient does not vanish on saturated logits (Carlini, Wagner 2017).
+    """
+    right = logits.gather(1, y[:, None]).squeeze(1)
+    return logits.scatter(1, y[:, None], -torch.inf).amax(1) - right
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "ce": lambda logits, y: cross_entropy(logits, y, reduction="none"),
+    "margin": margin_loss,
+}
+
+
+def fgsm(model: Model, x: Tensor, y: Tensor, eps: float, clip: Clip = (0.0, 1.0),
+         loss: str = "ce") -> Tensor:  # fmt: skip
+    r"""Fast gradient sign method (Goodfellow, Shlens, Szegedy, ICLR 2015, arXiv 1412.6572).
+
+    .. math:: x' = \mathrm{clip}\big(x + \epsilon\,\mathrm{sign}\,\nabla_x \ell(f(x), y)\big)
+
+    Parameters and errors as in :func:`pgd`.
+    """
+    return pgd(model, x, y, eps, steps=1, step_size=eps, random_start=False, clip=clip, loss=loss)
+
+
+def pgd(model: Model, x: Tensor, y: Tensor, eps: float, norm: str = "linf", steps: int = 10,
+        step_size: float | None = None, restarts: int = 1, random_start: bool = True,
+        clip: Clip = (0.0, 1.0), loss: str = "ce", stop_when_fooled: bool = False,
+        generator: torch.Generator | None = None) -> Tensor:  # fmt: skip
+    r"""Projected gradient descent (Madry et al., ICLR 2018, arXiv 1706.06083).
+
+    .. math:: x^{t+1} = \Pi\big(x^t + \alpha\,u(\nabla_x\ell(f(x^t), y))\big),\qquad
+              u(g) = \mathrm{sign}\,g \;(\ell_\infty),\quad g/\|g\|_2 \;(\ell_2)
+
+    where the projection goes onto the eps-ball around x and then onto the box ``clip``.
+
+    Parameters
+    ----------
+    model : callable
+        Maps inputs (n, ...) to logits (n, classes). A Module is attacked in eval mode.
+    x, y : Tensor
+        Inputs (n, ...) inside ``clip``; labels (n,), int64.
+    eps : float
+        Radius, >= 0, in the units of x; eps = 0 returns x bit for bit.
+    norm : {"linf", "l2"}
+        Per sample, over all dimensions but the first.
+    steps, restarts : int
+        Steps per restart. With several restarts each sample keeps the end point of highest loss.
+    step_size : float, optional
+        Default eps/4, so that it scales with eps.
+    random_start : bool
+        Start uniformly in the ball (l2: uniform direction, radius eps * U**(1/dim)).
+    clip : (low, high) or None
+        The box of valid inputs; None for unbounded features.
+    loss : {"ce", "margin"}
+    stop_when_fooled : bool
+        For evaluation: a sample that is misclassified at any iterate is kept as it is and costs no
+        further gradient.
+    generator : torch.Generator, optional
+        Source of the random starts, on x's device. By default a generator of this module: torch's
+        global one is never drawn from.
+
+    Raises
+    ------
+    ValueError
+        If eps, steps or another number is out of range, or x is outside ``clip``, is not finite, or
+        does not fit y.
+    """
+    steps = _check.integer("steps", steps, low=1)
+    restarts = _check.integer("restarts", restarts, low=1)
+    eps = _check.number("eps", eps, low=0, high=float("inf"), open_high=True,
+                        hint="it is the radius of the attack")  # fmt: skip
+    size = eps / 4 if step_size is None else _check.number("step_size", step_size, low=0)
+    loss_of = LOSSES[_check.choice("loss", loss, LOSSES)]
+    _check.choice("norm", norm, ("linf", "l2"))
+    check_inputs(x, y, clip)
+    if eps == 0 or len(x) == 0:
+        return x.detach().clone()
+
+    generator = generator or _own_generator(x.device)
+    best, best_loss = x.detach().clone(), x.new_full((len(x),), -torch.inf)
+    left = torch.arange(len(x), device=x.device)  # samples that still have to be fooled
+    with attack_mode(model):
+        for _ in range(restarts):
+            ball = Ball(norm, x[left].detach(), eps, clip)
+            start = ball.random_point(generator) if random_start else ball.centre.clone()
+            found, fooled = _ascend(model, ball, start, y[left], steps, size, loss_of,
+                                    stop_when_fooled)  # fmt: skip
+            if restarts == 1:
+                return found
+            with torch.no_grad():
+                end_loss = loss_of(model(found), y[left])
+            better = fooled | (end_loss > best_loss[left])
+            best[left[better]] = found[better]
+            best_loss[left[better]] = end_loss[better].to(best_loss.dtype)
+            left = left[~fooled]
+            if len(left) == 0:
+                break
+    return best
+
+
+def _ascend(model: Model, ball: Ball, x: Tensor, y: Tensor, steps: int, size: float,
+            loss_of: Callable[[Tensor, Tensor], Tensor],
+            stop_when_fooled: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """One run of PGD from x: the end points and, where asked for, which of them are misclassified."""
+    result, fooled = x.clone(), torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    active = torch.arange(len(x), device=x.device)
+    for _ in range(steps):
+        x = x.detach().requires_grad_()
+        logits = model(x)
+        gradient = torch.autograd.grad(loss_of(logits, y).sum(), x)[0]
+        x = x.detach()
+        if stop_when_fooled:
+            right = logits.detach().argmax(1) == y
+            if not right.all():
+                result[active[~right]], fooled[active[~right]] = x[~right], True
+                x, y, gradient = x[right], y[right], gradient[right]
+                active, ball = active[right], ball[right]
+                if len(active) == 0:
+                    return result, fooled
+        x = ball.step(x, gradient, size)
+    if not stop_when_fooled:
+        return x, fooled
+    result[active] = x
+    with torch.no_grad():
+        fooled[active] = model(x).argmax(1) != y
+    return result, fooled
+
+
+@contextmanager
+def attack_mode(model: Model) -> Iterator[None]:
+    """Eval mode with gradients enabled; every submodule gets its own mode back, also on an error."""
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    training = [m for m in modules if m.training]
+    if torch.is_inference_mode_enabled():
+        raise RuntimeError("an attack needs gradients: call it outside torch.inference_mode()")
+    try:
+        for m in training:
+            m.training = False
+        with torch.enable_grad():
+            yield
+    finally:
+        for m in training:
+            m.training = True
+
+
+def check_inputs(x: Tensor, y: Tensor, clip: Clip = (0.0, 1.0)) -> None:
+    """Raise ValueError with one clear line unless x is a finite batch inside ``clip`` that fits y."""
+    if not x.is_floating_point():
+        raise ValueError(f"x must be a floating-point tensor, got {x.dtype}; divide images by 255")
+    if x.dim() < 2 or y.shape != (len(x),) or y.is_floating_point():
+        raise ValueError(
+            f"x must have shape (n, ...) and y shape (n,) with whole-number classes, "
+            f"got {tuple(x.shape)} and {tuple(y.shape)} of {y.dtype}"
+        )
+    if len(x) == 0:
+        return
+    low, high = (value.item() for value in torch.aminmax(x.detach()))
+    if not (abs(low) < float("inf") and abs(high) < float("inf")):  # false for NaN as well
+        raise ValueError("x contains NaN or infinity; look at the data before attacking it")
+    if clip is not None and (low < clip[0] - 1e-5 or high > clip[1] + 1e-5):
+        raise ValueError(
+            f"x must lie in [{clip[0]:g}, {clip[1]:g}], got [{low:.3g}, {high:.3g}]; put the "
+            "normalisation into the model (models.Normalized), or pass clip=None for plain features"
+        )
+
+
+_generators: dict[torch.device, torch.Generator] = {}
+
+
+def _own_generator(device: torch.device) -> torch.Generator:
+    if device not in _generators:
+        _generators[device] = torch.Generator(device).manual_seed(0)
+    return _generators[device]
+
+
+@dataclass(frozen=True)
+class FGSM:
+    """:func:`fgsm` with its settings, called as ``attack(model, x, y)``."""
+
+    eps: float
+    clip: Clip = (0.0, 1.0)
+    loss: str = "ce"
+
+    def __post_init__(self) -> None:
+        _check.number("eps", self.eps, low=0)
+
+    def __call__(self, model: Model, x: Tensor, y: Tensor) -> Tensor:
+        return fgsm(model, x, y, self.eps, self.clip, self.loss)
+
+
+@dataclass(frozen=True)
+class PGD:
+    """:func:`pgd` with its settings, called as ``attack(model, x, y)``."""
+
+    eps: float
+    norm: str = "linf"
+    steps: int = 10
+    step_size: float | None = None
+    restarts: int = 1
+    random_start: bool = True
+    clip: Clip = (0.0, 1.0)
+    loss: str = "ce"
+    stop_when_fooled: bool = False
+    generator: torch.Generator | None = None
+
+    def __post_init__(self) -> None:
+        _check.number("eps", self.eps, low=0)
+
+    def __call__(self, model: Model, x: Tensor, y: Tensor) -> Tensor:
+        return pgd(model, x, y, **vars(self))
+
+    def drawing_from(self, generator: torch.Generator) -> PGD:
+        """The same attack with its random starts drawn from ``generator``."""
+        return replace(self, generator=generator)
