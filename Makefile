@@ -1,0 +1,93 @@
+# Two commands are the whole set-up; neither needs root rights:
+#
+#   make book    the environment, every notebook executed, the pages in _build/html
+#   make test    the environment, the book, and every check that our continuous integration runs
+#
+# `make help` lists the rest. Needs make and Python 3.11 or newer (another one: make book PYTHON=python3.12).
+
+PYTHON ?= python3
+BIN    := .venv/bin
+HTML   := _build/html
+
+# Notebooks run with the environment's own Python and import sam_edu from this folder, whatever else is
+# installed on the machine.
+export PYTHONPATH := $(CURDIR)
+export JUPYTER_PREFER_ENV_PATH := 1
+unexport JUPYTER_PATH
+
+.DEFAULT_GOAL := help
+.PHONY: help env book pages test lint types unit notebooks browser outputs format lock address clean
+
+help:        ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+
+# --- the environment ------------------------------------------------------------------------------------
+# .ci/requirements.lock names every package with its version, so pip has nothing to choose (--no-deps).
+# .venv/.ready holds a fingerprint of the lock that was installed: a new lock is installed, an old one is not
+# installed twice.
+
+env:         ## create .venv, or bring it up to date with the lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "This book needs Python 3.11 or newer, and '$(PYTHON)' is not: try  make book PYTHON=python3.12"; exit 1; }
+	@want=$$($(PYTHON) book/tools/fingerprint.py .ci/requirements.lock pyproject.toml); \
+	if [ "$$(cat .venv/.ready 2>/dev/null)" != "$$want" ]; then \
+	  echo "==> Installing the environment into .venv (the first time about 6 GB on Linux and some minutes)"; \
+	  $(PYTHON) -m venv .venv && \
+	  $(BIN)/python -m pip install --disable-pip-version-check --no-deps -r .ci/requirements.lock && \
+	  $(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e . && \
+	  echo "$$want" > .venv/.ready; \
+	fi
+
+# --- the book -------------------------------------------------------------------------------------------
+
+book: env pages ## execute the notebooks, build the pages, check them
+	@echo "==> Open  $(HTML)/index.html  in a browser (no server and no network needed)"
+
+# Results of notebooks are kept in _build/.jupyter_cache, which looks at the notebooks only: forget them when
+# the library, its records, the lock or the settings change. --all: else a page keeps the old value of a number
+# that another notebook has glued anew.
+pages:
+	@$(PYTHON) book/tools/fingerprint.py --keep _build/.inputs --else-remove _build/.jupyter_cache \
+	  sam_edu .ci/requirements.lock _config.yml
+	@echo "==> Executing the notebooks that have changed and building the pages"
+	$(BIN)/jupyter-book build . -W -n --keep-going --all
+	@echo "==> Checking the pages"
+	$(BIN)/python book/tools/check_book.py $(HTML)
+
+# --- the checks, quickest first -------------------------------------------------------------------------
+
+test: env lint types unit pages notebooks browser ## everything that continuous integration runs
+	@echo "==> All checks have passed"
+
+lint:        ## style (ruff)
+	$(BIN)/ruff check .
+types:       ## type hints (mypy)
+	$(BIN)/mypy
+unit:        ## the library, the theorems' witnesses, the repository itself
+	$(BIN)/python -m pytest -q tests --ignore=tests/book
+notebooks:   ## every notebook runs, and prints what it printed when it was saved
+	$(BIN)/python -m pytest -q --nbval notebooks
+browser:     ## every built page, opened offline in Chromium
+	@if [ -d tests/book ]; then $(BIN)/python -m pytest -q tests/book; else echo "no browser tests yet"; fi
+
+# --- for authors ----------------------------------------------------------------------------------------
+
+outputs: env ## execute the notebooks in place, to save their new outputs
+	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
+	$(BIN)/python book/tools/clean_notebooks.py notebooks/*.ipynb
+
+format:      ## let ruff order the imports and lay out the code
+	$(BIN)/ruff check --fix-only --select I . && $(BIN)/ruff format .
+
+lock:        ## after a change to requirements.txt: choose all versions anew
+	rm -rf _build/.uv && $(PYTHON) -m venv _build/.uv
+	_build/.uv/bin/python -m pip install --disable-pip-version-check -q uv
+	_build/.uv/bin/uv pip compile requirements.txt --override .ci/overrides.txt --universal --python-version 3.11 \
+	  --no-annotate --custom-compile-command "make lock" -q -o .ci/requirements.lock
+	rm -rf _build/.uv
+
+address:     ## make address URL=https://github.com/owner/repo : the repository has moved
+	$(PYTHON) book/tools/address.py $(URL)
+
+clean:       ## remove the built pages and the kept results (not .venv)
+	rm -rf _build

@@ -1,0 +1,25 @@
+// Repairs what the theme's pages lack for readers who use a screen reader.
+document.addEventListener("DOMContentLoaded", () => {
+  const each = (selector, repair) => document.querySelectorAll(selector).forEach(repair);
+
+  // The visible text of the search button is its name; the label "Search" would contradict it.
+  each("button.search-button-field", (button) => {
+    for (const name of ["aria-label", "title", "data-bs-toggle"]) button.removeAttribute(name);
+  });
+  each("button.theme-switch-button i[title]", (icon) => {
+    icon.setAttribute("aria-hidden", "true");
+    icon.removeAttribute("title");
+  });
+  // An entry of the bibliography is an item of a list; its own role is deprecated.
+  each('[role="doc-biblioentry"]', (entry) => entry.setAttribute("role", "listitem"));
+
+  const sidebar = document.getElementById("pst-primary-sidebar");
+  if (sidebar) {
+    sidebar.setAttribute("role", "navigation");
+    sidebar.setAttribute("aria-label", "Pages of the book");
+  }
+  // What scrolls sideways on a narrow screen must be reachable by keyboard.
+  each("div.math.notranslate, .pst-scrollable-table-container", (box) => {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  });
+});

@@ -1,0 +1,112 @@
+/* Predict, then reveal.
+ *
+ * A page writes
+ *
+ *     :::{admonition} Predict first
+ *     :class: predict
+ *     What happens to the optimum when ... ?
+ *
+ *     - It grows.
+ *     - It shrinks.
+ *     :::
+ *
+ *     :::{admonition} What happens
+ *     :class: reveal
+ *     ...
+ *     :::
+ *
+ * This script turns the list into radio buttons and hides the next `reveal` block (or code cell with the tag
+ * `reveal`) until the reader has chosen, or asks to be shown. The guess is kept in this browser only. Without
+ * JavaScript nothing is hidden. */
+(() => {
+  "use strict";
+
+  // Storage may be forbidden (private windows, some file:// settings): then a guess lasts as long as the page.
+  const store = {
+    get(key) { try { return localStorage.getItem(key); } catch { return null; } },
+    set(key, value) { try { localStorage.setItem(key, value); } catch { /* not kept */ } },
+    remove(key) { try { localStorage.removeItem(key); } catch { /* not kept */ } },
+  };
+
+  const make = (tag, properties = {}, ...children) => {
+    const node = Object.assign(document.createElement(tag), properties);
+    node.append(...children);
+    return node;
+  };
+
+  // The reveal block after `box`, with those that follow it directly; none beyond the next question.
+  function answersOf(box) {
+    const isAnswer = (node) => node.matches(".reveal, .tag_reveal");
+    let node = box.nextElementSibling;
+    while (node && !isAnswer(node)) {
+      if (node.matches(".predict")) return [];
+      node = node.nextElementSibling;
+    }
+    const answers = [];
+    for (; node && isAnswer(node); node = node.nextElementSibling) answers.push(node);
+    return answers;
+  }
+
+  function setUp(box, index) {
+    const list = box.querySelector(":scope > ul");
+    const answers = answersOf(box);
+    if (!list || !answers.length) return;
+
+    const page = location.pathname.split("/").pop().replace(/\.html$/, "");
+    const key = `flat-and-robust:predict:${page}:${index}`;
+    const name = `predict-${index}`;
+
+    // <fieldset><legend>the question</legend> one labelled radio button a choice </fieldset>
+    const legend = make("legend");
+    for (const part of [...box.children].filter((c) => c !== list && !c.matches(".admonition-title")))
+      legend.append(part.matches("p") ? make("span", {}, ...part.childNodes) : part), part.matches("p") && part.remove();
+    const fieldset = make("fieldset", { className: "predict-choices" }, legend);
+    const radios = [...list.children].map((item, i) => {
+      const radio = make("input", { type: "radio", name, value: String(i) });
+      const text = make("span");
+      for (const part of [...item.childNodes])
+        text.append(...(part.nodeName === "P" ? [...part.childNodes] : [part]));
+      fieldset.append(make("label", {}, radio, text));
+      return radio;
+    });
+    const show = make("button", { type: "button", textContent: "Show me" });
+    const forget = make("button", { type: "button", textContent: "Ask me again", hidden: true });
+    const status = make("p", { className: "predict-status" });
+    status.setAttribute("role", "status");
+    list.replaceWith(fieldset, make("div", { className: "predict-buttons" }, show, forget), status);
+
+    const render = (shown) => {
+      answers.forEach((answer) => (answer.hidden = !shown));
+      box.dataset.state = shown ? "answered" : "asking";
+      show.hidden = shown;
+      forget.hidden = !shown;
+      const guess = radios.findIndex((radio) => radio.checked);
+      status.textContent = !shown ? "" : guess < 0 ? "The answer is shown below." :
+        `You chose ${guess + 1} of ${radios.length}. The answer is shown below.`;
+      if (shown) window.dispatchEvent(new Event("resize"));   // a figure in the block can now measure itself
+    };
+    const choose = (value) => { store.set(key, value); render(true); };
+
+    radios.forEach((radio) => radio.addEventListener("change", () => choose(radio.value)));
+    show.addEventListener("click", () => { choose("shown"); forget.focus(); });
+    forget.addEventListener("click", () => {
+      store.remove(key);
+      radios.forEach((radio) => (radio.checked = false));
+      render(false);
+      radios[0].focus();
+    });
+
+    const kept = store.get(key);
+    if (radios[kept]) radios[kept].checked = true;
+    render(kept !== null || answers.some((answer) => answer.contains(targetOf(location.hash))));
+    // A link to something inside the answer shows it.
+    window.addEventListener("hashchange", () => {
+      const target = targetOf(location.hash);
+      if (target && answers.some((answer) => answer.contains(target))) { render(true); target.scrollIntoView(); }
+    });
+  }
+
+  const targetOf = (hash) => (hash.length > 1 ? document.getElementById(decodeURIComponent(hash.slice(1))) : null);
+
+  document.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".predict").forEach(setUp));
+})();
