@@ -1,0 +1,201 @@
+"""Image data sets as tensors of pixels in [0, 1], with their provenance.
+
+Nothing is fetched unless ``download=True``. Data are looked for in ``root``, in the folder that the
+environment variable SAM_EDU_DATA names, in ``~/.cache/sam_edu`` and, for Fashion-MNIST, where
+Debian's package ``dataset-fashion-mnist`` puts it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam_edu import _check
+
+NAMES = ("digits", "fashion-mnist", "cifar10", "cifar100", "folder")
+_DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+_TORCHVISION = {"fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
+_FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat",
+                    "sandal", "shirt", "sneaker", "bag", "ankle boot")  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training and test images with labels.
+
+    Attributes
+    ----------
+    train_x, test_x : Tensor
+        Shape (n, channels, height, width), float32 in [0, 1].
+    train_y, test_y : Tensor
+        Shape (n,), int64.
+    classes : tuple of str
+    provenance : str
+        Where the images come from, in words for a caption.
+    """
+
+    name: str
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    classes: tuple[str, ...]
+    provenance: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        return tuple(self.train_x.shape[1:])  # type: ignore[return-value]
+
+    def checksum(self) -> str:
+        """SHA-256 over all images (rounded to grey levels of 1/255) and labels, 16 hex digits."""
+        digest = hashlib.sha256()
+        for part in (self.train_x, self.train_y, self.test_x, self.test_y):
+            if part.is_floating_point():
+                part = (part * 255).round().to(torch.uint8)
+            digest.update(part.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def subset(self, train: int | None = None, test: int | None = None, seed: int = 0) -> Dataset:
+        """The first ``test`` test images and ``train`` training images drawn without replacement."""
+        train = len(self.train_x) if train is None else _check.integer("train", train, low=1)
+        test = len(self.test_x) if test is None else _check.integer("test", test, low=1)
+        if train > len(self.train_x) or test > len(self.test_x):
+            raise ValueError(
+                f"{self.name} has {len(self.train_x)} training and {len(self.test_x)} test images; "
+                f"asked for {train} and {test}"
+            )
+        if train == len(self.train_x):
+            keep = torch.arange(train)
+        else:
+            generator = torch.Generator().manual_seed(seed)
+            keep = torch.randperm(len(self.train_x), generator=generator)[:train]
+        return replace(self, train_x=self.train_x[keep], train_y=self.train_y[keep],
+                       test_x=self.test_x[:test], test_y=self.test_y[:test])  # fmt: skip
+
+
+def load(name: str, root: str | Path | None = None, download: bool = False) -> Dataset:
+    """Load a data set by name.
+
+    Parameters
+    ----------
+    name : {"digits", "fashion-mnist", "cifar10", "cifar100", "folder"}
+        "digits" ships with scikit-learn (8x8, 1797 images, 500 of them for testing). "folder" reads
+        ``root/train/<class>/*`` and ``root/test/<class>/*`` (torchvision's ImageFolder layout).
+    root : path, optional
+        Where to look first.
+    download : bool
+        Let torchvision fetch the files into ``root`` (or ``~/.cache/sam_edu``).
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or files are damaged.
+    FileNotFoundError
+        If the data are not on this machine; the message says how to get them.
+    """
+    _check.choice("dataset", name, NAMES)
+    if name == "digits":
+        return _digits()
+    if name == "folder":
+        return _folder(root)
+    if name == "fashion-mnist" and not download:
+        for folder in [*_roots(root), _DEBIAN]:
+            if (folder / "train-images-idx3-ubyte.gz").exists():
+                return _fashion_from_idx(folder)
+    return _from_torchvision(name, root, download)
+
+
+def _digits() -> Dataset:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    # One fixed random split: the file is ordered by writer, and its tail is a different population.
+    order = np.random.default_rng(0).permutation(len(bunch.target))
+    x = torch.from_numpy(bunch.images[order].astype(np.float32) / 16).unsqueeze(1)
+    y = torch.from_numpy(bunch.target[order].astype(np.int64))
+    return Dataset("digits", x[:-500], y[:-500], x[-500:], y[-500:], tuple("0123456789"),
+                   "handwritten digits, 8x8 pixels, shipped with scikit-learn")  # fmt: skip
+
+
+def _roots(root: str | Path | None) -> list[Path]:
+    """Folders to look in, the most specific first."""
+    named = [root, os.environ.get("SAM_EDU_DATA"), Path.home() / ".cache" / "sam_edu"]
+    return [Path(folder).expanduser() for folder in named if folder]
+
+
+def _from_torchvision(name: str, root: str | Path | None, download: bool) -> Dataset:
+    from torchvision import datasets
+
+    cls = getattr(datasets, _TORCHVISION[name])
+    for folder in _roots(root)[:1] if download else _roots(root):
+        try:
+            train = cls(str(folder), train=True, download=download)
+            test = cls(str(folder), train=False, download=download)
+        except RuntimeError:  # torchvision's "Dataset not found or corrupted"
+            continue
+        return Dataset(name, *_tensors(train), *_tensors(test), tuple(train.classes),
+                       f"{_TORCHVISION[name]} as distributed by torchvision")  # fmt: skip
+    searched = ", ".join(str(folder) for folder in _roots(root))
+    debian = "; on Debian, `apt-get install dataset-fashion-mnist`" if "fashion" in name else ""
+    raise FileNotFoundError(
+        f"{name} is not on this machine (looked in {searched}). With a network, "
+        f"data.load({name!r}, download=True) fetches it{debian}; or put torchvision's files into a "
+        "folder and name it in SAM_EDU_DATA"
+    )
+
+
+def _tensors(dataset) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
+    """Images (n, h, w) or (n, h, w, c) of a torchvision data set as (n, c, h, w) in [0, 1]."""
+    x = torch.as_tensor(dataset.data).float().div(255)
+    x = x.unsqueeze(1) if x.dim() == 3 else x.permute(0, 3, 1, 2).contiguous()
+    return x, torch.as_tensor(dataset.targets, dtype=torch.int64)
+
+
+def _fashion_from_idx(folder: Path) -> Dataset:
+    parts = []
+    for part, n in (("train", 60_000), ("t10k", 10_000)):
+        x = _read_idx(folder / f"{part}-images-idx3-ubyte.gz", (n, 28, 28))
+        y = _read_idx(folder / f"{part}-labels-idx1-ubyte.gz", (n,))
+        parts += [torch.from_numpy(x).float().div(255).unsqueeze(1), torch.from_numpy(y).long()]
+    return Dataset("fashion-mnist", *parts, _FASHION_CLASSES,
+                   "Fashion-MNIST, original idx files")  # fmt: skip
+
+
+def _read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Read one gzipped idx file of bytes and make sure that it holds what it should."""
+    try:
+        raw = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged ({error}); install or download it again") from None
+    header = np.frombuffer(raw[: 4 + 4 * len(shape)], ">i4")
+    if header[0] != 0x800 + len(shape) or tuple(header[1:]) != shape:
+        raise ValueError(f"{path} should hold bytes of shape {shape}, its header says {header[1:]}")
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * len(shape)).reshape(shape).copy()
+
+
+def _folder(root: str | Path | None) -> Dataset:
+    """Read root/train and root/test in ImageFolder layout; all images must have one size."""
+    from torchvision.datasets import ImageFolder
+
+    if root is None:
+        raise ValueError('data.load("folder") needs root=..., a folder with train/ and test/ inside')
+    root, parts = Path(root).expanduser(), []
+    for part in ("train", "test"):
+        if not (root / part).is_dir():
+            raise FileNotFoundError(f"{root / part} is missing: expected {part}/<class>/<image>")
+        folder = ImageFolder(str(root / part))
+        images = [np.asarray(image) for image, _ in folder]
+        if len({image.shape for image in images}) != 1:
+            raise ValueError(f"the images in {root / part} differ in size; scale them to one size")
+        parts += [torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div(255)]
+        parts += [torch.tensor(folder.targets)]
+    return Dataset("folder", *parts, tuple(folder.classes), f"images in the folder {root.name}")

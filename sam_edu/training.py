@@ -1,0 +1,115 @@
+"""The one training loop: an attack moves x, an objective moves w, the optimizer steps.
+
+Standard training, SAM, PGD adversarial training and SAM + AT are the same eight lines with two
+constructor calls changed; ``step`` is the book's thesis in code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from sam_edu import _check
+from sam_edu.objectives import ERM
+
+Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """Averages over one epoch, at the weights *before* each step and on the inputs trained on."""
+
+    loss: float
+    accuracy: float
+
+
+def step(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor,
+         attack: Attack | None = None, loss_of: Loss = cross_entropy) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """One training step; returns the loss and the logits at the weights before it."""
+    model = objective.model
+    if attack is not None:
+        x = attack(model, x, y)  # moves x within eps: adversarial training
+    outputs: list[Tensor] = []
+
+    def closure() -> Tensor:
+        outputs.append(model(x))
+        return loss_of(outputs[-1], y)
+
+    optimizer.zero_grad()
+    loss = objective.backward(closure)  # SAM moves w within rho here, and back
+    optimizer.step()
+    return loss, outputs[0].detach()
+
+
+def train_epoch(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor,
+                batch_size: int, attack: Attack | None = None, loss_of: Loss = cross_entropy,
+                augment: Callable[[Tensor], Tensor] | None = None,
+                generator: torch.Generator | None = None) -> EpochResult:  # fmt: skip
+    """Go once through the data in random order.
+
+    Parameters
+    ----------
+    objective : ERM or a member of its family
+        Holds the model, which is put into training mode.
+    x, y : Tensor
+        All training inputs and labels, on the model's device: batches are slices, no workers needed.
+    attack : callable, optional
+        ``attack(model, x, y) -> x``.
+    augment : callable, optional
+        Maps a batch of inputs to a batch of inputs, before the attack.
+    generator : torch.Generator, optional
+        Source of the order (on the CPU).
+
+    Raises
+    ------
+    FloatingPointError
+        If the epoch's loss is not finite.
+    """
+    batch_size = _check.integer("batch_size", batch_size, low=1)
+    objective.model.train()
+    total = torch.zeros(2, dtype=torch.float64, device=x.device)
+    order = torch.randperm(len(x), generator=generator).to(x.device)
+    for chosen in order.split(batch_size):
+        batch, labels = x[chosen], y[chosen]
+        if augment is not None:
+            batch = augment(batch)
+        loss, logits = step(objective, optimizer, batch, labels, attack, loss_of)
+        total[0] += loss * len(chosen)
+        total[1] += (logits.argmax(1) == labels).sum()
+    mean_loss, accuracy = (total / len(x)).tolist()
+    if not abs(mean_loss) < float("inf"):
+        raise FloatingPointError(
+            f"training diverged: the loss is {mean_loss}; lower the learning rate or rho"
+        )
+    return EpochResult(mean_loss, accuracy)
+
+
+def fit(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, epochs: int,
+        batch_size: int = 128, attack: Attack | None = None, loss_of: Loss = cross_entropy,
+        milestones: tuple[float, ...] = (0.75, 0.9), seed: int = 0) -> list[EpochResult]:  # fmt: skip
+    """Train for ``epochs``, dividing the learning rate by 10 at each milestone (share of the epochs).
+
+    For runs that must survive an interruption use :mod:`sam_edu.experiments`.
+    """
+    epochs = _check.integer("epochs", epochs, low=1)
+    generator = torch.Generator().manual_seed(seed)
+    schedule = step_schedule(optimizer, epochs, milestones)
+    results = []
+    for _ in range(epochs):
+        results.append(train_epoch(objective, optimizer, x, y, batch_size, attack, loss_of,
+                                   generator=generator))  # fmt: skip
+        schedule.step()
+    objective.model.eval()
+    return results
+
+
+def step_schedule(optimizer: torch.optim.Optimizer, epochs: int,
+                  milestones: tuple[float, ...]) -> torch.optim.lr_scheduler.MultiStepLR:  # fmt: skip
+    """Learning rate divided by 10 after each of these shares of the epochs."""
+    at = [int(share * epochs) for share in milestones]
+    return torch.optim.lr_scheduler.MultiStepLR(optimizer, at, gamma=0.1)
