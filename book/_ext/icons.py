@@ -1,0 +1,57 @@
+"""Keeps of the icon fonts only the icons that the book shows.
+
+The theme brings Font Awesome whole: 2,000 rules in its style sheet and 300 kB of fonts, of which a book uses
+some twenty icons. After the build we look which ones occur, drop the other rules and cut the fonts down.
+"""
+
+import re
+from pathlib import Path
+
+from fontTools import subset
+
+RULE = re.compile(r"((?:\.fa-[\w-]+:+before,?)+)\{[^{}]*\}")
+NAME = re.compile(r"\bfa-[a-z0-9-]+")
+ESCAPE = re.compile(r"\\([0-9a-fA-F]{2,5})")
+
+
+def names_in(outdir: Path) -> set[str]:
+    """Icon names (fa-...) in all pages and scripts."""
+    files = [*outdir.rglob("*.html"), *outdir.rglob("*.js")]
+    return {name for f in files for name in NAME.findall(f.read_text(errors="replace"))}
+
+
+def drop_rules(css: str, used: set[str]) -> str:
+    """`css` without the rules of icons that are not in `used`."""
+    return RULE.sub(lambda rule: rule[0] if used & set(NAME.findall(rule[1])) else "", css)
+
+
+def codepoints(css: str) -> set[int]:
+    """Characters that a style sheet writes as escapes, such as "\\f054"."""
+    return {int(code, 16) for code in ESCAPE.findall(css)}
+
+
+def cut(font: Path, keep: set[int]) -> None:
+    """Write `font` (.woff2) again beside it as .woff with the characters `keep` only, and remove it."""
+    options = subset.Options(flavor="woff", layout_features=[], drop_tables=["GSUB"], notdef_outline=True)
+    source = subset.load_font(str(font.with_suffix(".ttf")), options)
+    cutter = subset.Subsetter(options)
+    cutter.populate(unicodes=keep)
+    cutter.subset(source)
+    subset.save_font(source, str(font.with_suffix(".woff")), options)
+    font.unlink()
+
+
+def slim_icons(outdir: Path) -> None:
+    """Cut the style sheet and the fonts of the HTML site in `outdir` down to what it shows."""
+    static = outdir / "_static"
+    sheet = static / "styles" / "pydata-sphinx-theme.css"
+    css = drop_rules(sheet.read_text(), names_in(outdir))
+    others = (f.read_text(errors="replace") for f in static.rglob("*.css") if f != sheet)
+    keep = codepoints(css).union(*map(codepoints, others))
+    for font in (static / "vendor/fontawesome/webfonts").glob("*.woff2"):
+        if not font.with_suffix(".ttf").exists():
+            continue
+        cut(font, keep)
+        css = re.sub(rf'url\([^()]*{font.stem}\.ttf\)\s*format\("truetype"\)', "", css)
+        css = css.replace(f'{font.name}) format("woff2"),', f'{font.stem}.woff) format("woff")')
+    sheet.write_text(css)
