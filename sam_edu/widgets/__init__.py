@@ -1,0 +1,17 @@
+"""Live figures: they compute and draw in the browser, with a kernel and without one.
+
+Each is one Python class (data and starting values) and one JavaScript module (drawing). The same
+object moves in JupyterLab, in Colab and in the built page. Importing this package loads anywidget;
+matplotlib is loaded only when a figure is displayed.
+"""
+
+from __future__ import annotations
+
+from sam_edu.widgets.base import Explorer, WidgetValueError
+from sam_edu.widgets.nrf import NRFExplorer
+
+__all__ = [
+    "Explorer",
+    "NRFExplorer",
+    "WidgetValueError",
+]

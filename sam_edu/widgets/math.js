@@ -1,0 +1,113 @@
+// Formulas of sam_edu.toy in JavaScript, pure functions without a DOM. tests/test_widgets.py compares
+// every one of them with Python on random and extreme arguments.
+
+// Complementary error function to about 1e-15 absolute: the all-positive series near 0, the continued
+// fraction (evaluated from the back) in the tail.
+export function erfc(x) {
+  if (x < 0) return 2 - erfc(-x);
+  if (x > 27) return 0;
+  if (x < 2.2) {
+    let term = x, sum = x;
+    for (let n = 1; term > 1e-17 * sum && n < 80; n++) sum += term *= (2 * x * x) / (2 * n + 1);
+    return 1 - (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+  }
+  let tail = x;
+  for (let n = Math.ceil(30 + 200 / (x * x)); n > 0; n--) tail = x + n / 2 / tail;
+  return Math.exp(-x * x) / (tail * Math.sqrt(Math.PI));
+}
+
+export const Phi = (x) => erfc(-x / Math.SQRT2) / 2; // standard normal distribution function
+
+// A toy model is a plain object {p, eta, d}; a weight of Infinity is the classifier sgn(x_1).
+export const logOdds = (m) => Math.log(m.p) - Math.log1p(-m.p);
+
+function accuracy(m, w1, shift, wear) {
+  if (w1 === Infinity) return wear < 1 ? m.p : 1 - m.p;
+  const root = Math.sqrt(m.d), base = m.d * shift - wear * Math.abs(w1);
+  return m.p * Phi((base + w1) / root) + (1 - m.p) * Phi((base - w1) / root);
+}
+
+export const naturalAccuracy = (m, w1) => accuracy(m, w1, m.eta, 0);
+
+export const robustAccuracy = (m, w1, eps, attacked = "nonrobust") =>
+  accuracy(m, w1, m.eta - eps, attacked === "all" ? eps : 0);
+
+export const standardOptimum = (m) => logOdds(m) / (2 * m.eta); // Theorem 1
+
+// The local maximum at a finite weight (Theorems 2a and 3a), or null where there is none.
+function interiorOptimum(m, eps, attacked) {
+  const k = m.eta - eps;
+  if (k <= 0) return null;
+  if (attacked !== "all") return logOdds(m) / (2 * k);
+  const odds = logOdds(m) - 2 * Math.atanh(eps);
+  if (odds <= 0) return 0;
+  const D = k * k - (2 * eps * odds) / m.d;
+  return D <= 0 ? null : odds / (k + Math.sqrt(D));
+}
+
+// Theorems 2 and 3: {w1, regime, robust, natural}
+export function adversarialOptimum(m, eps, attacked = "nonrobust") {
+  const w1 = interiorOptimum(m, eps, attacked);
+  if (w1 !== null) {
+    const robust = robustAccuracy(m, w1, eps, attacked);
+    if (attacked !== "all" || robust > m.p)
+      return { w1, regime: "interior", robust, natural: naturalAccuracy(m, w1) };
+  }
+  return { w1: Infinity, regime: "robust-only", robust: m.p, natural: m.p };
+}
+
+// The radius from which sgn(x_1) is best: eta itself, or the jump eps_g of Theorem 3.
+export function jumpRadius(m, attacked = "nonrobust") {
+  if (attacked !== "all") return m.eta;
+  let low = 0, high = Math.min(m.eta, 1 - 1e-12);
+  for (let i = 0; i < 60; i++) {
+    const mid = (low + high) / 2;
+    if (adversarialOptimum(m, mid, "all").regime === "interior") low = mid; else high = mid;
+  }
+  return high;
+}
+
+// ln P(low < Z < high), taken in the tail where the mass is small
+function logMass(low, high) {
+  if (low + high > 0) [low, high] = [-high, -low];
+  const top = logPhi(high), bottom = logPhi(low);
+  return top + Math.log1p(-Math.exp(bottom - top));
+}
+
+// ln Phi(x) without underflow: from x = -8 down the continued fraction's logarithm
+function logPhi(x) {
+  if (x > -8) return Math.log(Phi(x));
+  const z = -x / Math.SQRT2;
+  let tail = z;
+  for (let n = 40; n > 0; n--) tail = z + n / 2 / tail;
+  return -z * z - Math.log(2 * tail * Math.sqrt(Math.PI));
+}
+
+// Theorem 7: only w_1 perturbed by at most rho, exact worst case; the balance A(a+rho) = A(a-rho).
+export function samOptimum(m, rho) {
+  const best = standardOptimum(m);
+  if (!(rho > 0)) return best;
+  const root = Math.sqrt(m.d), c = m.eta * root, odds = logOdds(m);
+  let low = best, high = best + rho;
+  for (let i = 0; i < 60 && high - low > 1e-13 * high; i++) {
+    const mid = (low + high) / 2, a = (mid - rho) / root, b = (mid + rho) / root;
+    if (odds + logMass(c + a, c + b) - logMass(c - b, c - a) > 0) low = mid; else high = mid;
+  }
+  return (low + high) / 2;
+}
+
+// sam_edu.toy.landscape: a valley that is narrow at (-1, 0) and wide at (1, 0)
+const BETA = 0.05, A_FLAT = 1, A_SHARP = 12, KAPPA = 3;
+const narrow = (w1) => 1 / (1 + Math.exp(KAPPA * w1));
+export const valleyCurvature = (w1) => A_FLAT + (A_SHARP - A_FLAT) * narrow(w1);
+export const valleyLoss = (w1, w2) => BETA * (w1 * w1 - 1) ** 2 + (valleyCurvature(w1) * w2 * w2) / 2;
+export function valleyGradient(w1, w2) {
+  const s = narrow(w1);
+  return [4 * BETA * w1 * (w1 * w1 - 1) - ((A_SHARP - A_FLAT) * KAPPA * s * (1 - s) * w2 * w2) / 2,
+    valleyCurvature(w1) * w2];
+}
+export function valleyStep(w, rho, stepSize) {
+  const g = valleyGradient(...w), norm = Math.hypot(...g) || 1;
+  const h = rho > 0 ? valleyGradient(w[0] + (rho * g[0]) / norm, w[1] + (rho * g[1]) / norm) : g;
+  return [w[0] - stepSize * h[0], w[1] - stepSize * h[1]];
+}
