@@ -26,8 +26,9 @@ def drop_rules(css: str, used: set[str]) -> str:
 
 
 def codepoints(css: str) -> set[int]:
-    """Characters that a style sheet writes as escapes, such as "\\f054"."""
-    return {int(code, 16) for code in ESCAPE.findall(css)}
+    """Icons that a style sheet shows: written as an escape, or as a character of the private use area."""
+    escaped = {int(code, 16) for code in ESCAPE.findall(css)}
+    return escaped | {ord(char) for char in css if 0xE000 <= ord(char) <= 0xF8FF}
 
 
 def cut(font: Path, keep: set[int]) -> None:
