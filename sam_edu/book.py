@@ -1,0 +1,45 @@
+"""What the book's notebooks need besides the library: numbers for the prose, and exercises.
+
+Works the same in the built book, in JupyterLab and in Colab (where MyST-NB is absent and ``glue``
+has nobody to hand its numbers to).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from sam_edu import exercises
+
+
+def glue(name: str, value: Any) -> None:
+    """Hand ``value`` to the prose, which shows it with a role such as {glue:text}`name:.1f`.
+
+    Raises
+    ------
+    ValueError
+        If the value is NaN or infinite: prose must not quote it.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"glue({name!r}) got {value}; the text would print it as a result")
+    try:
+        from myst_nb import glue as myst_glue
+    except ImportError:
+        return
+    # a plain Python number: NumPy and torch scalars print their type
+    myst_glue(name, value.item() if hasattr(value, "item") else value, display=False)
+
+
+def check(exercise: str, answer: Any) -> bool:
+    """Check the answer to an exercise, print what is right or wrong about it, return the verdict.
+
+    Parameters
+    ----------
+    exercise : str
+        Its number in the book, such as "6.2".
+    answer : number, str or callable
+        As the exercise asks; ``...`` is the empty answer that every exercise starts with.
+    """
+    verdict, message = exercises.get(exercise).judge(answer)
+    print(f"Exercise {exercise}: {message}")
+    return verdict

@@ -1,0 +1,181 @@
+"""Figures of the book: one style, colours that mean the same everywhere, alt text from the data.
+
+    fig, ax = plots.figure("SAM shifts the whole curve", "attack radius ε", "robust accuracy")
+    plots.line(ax, eps, accuracies, "SAM", label="SAM, ρ = 0.2")
+    plots.show(fig, alt=f"... {accuracies[-1]:.0%} ...", table={"ε": eps, "accuracy": accuracies})
+
+``show`` returns inline SVG whose text takes the colour of the page, so that one drawing serves light
+and dark, with the alt text attached and the numbers behind it as a table to unfold.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe-Ito colours; line style and marker tell the methods apart without colour, too.
+STYLES: dict[str, dict[str, Any]] = {
+    "SGD": {"color": "#767676", "linestyle": "-", "marker": "o"},
+    "SAM": {"color": "#0072B2", "linestyle": "-", "marker": "s"},
+    "AT": {"color": "#D55E00", "linestyle": "--", "marker": "^"},
+    "SAM+AT": {"color": "#CC79A7", "linestyle": "-.", "marker": "D"},
+    "AWP": {"color": "#009E73", "linestyle": ":", "marker": "p"},
+    "control": {"color": "#A9A9A9", "linestyle": "-", "marker": ".", "linewidth": 1.0},
+    "theory": {"color": "#010203", "linestyle": "-", "marker": "", "linewidth": 1.0},
+    "robust feature": {"color": "#0072B2", "linestyle": "-", "marker": "s"},
+    "non-robust features": {"color": "#E69F00", "linestyle": "--", "marker": "o"},
+}
+INK = "#010203"  # stands for "the colour of the text"; becomes currentColor in the SVG
+_RC = {
+    "svg.fonttype": "none", "font.size": 11, "axes.titlesize": 12, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.18,
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK,
+    "ytick.color": INK, "grid.color": INK, "lines.linewidth": 2.0, "lines.markersize": 5,
+    "figure.constrained_layout.use": True, "mathtext.default": "regular", "legend.frameon": False,
+}  # fmt: skip
+
+
+def figure(title: str = "", xlabel: str = "", ylabel: str = "", width: float = 6.4,
+           height: float = 3.6, columns: int = 1) -> tuple[Figure, Any]:  # fmt: skip
+    """An empty figure in the book's style; the axes (an array of them for several columns).
+
+    Not registered with pyplot, so that nothing is shown twice and nothing has to be closed.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(_RC):
+        fig = Figure(figsize=(width, height))
+        axes = fig.subplots(1, columns)
+        for ax in np.atleast_1d(axes):
+            ax.set(xlabel=xlabel, ylabel=ylabel)
+        if columns > 1 and title:
+            fig.suptitle(title, x=0.01, ha="left", fontsize=12)
+        elif title:
+            axes.set_title(title)
+    return fig, axes
+
+
+def line(ax: Axes, x: ArrayLike, y: ArrayLike, method: str, label: str = "",
+         **style: Any) -> None:  # fmt: skip
+    """Draw one curve in the style of ``method`` and write ``label`` at its right end."""
+    ax.plot(x, y, **{**STYLES[method], **style})
+    if label:
+        end_label(ax, np.asarray(x)[-1], np.asarray(y)[-1], label)
+
+
+def end_label(ax: Axes, x: float, y: float, label: str, dy: float = 0.0) -> None:
+    """Write ``label`` beside the point (x, y), ``dy`` points higher; the curve needs no legend then.
+
+    In the colour of the text: several line colours are too light to be read as letters.
+    """
+    ax.annotate(label, (x, y), (6, dy), textcoords="offset points", va="center", fontsize=10,
+                color=INK, annotation_clip=False)  # fmt: skip
+
+
+def spread(ax: Axes, x: ArrayLike, runs: ArrayLike, method: str, label: str = "",
+           **style: Any) -> None:  # fmt: skip
+    """Draw the mean of several runs (seeds, x) with each run as a faint point."""
+    runs = np.atleast_2d(np.asarray(runs, dtype=float))
+    look = {**STYLES[method], **style}
+    for run in runs:
+        ax.plot(x, run, linestyle="none", marker=look["marker"], color=look["color"], alpha=0.3,
+                markersize=3.5)  # fmt: skip
+    line(ax, x, runs.mean(0), method, label, **style)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A finished figure: inline SVG with alt text, caption and the numbers as a table."""
+
+    alt: str
+    markup: str = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        return self.markup
+
+    def __repr__(self) -> str:  # what nbval compares and a terminal shows
+        return f"Figure: {self.alt}"
+
+
+def show(fig: Figure, alt: str, caption: str = "",
+         table: Mapping[str, Sequence[Any]] | None = None) -> Shown:  # fmt: skip
+    """Turn a matplotlib figure into what the page shows.
+
+    Parameters
+    ----------
+    alt : str
+        What the figure shows, with its key numbers, formatted from the data.
+    caption : str
+        Text under the figure; say n and what the spread means.
+    table : mapping from column title to values, optional
+        The plotted numbers, to unfold under the figure.
+
+    Raises
+    ------
+    ValueError
+        If ``alt`` is empty: a figure without it is invisible to some readers.
+    """
+    if not alt.strip():
+        raise ValueError("alt must say what the figure shows, with its key numbers")
+    parts = ['<figure class="se-figure">', _svg(fig, alt)]
+    if caption:
+        parts.append(f"<figcaption>{html.escape(caption)}</figcaption>")
+    if table:
+        parts.append(_table(table))
+    return Shown(alt, "".join([*parts, "</figure>"]))
+
+
+def _svg(fig: Figure, alt: str) -> str:
+    from matplotlib import rc_context
+
+    buffer = io.StringIO()
+    # the salt makes the ids inside the drawing reproducible, and distinct between figures of a page
+    with rc_context({**_RC, "svg.hashsalt": alt}):
+        fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = text.replace(INK, "currentColor").replace(INK.upper(), "currentColor")
+    text = re.sub(r"font: ([^;\"]*?)px [^;\"]*", r"font: \1px system-ui, sans-serif", text)
+    text = re.sub(r"\n\s*", "\n", text)
+    size = re.search(r'viewBox="0 0 ([\d.]+) ', text)
+    width = float(size.group(1)) * 4 / 3 if size else 640
+    head = (f'<svg role="img" aria-label="{html.escape(alt, quote=True)}" '
+            f'style="width:100%;max-width:{width:.0f}px;height:auto"')  # fmt: skip
+    text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1)
+    return text.replace("<svg", head, 1)
+
+
+def _table(columns: Mapping[str, Sequence[Any]]) -> str:
+    def cell(value: Any) -> str:
+        if isinstance(value, (float, np.floating)):
+            return f"{value:.4g}"
+        return html.escape(str(value))
+
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{cell(value)}</td>" for value in row) + "</tr>"
+        for row in zip(*columns.values(), strict=True)
+    )
+    return (f'<details class="se-table"><summary>View as table</summary><table><thead><tr>{head}'
+            f"</tr></thead><tbody>{rows}</tbody></table></details>")  # fmt: skip
+
+
+def percent_axis(ax: Axes, axis: str = "y") -> None:
+    """Label an axis of shares in per cent."""
+    from matplotlib.ticker import PercentFormatter
+
+    getattr(ax, f"{axis}axis").set_major_formatter(PercentFormatter(1, decimals=0))
