@@ -1,7 +1,8 @@
 """Makes the built book light: after the HTML build, drop what no page needs.
 
-The theme ships the icon set twice (1.5 MB of JavaScript that draws the icons as SVG, and the web fonts that
-show them); the fonts are enough, and of those the icons that occur. Source maps and .ttf copies are not needed.
+The theme ships the icon set twice (1.5 MB of JavaScript that draws the icons as SVG, and the web
+fonts that show them); the fonts are enough, and of those the icons that occur. Source maps and
+.ttf copies are not needed.
 """
 
 from pathlib import Path

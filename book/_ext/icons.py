@@ -1,7 +1,8 @@
 """Keeps of the icon fonts only the icons that the book shows.
 
-The theme brings Font Awesome whole: 2,000 rules in its style sheet and 300 kB of fonts, of which a book uses
-some twenty icons. After the build we look which ones occur, drop the other rules and cut the fonts down.
+The theme brings Font Awesome whole: 2,000 rules in its style sheet and 300 kB of fonts, of which a
+book uses some twenty icons. After the build we look which ones occur, drop the other rules and cut
+the fonts down.
 """
 
 import re
@@ -26,14 +27,16 @@ def drop_rules(css: str, used: set[str]) -> str:
 
 
 def codepoints(css: str) -> set[int]:
-    """Icons that a style sheet shows: written as an escape, or as a character of the private use area."""
+    """Icons that a style sheet shows, as escapes or as characters of the private use area."""
     escaped = {int(code, 16) for code in ESCAPE.findall(css)}
     return escaped | {ord(char) for char in css if 0xE000 <= ord(char) <= 0xF8FF}
 
 
 def cut(font: Path, keep: set[int]) -> None:
-    """Write `font` (.woff2) again beside it as .woff with the characters `keep` only, and remove it."""
-    options = subset.Options(flavor="woff", layout_features=[], drop_tables=["GSUB"], notdef_outline=True)
+    """Replace `font` (.woff2) by a .woff beside it that has the characters `keep` only."""
+    options = subset.Options(
+        flavor="woff", layout_features=[], drop_tables=["GSUB"], notdef_outline=True
+    )
     source = subset.load_font(str(font.with_suffix(".ttf")), options)
     cutter = subset.Subsetter(options)
     cutter.populate(unicodes=keep)

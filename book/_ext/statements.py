@@ -1,7 +1,7 @@
-"""Numbered statements: an *expansion* beside sphinx-proof's theorem, lemma, ..., and tidier HTML for all of them.
+"""Numbered statements: an *expansion* beside sphinx-proof's theorem, lemma and the others.
 
-The book calls a statement an expansion when only its leading order in a small parameter is proved. Write it like
-any other statement and refer to it with {prf:ref}::
+The book calls a statement an expansion when only its leading order in a small parameter is proved.
+Write it like any other statement and refer to it with {prf:ref}::
 
     :::{prf:expansion} The error of the simple formula
     :label: exp-error
@@ -23,7 +23,7 @@ class ExpansionDirective(ElementDirective):
 
 
 def tidy_ids(app, doctree, docname):
-    """sphinx-proof gives every statement's body, and every proof, the same id; an id must occur once in a page."""
+    """Take away the ids that sphinx-proof repeats in a page: an id must be unique."""
     for node in doctree.findall(nodes.Element):
         if node.get("ids") == ["proof-content"]:
             node["ids"] = []
@@ -33,7 +33,9 @@ def tidy_ids(app, doctree, docname):
 
 
 def setup(app):
-    app.setup_extension("sphinx_proof")  # it registers one node per type, before ours joins the list
+    app.setup_extension(
+        "sphinx_proof"
+    )  # it registers one node per type, before ours joins the list
     DEFAULT_REALTYP_TO_COUNTERTYP["expansion"] = "theorem"
     PROOF_TYPES["expansion"] = ExpansionDirective
     app.add_directive_to_domain("prf", "expansion", ExpansionDirective)

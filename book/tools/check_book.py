@@ -1,9 +1,9 @@
-"""Checks the built book: every page is there, shows no error, fetches nothing from another host, and is light.
+"""Checks the built book: all pages there, no error, nothing from another host, not too heavy.
 
     python book/tools/check_book.py _build/html
 
-prints the weight of each page (its HTML and what that loads) and one line for each problem; exit status 1 if
-there is any.
+prints the weight of each page (its HTML and what that loads) and one line for each problem; exit
+status 1 if there is any.
 """
 
 import re
@@ -15,25 +15,52 @@ from urllib.parse import unquote, urlsplit
 import yaml
 
 MB = 1e6
-LIMIT_PROSE = 1.1 * MB       # a page without formulas
-LIMIT_MATH = 2.4 * MB        # a page with formulas; its own pictures come on top
-MIN_TEXT = 200               # characters that a page must say at least
+LIMIT_PROSE = 1.1 * MB  # a page without formulas
+LIMIT_MATH = 2.4 * MB  # a page with formulas; its own pictures come on top
+MIN_TEXT = 200  # characters that a page must say at least
 
-# Attributes through which a browser fetches something by itself. Links to click (a href) are not among them.
+# Attributes through which a browser fetches something by itself; links to click are not among them.
 FETCHING = {
-    "script": ("src",), "img": ("src", "srcset"), "iframe": ("src",), "source": ("src", "srcset"),
-    "video": ("src", "poster"), "audio": ("src",), "embed": ("src",), "object": ("data",), "track": ("src",),
-    "input": ("src",), "use": ("href", "xlink:href"), "image": ("href", "xlink:href"), "form": ("action",),
+    "script": ("src",),
+    "img": ("src", "srcset"),
+    "iframe": ("src",),
+    "source": ("src", "srcset"),
+    "video": ("src", "poster"),
+    "audio": ("src",),
+    "embed": ("src",),
+    "object": ("data",),
+    "track": ("src",),
+    "input": ("src",),
+    "use": ("href", "xlink:href"),
+    "image": ("href", "xlink:href"),
+    "form": ("action",),
 }
-LINK_RELS = {"stylesheet", "preload", "modulepreload", "prefetch", "icon", "shortcut", "manifest", "preconnect",
-             "dns-prefetch", "apple-touch-icon"}
+LINK_RELS = {
+    "stylesheet",
+    "preload",
+    "modulepreload",
+    "prefetch",
+    "icon",
+    "shortcut",
+    "manifest",
+    "preconnect",
+    "dns-prefetch",
+    "apple-touch-icon",
+}
 FOREIGN = re.compile(r"^\s*(?:https?:|wss?:|ftp:)?//", re.I)
 CSS_URL = re.compile(r"""url\(\s*['"]?([^'")]+)['"]?\s*\)|@import\s+['"]([^'"]+)['"]""", re.I)
-JS_IMPORT = re.compile(r"""\b(?:import|from)\s*\(?\s*['"]((?:https?:)?//[^'"]+)['"]|\bfetch\(\s*['"`]((?:https?:)?//[^'"`]+)""")
+JS_IMPORT = re.compile(
+    r"""\b(?:import|from)\s*\(?\s*['"]((?:https?:)?//[^'"]+)['"]"""
+    r"""|\bfetch\(\s*['"`]((?:https?:)?//[^'"`]+)"""
+)
 ERRORS = {
     "a traceback": re.compile(r"Traceback \(most recent call last\)"),
-    "an exception": re.compile(r"&lt;class &#0?39;\w*(?:Error|Exception)|&lt;class '\w*(?:Error|Exception)"),
-    "an error output": re.compile(r"""class="[^"]*\boutput (?:error|traceback)\b|application/vnd\.jupyter\.error"""),
+    "an exception": re.compile(
+        r"&lt;class &#0?39;\w*(?:Error|Exception)|&lt;class '\w*(?:Error|Exception)"
+    ),
+    "an error output": re.compile(
+        r"""class="[^"]*\boutput (?:error|traceback)\b|application/vnd\.jupyter\.error"""
+    ),
     "an unresolved glue value": re.compile(r"No key found|Key .{1,80} not found in glue"),
 }
 # A picture whose alt is a file name or a hash says nothing to who cannot see it.
@@ -45,12 +72,12 @@ class Page(HTMLParser):
 
     def __init__(self, source: str) -> None:
         super().__init__(convert_charrefs=True)
-        self.fetched: list[str] = []      # addresses that the browser asks for by itself
+        self.fetched: list[str] = []  # addresses that the browser asks for by itself
         self.images: list[str] = []
         self.bad_alts: list[str] = []
-        self.css = ""                     # <style> and style=""
-        self.scripts = ""                 # inline scripts
-        self.text = ""                    # what <main> or <article> says
+        self.css = ""  # <style> and style=""
+        self.scripts = ""  # inline scripts
+        self.text = ""  # what <main> or <article> says
         self._inside: list[str] = []
         self.feed(source)
         self.close()
@@ -60,7 +87,9 @@ class Page(HTMLParser):
         self.css += f"\n{at.get('style', '')}"
         for name in FETCHING.get(tag, ()):
             if at.get(name):
-                parts = [p.split()[0] for p in at[name].split(",")] if name == "srcset" else [at[name]]
+                parts = (
+                    [p.split()[0] for p in at[name].split(",")] if name == "srcset" else [at[name]]
+                )
                 self.fetched += parts
         if tag == "link" and LINK_RELS & set(at.get("rel", "").lower().split()) and at.get("href"):
             self.fetched.append(at["href"])
@@ -106,14 +135,16 @@ def toc_pages(toc: dict) -> list[str]:
 
 def local(address: str, base: Path) -> Path | None:
     """The file behind an address seen in the file `base`; None for data:, blob: and other hosts."""
-    if FOREIGN.match(address) or re.match(r"^(?:data|blob|mailto|javascript|about):", address, re.I):
+    if FOREIGN.match(address) or re.match(
+        r"^(?:data|blob|mailto|javascript|about):", address, re.I
+    ):
         return None
     path = unquote(urlsplit(address).path)
     return (base.parent / path).resolve() if path else None
 
 
 def style_files(css: str, base: Path, seen: set[Path]) -> list[str]:
-    """Add to `seen` what a style sheet loads (fonts, pictures, other sheets); return the foreign addresses."""
+    """Add to `seen` what a style sheet loads; return the addresses on other hosts."""
     foreign = []
     for match in CSS_URL.finditer(css):
         address = match[1] or match[2]
@@ -130,14 +161,24 @@ def style_files(css: str, base: Path, seen: set[Path]) -> list[str]:
 
 
 def mathjax_fonts(script: Path) -> list[Path]:
-    """The fonts that ordinary formulas make MathJax load (the rest come with \\mathfrak and the like)."""
+    """The fonts that ordinary formulas make MathJax load (not those of \\mathfrak and the like)."""
     fonts = script.parent / "output/chtml/fonts/woff-v2"
-    usual = ("Main-Regular", "Math-Italic", "Main-Bold", "AMS-Regular", "Size1", "Size2", "Size3", "Size4", "Zero")
+    usual = (
+        "Main-Regular",
+        "Math-Italic",
+        "Main-Bold",
+        "AMS-Regular",
+        "Size1",
+        "Size2",
+        "Size3",
+        "Size4",
+        "Zero",
+    )
     return [f for f in fonts.glob("*.woff") if any(name in f.name for name in usual)]
 
 
 def check_page(path: Path) -> tuple[list[str], dict]:
-    """Problems of one HTML file, and its weight in bytes: total without pictures, pictures, whether it has math."""
+    """Problems of one HTML file, and its weight in bytes: without pictures, and the pictures."""
     source = path.read_text(encoding="utf-8", errors="replace")
     page = Page(source)
     problems = [f"it shows {what}" for what, pattern in ERRORS.items() if pattern.search(source)]
@@ -173,12 +214,14 @@ def check_page(path: Path) -> tuple[list[str], dict]:
     }
     limit = LIMIT_MATH if mathjax else LIMIT_PROSE
     if weight["total"] > limit:
-        problems.append(f"it weighs {weight['total'] / MB:.2f} MB; the limit is {limit / MB:.1f} MB")
+        problems.append(
+            f"it weighs {weight['total'] / MB:.2f} MB; the limit is {limit / MB:.1f} MB"
+        )
     return problems, weight
 
 
 def check_book(html: Path, toc: dict, report=print) -> list[str]:
-    """All problems of the book built in `html`, each as one line; `report` receives the table of weights."""
+    """All problems of the book built in `html`, one line each; `report` receives the weights."""
     problems = []
     if not (html / "index.html").is_file():
         problems.append("index.html: missing")
@@ -190,8 +233,10 @@ def check_book(html: Path, toc: dict, report=print) -> list[str]:
             continue
         found, weight = check_page(path)
         problems += [f"{name}: {problem}" for problem in found]
-        report(f"{name:50} {weight['total'] / MB:6.2f} {weight['pictures'] / MB:9.2f}  "
-               f"{'yes' if weight['math'] else 'no'}")
+        report(
+            f"{name:50} {weight['total'] / MB:6.2f} {weight['pictures'] / MB:9.2f}  "
+            f"{'yes' if weight['math'] else 'no'}"
+        )
     return problems
 
 
@@ -203,8 +248,11 @@ def main() -> int:
     problems = check_book(Path(sys.argv[1]), toc)
     for problem in problems:
         print(f"PROBLEM  {problem}", file=sys.stderr)
-    print("The book is complete, shows no error and asks no other host." if not problems
-          else f"{len(problems)} problem(s)")
+    print(
+        "The book is complete, shows no error and asks no other host."
+        if not problems
+        else f"{len(problems)} problem(s)"
+    )
     return 1 if problems else 0
 
 

@@ -2,9 +2,10 @@
 
 Times of change say nothing after a `git checkout`, so the Makefile compares contents.
 
-    python fingerprint.py PATH...                             prints the fingerprint
-    python fingerprint.py --keep F --else-remove DIR PATH...  removes DIR if the fingerprint differs from the
-                                                              one in file F, and writes the new one there
+    python fingerprint.py PATH...
+        prints the fingerprint
+    python fingerprint.py --keep F --else-remove DIR PATH...
+        removes DIR if the fingerprint differs from the one in file F, and writes the new one there
 """
 
 import argparse
@@ -28,7 +29,9 @@ def fingerprint(paths: list[Path]) -> str:
     total = hashlib.sha256()
     for path in paths:
         for file in files(path):
-            total.update(f"{file.as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+            total.update(
+                f"{file.as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode()
+            )
     return total.hexdigest()
 
 
