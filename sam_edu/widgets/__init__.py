@@ -8,10 +8,18 @@ matplotlib is loaded only when a figure is displayed.
 from __future__ import annotations
 
 from sam_edu.widgets.base import Explorer, WidgetValueError
+from sam_edu.widgets.digit_attack import DigitAttackExplorer
 from sam_edu.widgets.nrf import NRFExplorer
+from sam_edu.widgets.rho_eps_grid import RhoEpsGrid
+from sam_edu.widgets.sam_step import SAMStepExplorer
+from sam_edu.widgets.teaser import Teaser
 
 __all__ = [
+    "DigitAttackExplorer",
     "Explorer",
     "NRFExplorer",
+    "RhoEpsGrid",
+    "SAMStepExplorer",
+    "Teaser",
     "WidgetValueError",
 ]

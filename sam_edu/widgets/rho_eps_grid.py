@@ -1,0 +1,103 @@
+"""The measured grid of chapter 12: SAM's radius against the attack's radius, beside all controls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import traitlets
+
+from sam_edu.widgets.base import Explorer, Number, WidgetValueError, bundle
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = {"SGD": "#767676", "SAM": "#0072B2", "AT": "#D55E00", "SAM+AT": "#CC79A7"}
+
+
+class RhoEpsGrid(Explorer):
+    """Measured robust accuracy; the sliders step through measured values only.
+
+    Parameters
+    ----------
+    rows : list of dict
+        One row per trained method, with ``method`` ("SGD", "SAM", "AT", "SAM+AT", "AWP"; any other
+        name is a control), ``eps`` (attack radii, the same in every row), ``mean``, ``low``, ``high``
+        (accuracies in [0, 1], one per radius), and optionally ``points`` (the seeds' values per
+        radius), ``rho``, ``train_eps``, ``label``. One row must be SGD, at least one SAM with a
+        ``rho``.
+    rho, eps : float
+        The measured pair to begin with.
+
+    Raises
+    ------
+    WidgetValueError
+        If a row is incomplete, accuracies lie outside [0, 1] or the radii differ between rows.
+    """
+
+    _esm = bundle("rho_eps_grid.js")
+    _shown: ClassVar[tuple[str, ...]] = ("rho", "eps")
+
+    rows = traitlets.List().tag(sync=True)
+    rho = Number(0.2, 0, 100)
+    eps = Number(0.1, 0, 100)
+
+    def __init__(self, rows: list[dict[str, Any]], **kwargs: Any) -> None:
+        rows = [_plain(row, i) for i, row in enumerate(rows)]
+        eps = rows[0]["eps"] if rows else []
+        for i, row in enumerate(rows):
+            if row["eps"] != eps:
+                raise WidgetValueError(f"rows[{i}]: eps must be {eps} as in rows[0]")
+        radii = sorted(row["rho"] for row in rows if row["method"] == "SAM")
+        if not radii or sum(row["method"] == "SGD" for row in rows) != 1:
+            raise WidgetValueError("rows: exactly one row must be SGD and at least one SAM")
+        start = {"rho": radii[len(radii) // 2], "eps": eps[len(eps) // 2]} | kwargs
+        for name, measured in (("rho", radii), ("eps", eps)):
+            if start[name] not in measured:
+                raise WidgetValueError(
+                    f"RhoEpsGrid: {name} must be one of the measured {measured}, "
+                    f"got {start[name]!r}"
+                )
+        super().__init__(rows=rows, **start)
+
+    def draw_still(self, figure: Figure) -> None:
+        axes = figure.subplots()
+        for row in self.rows:
+            if row["method"] == "SAM" and row["rho"] != self.rho:
+                continue
+            colour = COLOURS.get(row["method"], "#A9A9A9")
+            name = row.get("label", row["method"])
+            if row["method"] == "SAM":
+                name = f"SAM, ρ = {row['rho']:g}"
+            style = "--" if row["method"] == "AT" else "-"
+            axes.plot(row["eps"], row["mean"], style, color=colour, marker=".", label=name)
+        axes.axvline(self.eps, color="black", lw=0.8, ls=":")
+        axes.set(xlabel="attack radius ε", ylabel="robust accuracy", ylim=(0, 1))
+        axes.legend(fontsize=7, frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
+
+
+def _plain(row: dict[str, Any], i: int) -> dict[str, Any]:
+    """The row with plain floats (it travels as JSON), checked."""
+    missing = [key for key in ("method", "eps", "mean", "low", "high") if key not in row]
+    if missing:
+        raise WidgetValueError(f"rows[{i}] needs {missing[0]!r}; it has {', '.join(row)}")
+    row = dict(row)
+    row["eps"] = [float(value) for value in row["eps"]]
+    if row["eps"] != sorted(set(row["eps"])) or not row["eps"]:
+        raise WidgetValueError(f"rows[{i}]: eps must increase, got {row['eps']}")
+    for key in ("mean", "low", "high"):
+        row[key] = [float(value) for value in row[key]]
+        if len(row[key]) != len(row["eps"]) or not all(0 <= v <= 1 for v in row[key]):
+            raise WidgetValueError(
+                f"rows[{i}]: {key} must hold one accuracy in [0, 1] per eps, got {row[key]}"
+            )
+    if row.get("points") is not None:
+        row["points"] = [[float(value) for value in seeds] for seeds in row["points"]]
+        if len(row["points"]) != len(row["eps"]):
+            raise WidgetValueError(f"rows[{i}]: points must hold one list of seeds per eps")
+    for key in ("rho", "train_eps"):
+        if row.get(key) is not None:
+            row[key] = float(row[key])
+    if row["method"] == "SAM" and row.get("rho") is None:
+        raise WidgetValueError(f"rows[{i}] is SAM and needs its 'rho'")
+    return row
