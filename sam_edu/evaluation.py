@@ -74,15 +74,20 @@ class EvaluationRecord:
         raise KeyError(f"eps = {eps:.4g} was not evaluated; measured: {measured}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers, ready for JSON."""
-        return asdict(self)
+        """Plain lists and numbers, ready for JSON; the verdicts as a string of hex digits."""
+        plain = asdict(self)
+        for entry in plain["at"]:
+            bits = "".join("1" if verdict else "0" for verdict in entry["robust"])
+            entry["robust"] = f"{int('1' + bits, 2):x}"  # the leading 1 keeps leading zeros
+        return plain
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> EvaluationRecord:
         """Inverse of :meth:`to_dict`."""
         entries = [
             AtRadius(**{**entry, "interval": tuple(entry["interval"]),
-                        "rungs": [RungResult(**rung) for rung in entry["rungs"]]})
+                        "rungs": [RungResult(**rung) for rung in entry["rungs"]],
+                        "robust": [bit == "1" for bit in f"{int(entry['robust'], 16):b}"[1:]]})
             for entry in plain["at"]
         ]  # fmt: skip
         interval = tuple(plain["clean_interval"])

@@ -1,0 +1,98 @@
+"""A run's identity: everything that decides its result, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from sam_edu import _check
+from sam_edu.data import NAMES
+
+METHODS = ("sgd", "sam", "at", "sam+at")
+SCHEMA = 1  # raise when the meaning of a field changes: old records then stop matching
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Settings of one training run and of its evaluation.
+
+    Parameters
+    ----------
+    dataset, train_size, test_size : data set, number of training images (None: all) and of test images
+    model, width : name for :func:`sam_edu.models.build`, channels of the first stage
+    method : "sgd", "sam", "at" (PGD adversarial training) or "sam+at"
+    rho : radius in weight space, for "sam" and "sam+at"
+    eps, attack_steps : l-infinity radius in pixel units and PGD steps, for "at" and "sam+at"
+    epochs, batch_size, lr, momentum, weight_decay, label_smoothing : the optimizer's settings; the
+        learning rate is divided by 10 at 75 % and 90 % of the epochs
+    eval_linf, eval_l2 : radii at which the trained model is attacked
+    ladder : "quick" or "standard"
+    seed : initial weights, order of the batches, random starts of the training attack
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a setting is out of range or does not belong to the method.
+    """
+
+    dataset: str = "digits"
+    train_size: int | None = None
+    test_size: int | None = None
+    model: str = "mlp"
+    width: int = 16
+    method: str = "sgd"
+    rho: float = 0.0
+    eps: float = 0.0
+    attack_steps: int = 5
+    epochs: int = 30
+    batch_size: int = 128
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    eval_linf: tuple[float, ...] = ()
+    eval_l2: tuple[float, ...] = ()
+    ladder: str = "quick"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check.choice("dataset", self.dataset, NAMES)
+        _check.choice("method", self.method, METHODS)
+        for name in ("epochs", "batch_size", "attack_steps", "width"):
+            _check.integer(name, getattr(self, name), low=1)
+        _check.integer("seed", self.seed)
+        for name in ("rho", "eps", "weight_decay", "momentum"):
+            _check.number(name, getattr(self, name), low=0)
+        _check.number("lr", self.lr, low=0, open_low=True)
+        _check.number("label_smoothing", self.label_smoothing, low=0, high=1, open_high=True)
+        if ("sam" in self.method) != (self.rho > 0):
+            raise ValueError(f"rho = {self.rho} does not fit method {self.method!r}: SAM needs rho > 0")
+        if ("at" in self.method) != (self.eps > 0):
+            raise ValueError(f"eps = {self.eps} does not fit method {self.method!r}: AT needs eps > 0")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> RunConfig:
+        """Inverse of :meth:`to_dict`."""
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(plain) - known)
+        if unknown:
+            raise ValueError(f"unknown settings {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})
+
+    @property
+    def run_id(self) -> str:
+        """Twelve hex digits that name the run.
+
+        Fields at their default are left out of the hash, so that a new field with a neutral default
+        keeps the identity of old runs.
+        """
+        set_fields = {f.name: getattr(self, f.name) for f in fields(self)
+                      if getattr(self, f.name) != f.default}  # fmt: skip
+        text = json.dumps({"schema": SCHEMA, **set_fields}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,67 @@
+"""The protocols of the book: which runs stand behind which chapter.
+
+Each protocol maps the label that the chapter prints to the settings of a run; ``configs`` makes one
+RunConfig per label and seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sam_edu.experiments.config import RunConfig
+
+Protocol = Mapping[str, Mapping[str, Any]]
+
+#: Chapter 12: an MLP on scikit-learn's digits, trained while the page is built.
+DIGITS_BASE: dict[str, Any] = {
+    "dataset": "digits", "model": "mlp", "epochs": 60, "batch_size": 64, "lr": 0.05,
+    "eval_linf": (0.03, 0.06, 0.1, 0.15),
+}  # fmt: skip
+DIGITS: Protocol = {
+    "SGD": {},
+    **{f"SAM ρ={rho:g}": {"method": "sam", "rho": rho} for rho in (0.05, 0.1, 0.2, 0.4, 0.8)},
+    **{f"AT ε={eps:g}": {"method": "at", "eps": eps} for eps in (0.05, 0.1)},
+    "SGD, 8 epochs": {"epochs": 8},
+    "SGD, weight decay 0.02": {"weight_decay": 2e-2},
+}
+
+#: Chapter 12: an MLP on 10,000 images of Fashion-MNIST, from records.
+FASHION_BASE: dict[str, Any] = {
+    "dataset": "fashion-mnist", "train_size": 10_000, "test_size": 2_000, "model": "mlp",
+    "epochs": 30, "batch_size": 128, "lr": 0.05,
+    "eval_linf": (2 / 255, 4 / 255, 8 / 255, 16 / 255), "eval_l2": (0.25, 0.5),
+}  # fmt: skip
+FASHION: Protocol = {
+    "SGD": {},
+    **{f"SAM ρ={rho:g}": {"method": "sam", "rho": rho} for rho in (0.05, 0.1, 0.2, 0.4, 0.8)},
+    **{f"AT ε={n}/255": {"method": "at", "eps": n / 255} for n in (4, 8, 16, 32)},
+    "SAM+AT ρ=0.1 ε=8/255": {"method": "sam+at", "rho": 0.1, "eps": 8 / 255},
+    "SGD, 60 epochs": {"epochs": 60},
+    **{f"SGD, {epochs} epochs": {"epochs": epochs} for epochs in (3, 8, 15)},
+    **{f"SGD, weight decay {decay:g}": {"weight_decay": decay} for decay in (5e-3, 2e-2)},
+    "SGD, label smoothing 0.1": {"label_smoothing": 0.1},
+}
+
+PROTOCOLS: Mapping[str, tuple[dict[str, Any], Protocol]] = {
+    "digits": (DIGITS_BASE, DIGITS),
+    "fashion-mnist": (FASHION_BASE, FASHION),
+}
+
+
+def configs(name: str, seeds: Iterable[int]) -> dict[str, list[RunConfig]]:
+    """Runs of a protocol: label -> one RunConfig per seed."""
+    if name not in PROTOCOLS:
+        raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
+    base, protocol = PROTOCOLS[name]
+    seeds = list(seeds)
+    return {label: [RunConfig(**{**base, **settings, "seed": seed}) for seed in seeds]
+            for label, settings in protocol.items()}  # fmt: skip
+
+
+def kind(label: str) -> str:
+    """The style of a label in the figures: "SGD", "SAM", "AT", "SAM+AT" or "control"."""
+    first = label.split()[0]
+    if first in ("SAM", "AT", "SAM+AT"):
+        return first
+    return "SGD" if label == "SGD" else "control"

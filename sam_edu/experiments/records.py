@@ -1,0 +1,152 @@
+"""Run records: one JSON file per run, written atomically, with a checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sam_edu.evaluation import EvaluationRecord
+from sam_edu.experiments.config import RunConfig
+
+SHIPPED = Path(__file__).resolve().parents[1] / "records"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a finished run.
+
+    Attributes
+    ----------
+    config : RunConfig
+    train_accuracy : float
+        Of the last epoch, on the inputs trained on (adversarial ones for AT), before each step.
+    linf, l2 : EvaluationRecord or None
+    sharpness : dict
+        ``top_eigenvalue`` and ``ball`` (worst loss in a ball of radius ``ball_rho`` minus the loss).
+    curves : list of dict
+        Loss and accuracy of each epoch.
+    seconds : dict
+        ``train`` and ``evaluate``, wall time.
+    origin : dict
+        Data (name, provenance, checksum), versions, hardware, date.
+    """
+
+    config: RunConfig
+    train_accuracy: float
+    linf: EvaluationRecord | None
+    l2: EvaluationRecord | None
+    sharpness: dict[str, float]
+    curves: list[dict[str, float]] = field(repr=False)
+    seconds: dict[str, float]
+    origin: dict[str, Any] = field(repr=False)
+
+    @property
+    def clean_accuracy(self) -> float:
+        """Accuracy on the test images without attack."""
+        evaluation = self.linf or self.l2
+        if evaluation is None:
+            raise ValueError(f"run {self.config.run_id} was not evaluated: it lists no radii")
+        return evaluation.clean_accuracy
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            **vars(self),
+            "config": self.config.to_dict(),
+            "linf": self.linf.to_dict() if self.linf else None,
+            "l2": self.l2.to_dict() if self.l2 else None,
+        }
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Record:
+        """Inverse of :meth:`to_dict`."""
+        evaluations = {norm: EvaluationRecord.from_dict(plain[norm]) if plain[norm] else None
+                       for norm in ("linf", "l2")}  # fmt: skip
+        return cls(**{**plain, "config": RunConfig.from_dict(plain["config"]), **evaluations})
+
+
+def write(record: Record, folder: str | Path) -> Path:
+    """Write the record as ``<run_id>.json`` in ``folder``."""
+    body = json.dumps(record.to_dict(), sort_keys=True)
+    text = json.dumps({"sha256": _digest(body), "record": json.loads(body)}, indent=0)
+    path = Path(folder) / f"{record.config.run_id}.json"
+    write_atomically(path, text.encode())
+    return path
+
+
+def read(path: str | Path) -> Record:
+    """Read a record and make sure that it is whole.
+
+    Raises
+    ------
+    ValueError
+        If the file is truncated, was edited, or does not belong to its name.
+    """
+    path = Path(path)
+    try:
+        outer = json.loads(path.read_text())
+        ok = outer["sha256"] == _digest(json.dumps(outer["record"], sort_keys=True))
+        record = Record.from_dict(outer["record"]) if ok else None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a whole run record ({error}); delete it and run again") from None
+    if record is None or record.config.run_id != path.stem:
+        raise ValueError(f"{path} was changed after it was written; delete it and run again")
+    return record
+
+
+def load_records(configs: Iterable[RunConfig] | None = None,
+                 folder: str | Path | None = None) -> list[Record]:  # fmt: skip
+    """Read the records of these runs, or all, from ``folder`` (default: those shipped with the book).
+
+    Raises
+    ------
+    FileNotFoundError
+        If the record of a run is missing; the message names the run.
+    ValueError
+        If a record is damaged.
+    """
+    folder = SHIPPED if folder is None else Path(folder)
+    if configs is None:
+        return [read(path) for path in sorted(folder.glob("*.json"))]
+    found = []
+    for config in configs:
+        path = folder / f"{config.run_id}.json"
+        if not path.exists():
+            raise FileNotFoundError(
+                f"no record of run {config.run_id} ({config.dataset}, {config.method}, seed "
+                f"{config.seed}) in {folder}; experiments.run(config, folder) makes it"
+            )
+        found.append(read(path))
+    return found
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a half.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written or the disk is full; the old file is then untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)  # mkstemp makes it private
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
