@@ -39,9 +39,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in __all__ or name == "book":
         return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(
-        f"module 'sam_edu' has no attribute {name!r}; it has {', '.join(__all__)}"
-    )
+    raise AttributeError(f"module 'sam_edu' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:

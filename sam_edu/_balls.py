@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -33,7 +35,8 @@ class Ball:
 
     def random_point(self, generator: torch.Generator) -> Tensor:
         """Uniform in the ball, then clipped to the box."""
-        shape, like = self.centre.shape, {"device": self.centre.device, "dtype": self.centre.dtype}
+        shape = self.centre.shape
+        like: dict[str, Any] = {"device": self.centre.device, "dtype": self.centre.dtype}
         if self.norm == "linf":
             noise = torch.rand(shape, generator=generator, **like)
             return self.project(self.centre + (2 * noise - 1) * self.eps)

@@ -121,7 +121,5 @@ def _official() -> Any:
         import pyautoattack
         import pyautoattack.autopgd_base
     except ImportError:
-        raise ImportError(
-            "this rung needs the official AutoAttack: pip install pyautoattack"
-        ) from None
+        raise ImportError("this rung needs the official AutoAttack: pip install pyautoattack") from None
     return pyautoattack

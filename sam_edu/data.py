@@ -161,12 +161,13 @@ def _tensors(dataset) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
 
 
 def _fashion_from_idx(folder: Path) -> Dataset:
-    parts = []
+    parts: list[Tensor] = []
     for part, n in (("train", 60_000), ("t10k", 10_000)):
         x = _read_idx(folder / f"{part}-images-idx3-ubyte.gz", (n, 28, 28))
         y = _read_idx(folder / f"{part}-labels-idx1-ubyte.gz", (n,))
         parts += [torch.from_numpy(x).float().div(255).unsqueeze(1), torch.from_numpy(y).long()]
-    return Dataset("fashion-mnist", *parts, _FASHION_CLASSES,
+    train_x, train_y, test_x, test_y = parts
+    return Dataset("fashion-mnist", train_x, train_y, test_x, test_y, _FASHION_CLASSES,
                    "Fashion-MNIST, original idx files")  # fmt: skip
 
 
@@ -188,7 +189,7 @@ def _folder(root: str | Path | None) -> Dataset:
 
     if root is None:
         raise ValueError('data.load("folder") needs root=..., a folder with train/ and test/ inside')
-    root, parts = Path(root).expanduser(), []
+    root, parts = Path(root).expanduser(), list[Tensor]()
     for part in ("train", "test"):
         if not (root / part).is_dir():
             raise FileNotFoundError(f"{root / part} is missing: expected {part}/<class>/<image>")
@@ -198,4 +199,6 @@ def _folder(root: str | Path | None) -> Dataset:
             raise ValueError(f"the images in {root / part} differ in size; scale them to one size")
         parts += [torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div(255)]
         parts += [torch.tensor(folder.targets)]
-    return Dataset("folder", *parts, tuple(folder.classes), f"images in the folder {root.name}")
+    train_x, train_y, test_x, test_y = parts
+    return Dataset("folder", train_x, train_y, test_x, test_y, tuple(folder.classes),
+                   f"images in the folder {root.name}")  # fmt: skip

@@ -148,8 +148,9 @@ def evaluate(model: nn.Module, x: Tensor, y: Tensor, eps: float | Sequence[float
             results = [_climb(rung, model, x, y, radius, norm, batch_size, standing)
                        for rung in rungs]  # fmt: skip
             hits = int(standing.sum())
-            entries.append(AtRadius(radius, hits / n, wilson(hits, n),
-                                    _per_class(standing, y, classes), results, standing.tolist()))  # fmt: skip
+            by_class = _per_class(standing, y, classes)
+            entries.append(AtRadius(radius, hits / n, wilson(hits, n), by_class, results,
+                                    standing.tolist()))  # fmt: skip
         flags = _sanity.flags(model, x, y, logits, radii[-1] if radii else 0.0, norm, seed)
     hits = int(clean.sum())
     return EvaluationRecord(n, norm, ladder, hits / n, wilson(hits, n),

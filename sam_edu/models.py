@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ def mlp(inputs: int, classes: int, hidden: Sequence[int] = (128, 128)) -> nn.Seq
     """Fully connected ReLU network on flattened inputs: (n, ...) -> logits (n, classes)."""
     sizes = [_check.integer("inputs", inputs, low=1), *hidden]
     layers: list[nn.Module] = [nn.Flatten()]
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+    for n_in, n_out in pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], classes))
 

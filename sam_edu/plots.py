@@ -37,7 +37,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "non-robust features": {"color": "#E69F00", "linestyle": "--", "marker": "o"},
 }
 INK = "#010203"  # stands for "the colour of the text"; becomes currentColor in the SVG
-_RC = {
+_RC: dict[Any, Any] = {
     "svg.fonttype": "none", "font.size": 11, "axes.titlesize": 12, "axes.titlelocation": "left",
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.18,
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK,

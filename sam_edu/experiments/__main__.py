@@ -30,8 +30,8 @@ def _parser() -> argparse.ArgumentParser:
     for setting in fields(RunConfig):
         kind = {"int": int, "int | None": int, "float": float}.get(str(setting.type), str)
         many = str(setting.type).startswith("tuple")
-        one.add_argument(f"--{setting.name.replace('_', '-')}", default=None,
-                         type=float if many else kind, nargs="+" if many else None,
+        option = f"--{setting.name.replace('_', '-')}"
+        one.add_argument(option, type=float if many else kind, nargs="+" if many else None,
                          help=f"default {setting.default}")  # fmt: skip
     one.set_defaults(action=_run)
     many_runs = commands.add_parser("sweep", help="all runs of one of the book's protocols")
@@ -41,16 +41,15 @@ def _parser() -> argparse.ArgumentParser:
     table = commands.add_parser("table", help="print the records in a folder")
     table.set_defaults(action=_table)
     for command in (one, many_runs, table):
-        command.add_argument("--folder", type=Path, default=DEFAULT_FOLDER,
-                             help=f"where records and checkpoints are (default {DEFAULT_FOLDER}/)")  # fmt: skip
+        where = f"where records and checkpoints are (default {DEFAULT_FOLDER}/)"
+        command.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help=where)
     return parser
 
 
 def _run(options: argparse.Namespace) -> None:
     given = {f.name: getattr(options, f.name) for f in fields(RunConfig)}
-    settings = {name: tuple(value) if isinstance(value, list) else value
-                for name, value in given.items() if value is not None}  # fmt: skip
-    print(_summary(run(RunConfig(**settings), options.folder, progress=True)))
+    config = RunConfig.from_dict({name: value for name, value in given.items() if value is not None})
+    print(_summary(run(config, options.folder, progress=True)))
 
 
 def _sweep(options: argparse.Namespace) -> None:

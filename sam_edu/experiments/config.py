@@ -83,7 +83,8 @@ class RunConfig:
         unknown = sorted(set(plain) - known)
         if unknown:
             raise ValueError(f"unknown settings {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+        return cls(**settings)
 
     @property
     def run_id(self) -> str:

@@ -178,8 +178,8 @@ def _record(config: RunConfig, dataset: data.Dataset, state: _Training) -> recor
         "ball_rho": BALL_RHO,
     }
     seconds = {"train": state.seconds, "evaluate": time.perf_counter() - started}
-    return records.Record(config, state.curves[-1]["accuracy"], evaluations["linf"],
-                          evaluations["l2"], sharp, state.curves, seconds, _origin(dataset, state))  # fmt: skip
+    return records.Record(config, state.curves[-1]["accuracy"], evaluations["linf"], evaluations["l2"],
+                          sharp, state.curves, seconds, _origin(dataset, state))  # fmt: skip
 
 
 def _origin(dataset: data.Dataset, state: _Training) -> dict[str, Any]:

@@ -86,9 +86,7 @@ class NRFModel:
         """
         return self._accuracy(w1, shift=self.eta, wear=0.0)
 
-    def robust_accuracy(
-        self, w1: ArrayLike, eps: ArrayLike, attacked: str = "nonrobust"
-    ) -> NDArray:
+    def robust_accuracy(self, w1: ArrayLike, eps: ArrayLike, attacked: str = "nonrobust") -> NDArray:
         r"""Accuracy under the worst l-infinity attack of radius ``eps``, broadcast over both.
 
         With every non-robust feature attacked, eta becomes eta - eps:
@@ -148,7 +146,5 @@ def check_eps(eps: ArrayLike, attacked: str) -> NDArray:
     if not (eps >= 0).all():  # also catches NaN
         raise ValueError("eps must be >= 0 and not NaN: it is the radius of the attack")
     if attacked == "all" and (eps >= 1).any():
-        raise ValueError(
-            'eps must be < 1 where attacked="all": from eps = 1 on the attack flips x_1 itself'
-        )
+        raise ValueError('eps must be < 1 where attacked="all": from eps = 1 on the attack flips x_1 itself')
     return eps

@@ -44,9 +44,7 @@ def standard_optimum(model: NRFModel) -> float:
     return model.log_odds / (2 * model.eta)
 
 
-def adversarial_optimum(
-    model: NRFModel, eps: float, attacked: str = "nonrobust"
-) -> AdversarialOptimum:
+def adversarial_optimum(model: NRFModel, eps: float, attacked: str = "nonrobust") -> AdversarialOptimum:
     r"""Theorems 2 and 3: the linear classifier with the highest accuracy under attack.
 
     ``attacked="nonrobust"``: :math:`w_1 = \frac{L}{2(\eta-\epsilon)}` for :math:`\epsilon<\eta`, and
