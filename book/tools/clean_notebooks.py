@@ -1,6 +1,6 @@
 """Removes from saved notebooks what changes at every run and helps no reader.
 
-Widget state (`metadata.widgets`: GitHub refuses a notebook whose state Colab saved without its key),
+Widget state (`metadata.widgets`: GitHub refuses a notebook that Colab saved without its key),
 execution times, and the version of the Python that ran them. Outputs stay, so that a reader on
 GitHub sees the results.
 """
