@@ -68,11 +68,23 @@ def adversarial_optimum(model: NRFModel, eps: float, attacked: str = "nonrobust"
     eps = _check.number("eps", eps, low=0, high=high, open_high=True)
     w1 = _interior_optimum(model, eps, attacked)
     if w1 is not None:
-        robust = float(model.robust_accuracy(w1, eps, attacked))
         # Only with all features attacked can sgn(x_1) win although an interior optimum exists.
-        if attacked == "nonrobust" or robust > model.p:
+        if attacked == "nonrobust" or _beats_robust_feature(model, w1, eps):
+            robust = float(model.robust_accuracy(w1, eps, attacked))
             return AdversarialOptimum(w1, "interior", robust, float(model.natural_accuracy(w1)))
     return AdversarialOptimum(np.inf, "robust-only", model.p, model.p)
+
+
+def _beats_robust_feature(model: NRFModel, w1: float, eps: float) -> bool:
+    """Is the robust accuracy (all features attacked) at ``w1`` >= 0 above p, that of sgn(x_1)?
+
+    R > p is the same as (1-p) Phi(down) > p Phi(-up). The two tail masses are compared on the log
+    scale: far out, R agrees with p to machine precision and their difference would be rounding noise.
+    """
+    root, base = np.sqrt(model.d), model.d * (model.eta - eps)
+    gain = log_ndtr((base - (1 + eps) * w1) / root)
+    loss = model.log_odds + log_ndtr(-(base + (1 - eps) * w1) / root)
+    return bool(gain > loss)
 
 
 def _interior_optimum(model: NRFModel, eps: float, attacked: str) -> float | None:

@@ -85,8 +85,7 @@ class DigitAttackExplorer(Explorer):
         known = self.labels if name == "digit" else self.model_names
         if known and proposal["value"] >= len(known):
             raise WidgetValueError(
-                f"DigitAttackExplorer: {name} must be less than {len(known)}, "
-                f"got {proposal['value']!r}"
+                f"DigitAttackExplorer: {name} must be less than {len(known)}, got {proposal['value']!r}"
             )
         return int(proposal["value"])
 

@@ -61,7 +61,7 @@ export function panel(root, { width = 360, height = 260, left = 44, right = 14, 
   const clip = svg("clipPath", { id: id + "c" }, svg("defs", {}, box));
   svg("rect", { x: left, y: top, width: width - left - right, height: height - top - bottom }, clip);
   const x0 = left, x1 = width - right, y0 = height - bottom, y1 = top;
-  svg("text", { x: 2, y: 12, class: "se-heading" }, box, heading);
+  const head = svg("text", { x: 2, y: 12, class: "se-heading" }, box, heading);
   const grid = svg("g", { class: "se-axes" }, box);
   svg("path", { d: `M${x0},${y1}V${y0}H${x1}`, class: "se-frame" }, grid);
   if (xLabel) svg("text", { x: (x0 + x1) / 2, y: height - 6, class: "se-label se-mid" }, box, xLabel);
@@ -81,7 +81,7 @@ export function panel(root, { width = 360, height = 260, left = 44, right = 14, 
       say(text, at[i][1]);
     });
   };
-  return { box, plot, over, grid, place, x0, x1, y0, y1, yText, describe: (text) => say(desc, text), rename: (text) => say(title, text) };
+  return { box, plot, over, grid, place, x0, x1, y0, y1, yText, describe: (text) => say(desc, text), entitle: (text) => { say(title, text); say(head, text); } };
 }
 
 export const scale = (low, high, from, to) => (v) => from + ((v - low) / (high - low)) * (to - from);

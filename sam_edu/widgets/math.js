@@ -45,13 +45,19 @@ function interiorOptimum(m, eps, attacked) {
   return D <= 0 ? null : odds / (k + Math.sqrt(D));
 }
 
+// Is the robust accuracy at w1 >= 0 above p? As tail masses on the log scale: far out both agree with p
+// to machine precision, and the sign of their difference would be rounding noise.
+function beatsRobustFeature(m, w1, eps) {
+  const root = Math.sqrt(m.d), base = m.d * (m.eta - eps);
+  return logPhi((base - (1 + eps) * w1) / root) > logOdds(m) + logPhi(-(base + (1 - eps) * w1) / root);
+}
+
 // Theorems 2 and 3: {w1, regime, robust, natural}
 export function adversarialOptimum(m, eps, attacked = "nonrobust") {
   const w1 = interiorOptimum(m, eps, attacked);
   if (w1 !== null) {
-    const robust = robustAccuracy(m, w1, eps, attacked);
-    if (attacked !== "all" || robust > m.p)
-      return { w1, regime: "interior", robust, natural: naturalAccuracy(m, w1) };
+    if (attacked !== "all" || beatsRobustFeature(m, w1, eps))
+      return { w1, regime: "interior", robust: robustAccuracy(m, w1, eps, attacked), natural: naturalAccuracy(m, w1) };
   }
   return { w1: Infinity, regime: "robust-only", robust: m.p, natural: m.p };
 }

@@ -1,5 +1,5 @@
 import { adversarialOptimum, jumpRadius, naturalAccuracy, robustAccuracy, standardOptimum } from "./math.js";
-import { clamp, fixed, line, marker, mount, move, panel, percent, say, scale, signif, svg, ticks } from "./kit.js";
+import { clamp, fixed, line, marker, mount, move, panel, percent, scale, signif, svg, ticks } from "./kit.js";
 
 const N = 121; // points of a curve
 // The axis of the robust weight is u = w1 / (w1 + w1*): 0 at the left, the standard optimum w1* in the
@@ -36,7 +36,6 @@ function build(root) {
   svg("text", { x: xo(1) + 4, y: opt.y0 - 44, class: "se-note" }, opt.over, "ε = η");
   const now = marker(opt.over, "triangle", "se-at se-data", 6);
 
-  const claim = acc.box.querySelector(".se-heading"), heading = opt.box.querySelector(".se-heading");
   let Y, star, low, high, gate, m;
 
   function frame() { // what does not depend on eps
@@ -68,7 +67,7 @@ function build(root) {
     curve.setAttribute("d", line(points));
     const from = xo(gate / m.eta);
     alone.setAttribute("d", (last && attacked === "all" ? `M${last[0].toFixed(2)},${last[1].toFixed(2)}V${infinite}` : `M${from.toFixed(2)},${infinite}`) + `H${opt.x1}`);
-    say(heading, attacked === "all" ? "It jumps to infinity before ε reaches η" : "It grows without bound as ε nears η");
+    opt.entitle(attacked === "all" ? "It jumps to infinity before ε reaches η" : "It grows without bound as ε nears η");
     set2(aloneNote, (from + opt.x1) / 2, infinite - 5 + 20);
     opt.place("x", [0, 0.5, 1, 1.5, 2].map((r) => [xo(r), signif(r * m.eta, 2)]));
     opt.place("y", [1, 3, 10, 30, 100].map((r) => [yo(Math.log10(r)), signif(r * star, 3)]));
@@ -96,7 +95,7 @@ function build(root) {
     naturalNote.setAttribute("text-anchor", at > 20 && at < 50 ? "end" : "start");
     if (at > 0 && at <= 20) naturalNote.setAttribute("x", X(U[at]) + 8);
     move(now, clamp(xo(s.eps / m.eta), opt.x0, opt.x1), best.w1 === Infinity ? infinite : clamp(yo(best.w1 > 0 ? Math.log10(best.w1 / star) : -9), infinite, opt.y0));
-    say(claim, `Under attack, the best weight is ${s.eps === 0 ? "the standard one" : best.w1 < star ? "smaller" : "larger"}`);
+    acc.entitle(`Under attack, the best weight is ${s.eps === 0 ? "the standard one" : best.w1 < star ? "smaller" : "larger"}`);
     return sentence(s, best, kept);
   }
 

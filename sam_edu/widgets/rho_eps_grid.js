@@ -1,4 +1,4 @@
-import { line, marker, mount, move, panel, percent, say, scale, set, svg } from "./kit.js";
+import { line, marker, mount, move, panel, percent, scale, set, svg } from "./kit.js";
 
 const STYLE = { SGD: ["se-std", "circle", ""], SAM: ["se-sam", "square", ""], AT: ["se-at", "triangle", "se-dash"], "SAM+AT": ["se-both", "diamond", "se-dashdot"], AWP: ["se-awp", "pentagon", "se-dots"] };
 const style = (row) => STYLE[row.method] || ["se-control", "circle", "se-thin"];
@@ -42,7 +42,7 @@ function build(root, model) {
 
   // Right: all methods at the chosen radius, each seed a dot.
   const cut = panel(root, { heading: "", xLabel: "robust accuracy at this ε", height: H, left: 122, right: 12 });
-  const heading = cut.box.querySelector(".se-heading"), step = (cut.y0 - cut.y1 - 6) / order.length, row0 = cut.y1 + step / 2 + 3;
+  const step = (cut.y0 - cut.y1 - 6) / order.length, row0 = cut.y1 + step / 2 + 3;
   const chosen = svg("rect", { x: 2, width: cut.x1 - 2, height: step, class: "se-band se-sam se-data", rx: 3 });
   cut.box.insertBefore(chosen, cut.grid);
   const stdLine = svg("path", { class: "se-guide se-data" }, cut.over);
@@ -70,7 +70,7 @@ function build(root, model) {
     }
     stdLine.setAttribute("d", `M${XC(sgd.mean[k]).toFixed(1)},${cut.y1}V${cut.y0}`);
     guide.setAttribute("d", `M${X(eps[k]).toFixed(1)},${curves.y0}V${curves.y1}`);
-    say(heading, `At ε = ${eps[k]}, every method and seed`);
+    cut.entitle(`At ε = ${eps[k]}, every method and seed`);
   }
 
   return (s, changed) => {

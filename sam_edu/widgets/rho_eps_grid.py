@@ -1,4 +1,4 @@
-"""The measured grid of chapter 12: SAM's radius against the attack's radius, beside all controls."""
+"""The measured grid of chapter 12: SAM's radius against the attack's, beside all controls."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class RhoEpsGrid(Explorer):
     ----------
     rows : list of dict
         One row per trained method, with ``method`` ("SGD", "SAM", "AT", "SAM+AT", "AWP"; any other
-        name is a control), ``eps`` (attack radii, the same in every row), ``mean``, ``low``, ``high``
-        (accuracies in [0, 1], one per radius), and optionally ``points`` (the seeds' values per
+        name is a control), ``eps`` (attack radii, the same in every row), ``mean``, ``low`` and
+        ``high`` (accuracies in [0, 1], one per radius), and optionally ``points`` (the seeds' values per
         radius), ``rho``, ``train_eps``, ``label``. One row must be SGD, at least one SAM with a
         ``rho``.
     rho, eps : float
@@ -37,7 +37,7 @@ class RhoEpsGrid(Explorer):
     _esm = bundle("rho_eps_grid.js")
     _shown: ClassVar[tuple[str, ...]] = ("rho", "eps")
 
-    rows = traitlets.List().tag(sync=True)
+    rows: Any = traitlets.List().tag(sync=True)
     rho = Number(0.2, 0, 100)
     eps = Number(0.1, 0, 100)
 
@@ -54,8 +54,7 @@ class RhoEpsGrid(Explorer):
         for name, measured in (("rho", radii), ("eps", eps)):
             if start[name] not in measured:
                 raise WidgetValueError(
-                    f"RhoEpsGrid: {name} must be one of the measured {measured}, "
-                    f"got {start[name]!r}"
+                    f"RhoEpsGrid: {name} must be one of the measured {measured}, got {start[name]!r}"
                 )
         super().__init__(rows=rows, **start)
 

@@ -1,5 +1,5 @@
 import { valleyCurvature, valleyGradient, valleyLoss, valleyStep } from "./math.js";
-import { clamp, fixed, line, marker, mount, move, panel, say, scale, set, svg } from "./kit.js";
+import { clamp, fixed, line, marker, mount, move, panel, scale, set, svg } from "./kit.js";
 
 const STEPS = 60, NX = 96, NY = 56;
 const LEVELS = [0.012, 0.03, 0.07, 0.15, 0.3, 0.6, 1.2, 2.4, 4.2];
@@ -49,10 +49,11 @@ function build(root) {
   const sgdArrow = path("se-std se-arrow se-under"), samArrow = path("se-sam se-arrow");
   const ascent = marker(map.over, "square", "se-sam se-hollow se-data", 3.5);
   const start = marker(map.over, "circle", "se-theory se-data", 4), sgdEnd = marker(map.over, "circle", "se-std se-data"), samEnd = marker(map.over, "square", "se-sam se-data", 4.5);
+  const lookNote = svg("text", { class: "se-note se-sam" }, map.over, "ascent point");
   const startNote = svg("text", { class: "se-note" }, map.over, "w");
   const sgdNote = svg("text", { class: "se-note se-std se-mid" }, map.over, "SGD"), samNote = svg("text", { class: "se-note se-sam se-mid" }, map.over, "SAM");
 
-  const heading = cut.box.querySelector(".se-heading"), TOP = 1.4;
+  const TOP = 1.4;
   const XC = scale(-1.05, 1.05, cut.x0, cut.x1), YC = scale(0, TOP, cut.y0, cut.y1);
   cut.place("x", [-1, -0.5, 0, 0.5, 1].map((v) => [XC(v), fixed(v, 1)]));
   cut.place("y", [0, 0.4, 0.8, 1.2].map((v) => [YC(v), v.toFixed(1)]));
@@ -69,7 +70,7 @@ function build(root) {
     return trail;
   };
   const px = ([a, b]) => [X(clamp(a, -3, 3)), Y(clamp(b, -3, 3))];
-  let sgd, name = [0, 0];
+  let sgd;
 
   function section(end, curve, low, label, level) {
     const a = valleyCurvature(end[0]), floor = valleyLoss(end[0], 0);
@@ -92,14 +93,16 @@ function build(root) {
       const end = sgd[STEPS];
       section(end, sgdCurve, sgdLow, sgdName, 1.15);
       move(sgdEnd, ...px(end));
-      name = px(end);
-      set(sgdNote, { x: name[0], y: name[1] + 19 });
+      const name = px(end);
+      set(sgdNote, { x: (name[0] + 12).toFixed(1), y: Math.min(name[1] + 38, map.y0 - 8).toFixed(1) });
     }
     const sam = run(w, s.rho, s.step_size), end = sam[STEPS], at = px([clamp(end[0], -1.75, 1.75), clamp(end[1], -1, 1)]);
     samTrail.setAttribute("d", line(sam.map(px)));
     samArrow.setAttribute("d", arrow(...a, ...px(sam[1])));
     look.setAttribute("d", `M${a[0].toFixed(1)},${a[1].toFixed(1)}L${px(up).map((v) => v.toFixed(1)).join(",")}`);
     move(ascent, ...px(up).map((v, i) => (i ? clamp(v, map.y1, map.y0) : clamp(v, map.x0, map.x1))));
+    set(lookNote, { x: (clamp(px(up)[0], map.x0, map.x1 - 80) + 9).toFixed(1), y: (clamp(px(up)[1], map.y1 + 8, map.y0 - 8) + 4).toFixed(1) });
+    lookNote.style.display = s.rho > 0 && norm > 0 ? "" : "none";
     move(samEnd, ...at);
     set(samNote, { x: at[0].toFixed(1), y: (at[1] - 11).toFixed(1) });
     section(end, samCurve, samLow, samName, 0.5);
@@ -109,7 +112,7 @@ function build(root) {
 
     const rest = sgd[STEPS], ca = valleyCurvature(rest[0]), cb = valleyCurvature(end[0]);
     const wider = cb < 0.6 * ca;
-    say(heading, wider ? "Where SAM ends, the valley is wider" : "Both end where the valley is about as wide");
+    cut.entitle(wider ? "Where SAM ends, the valley is wider" : "Both end where the valley is about as wide");
     const text = sentence(s, w, norm, sgd[1], sam[1], ca, cb, valleyLoss(rest[0], s.rho), valleyLoss(end[0], s.rho), wider);
     map.describe("Level lines of a loss with a narrow and a wide minimum of equal depth, and the steps of SGD and SAM. " + text);
     cut.describe(`Loss across the valley at the two end points: curvature ${fixed(ca, 1)} for SGD, ${fixed(cb, 1)} for SAM.`);
@@ -118,14 +121,14 @@ function build(root) {
 }
 
 function sentence(s, w, norm, b, c, ca, cb, lossA, lossB, wider) {
-  const rho = "ρ = " + s.rho.toFixed(2);
-  if (norm < 1e-9) return `The gradient is zero at this start: there is no direction to climb, and neither SGD nor SAM moves.`;
-  if (s.rho === 0) return `With ρ = 0 SAM looks nowhere: every step is SGD’s step. After ${STEPS} steps both rest where the curvature across the valley is ${fixed(ca, 1)}.`;
+  const from = `From (${fixed(w[0], 2)}, ${fixed(w[1], 2)})`;
+  if (norm < 1e-9) return `${from} nothing moves: the gradient is zero, so there is no direction to climb.`;
+  if (s.rho === 0) return `${from} with ρ = 0 SAM looks nowhere: every step is SGD’s step. After ${STEPS} steps both rest where the curvature across the valley is ${fixed(ca, 1)}.`;
   const long = (v) => Math.hypot(v[0] - w[0], v[1] - w[1]), ratio = long(c) / long(b);
-  const first = `SAM takes the gradient ${s.rho.toFixed(2)} uphill, which makes its first step ${ratio.toFixed(2)} times SGD’s.`;
+  const first = `SAM takes the gradient uphill of w, which makes its first step ${ratio.toFixed(2)} times SGD’s.`;
   const ends = wider ? `After ${STEPS} steps SGD rests at curvature ${fixed(ca, 1)}, while SAM has left for curvature ${fixed(cb, 1)}.`
     : `After ${STEPS} steps SGD is at curvature ${fixed(ca, 1)} and SAM at ${fixed(cb, 1)}: ${ca < 4 ? "both found the wide part" : "SAM has not left the narrow part"}.`;
-  return `${rho}: ${first} ${ends} At distance ρ across the valley the loss is ${lossA.toFixed(2)} there for SGD, ${lossB.toFixed(2)} for SAM.`;
+  return `${from} with ρ = ${s.rho.toFixed(2)}: ${first} ${ends} At distance ρ across the valley the loss is ${lossA.toFixed(2)} there for SGD, ${lossB.toFixed(2)} for SAM.`;
 }
 
 const two = (v) => fixed(v, 2);

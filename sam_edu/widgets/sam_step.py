@@ -54,11 +54,11 @@ class SAMStepExplorer(Explorer):
         for name, rho, colour, shape in looks:
             trail = self.trail(rho)
             left.plot(*trail.T, "-", color=colour, lw=1)
-            left.plot(*trail[-1], shape, color=colour, label=name)
+            left.plot(*trail[-1], shape, color=colour, mec="white", zorder=3, label=name)
             line = np.stack([np.full_like(across, trail[-1, 0]), across], -1)
             right.plot(across, landscape.loss(line), color=colour, label=f"at the end of {name}")
         left.set(xlabel="$w_1$", ylabel="$w_2$", xlim=(-1.8, 1.8), ylim=(-1.05, 1.05))
-        right.set(xlabel="$w_2$, across the valley", ylabel="loss", ylim=(0, 1.4))
+        right.set(xlabel="$w_2$, across the valley", ylabel="loss", ylim=(0, 1.9))
         for axes in (left, right):
             axes.legend(fontsize=8, frameon=False)
             axes.spines[["top", "right"]].set_visible(False)

@@ -41,9 +41,7 @@ class Teaser(Explorer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if self.eps > 2 * self.eta:
-            raise WidgetValueError(
-                f"Teaser: eps must be at most 2*eta = {2 * self.eta:g}, got {self.eps!r}"
-            )
+            raise WidgetValueError(f"Teaser: eps must be at most 2*eta = {2 * self.eta:g}, got {self.eps!r}")
 
     def draw_still(self, figure: Figure) -> None:
         m = toy.NRFModel(self.p, self.eta, self.d)
