@@ -174,6 +174,14 @@ def _table(columns: Mapping[str, Sequence[Any]]) -> str:
             f"</tr></thead><tbody>{rows}</tbody></table></details>")  # fmt: skip
 
 
+def show_table(columns: Mapping[str, Sequence[Any]], caption: str = "") -> Shown:
+    """A table of results with its caption, each column a sequence of numbers or texts."""
+    body = _table(columns).partition("</summary>")[2].removesuffix("</details>")
+    head = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    rows = len(next(iter(columns.values())))
+    return Shown(caption or f"table of {rows} rows", f'<figure class="se-results">{body}{head}</figure>')
+
+
 def percent_axis(ax: Axes, axis: str = "y") -> None:
     """Label an axis of shares in per cent."""
     from matplotlib.ticker import PercentFormatter

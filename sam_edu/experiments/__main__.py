@@ -54,10 +54,9 @@ def _run(options: argparse.Namespace) -> None:
 
 def _sweep(options: argparse.Namespace) -> None:
     groups = protocols.configs(options.protocol, range(options.seeds))
-    sweep([c for group in groups.values() for c in group], options.folder, progress=True)
-    for label, group in groups.items():
+    for label, records in sweep(groups, options.folder, progress=True).items():
         print(label)
-        for record in load_records(group, options.folder):
+        for record in records:
             print("   ", _summary(record))
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from sam_edu import _check
 from sam_edu.data import NAMES
 
+T = TypeVar("T")
 METHODS = ("sgd", "sam", "at", "sam+at")
+Groups = Mapping[str, Sequence["RunConfig"]]  # label -> one run per seed
 SCHEMA = 1  # raise when the meaning of a field changes: old records then stop matching
 
 
@@ -97,3 +100,9 @@ class RunConfig:
                       if getattr(self, f.name) != f.default}  # fmt: skip
         text = json.dumps({"schema": SCHEMA, **set_fields}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def regroup(groups: Groups, results: Iterable[T]) -> dict[str, list[T]]:
+    """Deal the results of all runs, in order, back to the labels of their groups."""
+    dealer = iter(results)
+    return {label: [next(dealer) for _ in group] for label, group in groups.items()}

@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from sam_edu.evaluation import EvaluationRecord
-from sam_edu.experiments.config import RunConfig
+from sam_edu.experiments.config import Groups, RunConfig, regroup
 
 SHIPPED = Path(__file__).resolve().parents[1] / "records"
 
@@ -100,9 +100,17 @@ def read(path: str | Path) -> Record:
     return record
 
 
-def load_records(configs: Iterable[RunConfig] | None = None,
-                 folder: str | Path | None = None) -> list[Record]:  # fmt: skip
+@overload
+def load_records(configs: Groups, folder: str | Path | None = None) -> dict[str, list[Record]]: ...
+@overload
+def load_records(
+    configs: Iterable[RunConfig] | None = None, folder: str | Path | None = None
+) -> list[Record]: ...
+def load_records(configs=None, folder=None):  # type: ignore[no-untyped-def]
     """Read the records of these runs, or all, from ``folder`` (default: those shipped with the book).
+
+    ``configs`` may be a list of runs or, as :func:`protocols.configs` makes it, a mapping from labels to
+    lists; the records come in the same shape.
 
     Raises
     ------
@@ -111,6 +119,9 @@ def load_records(configs: Iterable[RunConfig] | None = None,
     ValueError
         If a record is damaged.
     """
+    if isinstance(configs, Mapping):
+        flat = [config for group in configs.values() for config in group]
+        return regroup(configs, load_records(flat, folder))
     folder = SHIPPED if folder is None else Path(folder)
     if configs is None:
         return [read(path) for path in sorted(folder.glob("*.json"))]

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import overload
 
 import torch
 from tqdm.auto import tqdm
 
-from sam_edu.experiments.config import RunConfig
+from sam_edu.experiments.config import Groups, RunConfig, regroup
 from sam_edu.experiments.records import Record
 from sam_edu.experiments.runner import run
 
 
+@overload
+def sweep(configs: Groups, folder: str | Path | None = None, executor: Executor | None = None,
+          progress: bool = False) -> dict[str, list[Record]]: ...  # fmt: skip
+@overload
 def sweep(configs: Iterable[RunConfig], folder: str | Path | None = None,
-          executor: Executor | None = None, progress: bool = False) -> list[Record]:  # fmt: skip
-    """Do the runs and return their records in the order of ``configs``.
+          executor: Executor | None = None, progress: bool = False) -> list[Record]: ...  # fmt: skip
+def sweep(configs, folder=None, executor=None, progress=False):  # type: ignore[no-untyped-def]
+    """Do the runs and return their records in the order, and in the shape, of ``configs``.
+
+    ``configs`` may be a list of runs or, as :func:`protocols.configs` makes it, a mapping from labels to
+    lists.
 
     Parameters
     ----------
@@ -33,6 +42,9 @@ def sweep(configs: Iterable[RunConfig], folder: str | Path | None = None,
         The first error of a run, after the runs under way have ended; finished runs stay recorded in
         ``folder``.
     """
+    if isinstance(configs, Mapping):
+        flat = [config for group in configs.values() for config in group]
+        return regroup(configs, sweep(flat, folder, executor, progress))
     configs = list(configs)
     own = executor is None
     pool = executor or ProcessPoolExecutor(

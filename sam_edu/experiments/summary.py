@@ -1,0 +1,104 @@
+"""Several seeds of the same settings, summed up: means, spreads and paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam_edu.evaluation import EvaluationRecord
+from sam_edu.experiments import protocols
+from sam_edu.experiments.records import Record
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and sample standard deviation over ``n`` seeds (0 for one seed)."""
+
+    mean: float
+    sd: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float] | NDArray) -> Spread:
+        values = np.asarray(values, dtype=float)
+        sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        return cls(float(values.mean()), sd, len(values))
+
+    def percent(self) -> str:
+        """As per cent with one decimal: ``63.4 ± 0.7``."""
+        return f"{100 * self.mean:.1f} ± {100 * self.sd:.1f}"
+
+
+def radii(records: Sequence[Record], norm: str = "linf") -> list[float]:
+    """Attack radii that all these runs were evaluated at, ascending."""
+    found = [tuple(entry.eps for entry in _evaluation(record, norm).at) for record in records]
+    if len(set(found)) != 1:
+        raise ValueError(f"these runs were attacked at different radii: {sorted(set(found))}")
+    return list(found[0])
+
+
+def accuracies(records: Sequence[Record], norm: str = "linf") -> NDArray:
+    """Accuracies of shape (seeds, 1 + radii): without attack first, then one column per radius."""
+    return np.array([
+        [_evaluation(r, norm).clean_accuracy, *(entry.accuracy for entry in _evaluation(r, norm).at)]
+        for r in records
+    ])  # fmt: skip
+
+
+def at(records: Sequence[Record], eps: float, norm: str = "linf") -> Spread:
+    """Robust accuracy at radius ``eps`` (0: clean) over the seeds."""
+    return Spread.of(_column(records, eps, norm))
+
+
+def gain(records: Sequence[Record], reference: Sequence[Record], eps: float, norm: str = "linf") -> Spread:
+    """Paired difference of accuracy, seed by seed, at radius ``eps`` (0: clean).
+
+    Raises
+    ------
+    ValueError
+        If the seeds differ: unpaired runs have a different spread.
+    """
+    seeds = [r.config.seed for r in records], [r.config.seed for r in reference]
+    if seeds[0] != seeds[1]:
+        raise ValueError(f"a paired difference needs the same seeds, got {seeds[0]} and {seeds[1]}")
+    return Spread.of(_column(records, eps, norm) - _column(reference, eps, norm))
+
+
+def grid_rows(groups: Mapping[str, Sequence[Record]], norm: str = "linf") -> list[dict[str, Any]]:
+    """Rows for :class:`sam_edu.widgets.RhoEpsGrid`: one per label, over radius 0 and the attack's radii.
+
+    ``low`` and ``high`` are the extreme seeds.
+    """
+    rows = []
+    for label, records in groups.items():
+        values = accuracies(records, norm)
+        style = protocols.kind(label)
+        rows.append({
+            "method": label if style == "control" else style,
+            "label": label,
+            "rho": records[0].config.rho or None,
+            "train_eps": records[0].config.eps or None,
+            "eps": [0.0, *radii(records, norm)],
+            "mean": values.mean(0).tolist(),
+            "low": values.min(0).tolist(),
+            "high": values.max(0).tolist(),
+            "points": values.T.tolist(),
+        })  # fmt: skip
+    return rows
+
+
+def _column(records: Sequence[Record], eps: float, norm: str) -> NDArray:
+    if eps == 0:
+        return np.array([_evaluation(r, norm).clean_accuracy for r in records])
+    return np.array([_evaluation(r, norm).robust_accuracy(eps) for r in records])
+
+
+def _evaluation(record: Record, norm: str) -> EvaluationRecord:
+    evaluation = record.linf if norm == "linf" else record.l2
+    if evaluation is None:
+        raise ValueError(f"run {record.config.run_id} was not attacked in {norm}")
+    return evaluation
