@@ -106,7 +106,7 @@ def load_records(configs: Groups, folder: str | Path | None = None) -> dict[str,
 def load_records(
     configs: Iterable[RunConfig] | None = None, folder: str | Path | None = None
 ) -> list[Record]: ...
-def load_records(configs=None, folder=None):  # type: ignore[no-untyped-def]
+def load_records(configs=None, folder=None):
     """Read the records of these runs, or all, from ``folder`` (default: those shipped with the book).
 
     ``configs`` may be a list of runs or, as :func:`protocols.configs` makes it, a mapping from labels to

@@ -23,7 +23,7 @@ def sweep(configs: Groups, folder: str | Path | None = None, executor: Executor 
 @overload
 def sweep(configs: Iterable[RunConfig], folder: str | Path | None = None,
           executor: Executor | None = None, progress: bool = False) -> list[Record]: ...  # fmt: skip
-def sweep(configs, folder=None, executor=None, progress=False):  # type: ignore[no-untyped-def]
+def sweep(configs, folder=None, executor=None, progress=False):
     """Do the runs and return their records in the order, and in the shape, of ``configs``.
 
     ``configs`` may be a list of runs or, as :func:`protocols.configs` makes it, a mapping from labels to
