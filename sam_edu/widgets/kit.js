@@ -197,10 +197,15 @@ export function mount({ model, el }, { name, label, controls, build }) {
   if (onPage) window.addEventListener("hashchange", onHash);
   draw();
   settle();
-  if (onPage && location.hash.startsWith("#" + key + "--")) root.scrollIntoView({ block: "center" });
+  let arriving = 0;
+  if (onPage && location.hash.startsWith("#" + key + "--")) {
+    root.scrollIntoView({ block: "center" });
+    arriving = setTimeout(() => root.scrollIntoView({ block: "center" }), 400); // figures above have grown meanwhile
+  }
   return () => {
     clearTimeout(spoken);
     clearTimeout(saving);
+    clearTimeout(arriving);
     window.removeEventListener("hashchange", onHash);
     listeners.forEach(([event, f]) => model.off(event, f));
   };
