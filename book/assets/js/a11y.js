@@ -10,6 +10,8 @@ document.addEventListener("DOMContentLoaded", () => {
     icon.setAttribute("aria-hidden", "true");
     icon.removeAttribute("title");
   });
+  // "Show code cell source" says more than its label "Toggle hidden content".
+  each("summary[aria-label]", (summary) => summary.removeAttribute("aria-label"));
   // An entry of the bibliography is an item of a list; its own role is deprecated.
   each('[role="doc-biblioentry"]', (entry) => entry.setAttribute("role", "listitem"));
 
