@@ -109,6 +109,8 @@ class Choice(Exercise):
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, str):
+        return repr(value)
     array = np.asarray(value.detach().numpy() if hasattr(value, "detach") else value)
     if array.dtype == object:
         return type(value).__name__
