@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from sam_edu.experiments import RunConfig, load_records, protocols, run, summary, sweep
@@ -99,7 +100,8 @@ class TestRun:
         run(config, tmp_path / "whole")
         code = (f"from sam_edu.experiments import RunConfig, run; "
                 f"run(RunConfig.from_dict({config.to_dict()!r}), {str(tmp_path / 'cut')!r})")  # fmt: skip
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        # sums split over another number of threads round differently
+        env = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
         process = subprocess.Popen([sys.executable, "-c", code], env=env)
         deadline = time.time() + 120
         while not list((tmp_path / "cut").glob("*.ckpt")) and time.time() < deadline:
