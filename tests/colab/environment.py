@@ -1,0 +1,81 @@
+"""Makes .venv/colab: a Python like Colab's with Colab's versions of what the live figures need.
+
+    python tests/colab/environment.py
+
+prints the path of its Python. torch is left out (2 GB that the figures do not need, and a test that
+they do not). colab-versions.txt has every version that we know of Colab; what Colab's list lacks,
+pip chooses.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+VERSIONS = Path(__file__).with_name("colab-versions.txt")
+FOLDER = ROOT / ".venv" / "colab"
+WANTED = (3, 13)  # Colab's Python
+INSTALLED = [
+    "ipython", "ipykernel", "traitlets", "jupyter_client", "jupyter_core", "nbclient", "nbformat",
+    "tornado", "psutil", "packaging", "numpy", "scipy", "matplotlib", "pillow",
+]  # fmt: skip
+# Without what they ask for: ipywidgets 7 wants the whole of Jupyter Notebook 6, which no test needs.
+ALONE = ["ipywidgets", "anywidget"]
+THEIR_NEEDS = ["psygnal", "typing_extensions", "ipython_genutils"]
+
+
+class NoEnvironment(RuntimeError):
+    """It could not be made; the message says why."""
+
+
+def versions() -> dict[str, str]:
+    """Colab's versions, by package name in lower case."""
+    lines = [line.split("#")[0].strip() for line in VERSIONS.read_text().splitlines()]
+    return {name.lower(): number for name, number in (x.split("==") for x in lines if x)}
+
+
+def nearest_python() -> str:
+    """The installed Python nearest to Colab's: it, an older one that we support, else our own."""
+    for minor in range(WANTED[1], 11, -1):
+        name = f"python3.{minor}"
+        pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+        places = [shutil.which(name), *pyenv.glob(f"versions/3.{minor}.*/bin/{name}")]
+        for place in filter(None, places):  # pyenv's shims exist without working, so try
+            tried = subprocess.run([place, "-c", "import ensurepip, venv"], capture_output=True)
+            if tried.returncode == 0:
+                return str(place)
+    return sys.executable
+
+
+def run(*command: object) -> None:
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        raise NoEnvironment((lines or done.stderr.splitlines() or ["no message"])[0])
+
+
+def make() -> Path:
+    """Return the environment's Python; make the environment unless it is there and up to date."""
+    base = nearest_python()
+    recipe = f"{base} {sys.executable}".encode() + Path(__file__).read_bytes() + VERSIONS.read_bytes()
+    mark = hashlib.sha256(recipe).hexdigest()
+    python, ready = FOLDER / "bin" / "python", FOLDER / ".ready"
+    if python.exists() and ready.exists() and ready.read_text() == mark:
+        return python
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    run(base, "-m", "venv", FOLDER)
+    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "-q", "-c", VERSIONS]
+    run(*pip, *INSTALLED, *THEIR_NEEDS)
+    run(*pip, "--no-deps", *ALONE)
+    ready.write_text(mark)
+    return python
+
+
+if __name__ == "__main__":
+    try:
+        print(make())
+    except NoEnvironment as error:
+        sys.exit(f"No environment like Colab's: {error}")

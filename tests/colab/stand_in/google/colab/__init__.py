@@ -1,0 +1,1 @@
+"""Stands in for the module that Colab has imported before the first cell runs."""

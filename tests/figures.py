@@ -1,0 +1,64 @@
+"""One example of every live figure, with small made-up data; needs NumPy and the figures only.
+
+The tests of the figures use them, and so does the run under Colab's versions, where torch, pytest
+and playwright are absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sam_edu import widgets
+
+
+def digit_arrays() -> dict[str, Any]:
+    """Two small images, two 'models', four radii; the second model is never fooled."""
+    rng = np.random.default_rng(0)
+    eps = [0.0, 0.05, 0.1, 0.2]
+    clean = rng.random((2, 1, 1, 8, 8))
+    change = np.sign(rng.standard_normal((2, 2, 1, 8, 8))) * np.reshape(eps, (1, 1, 4, 1, 1))
+    images = np.clip(clean + change, 0, 1)
+    right = np.reshape([0.9, 0.6, 0.3, 0.1], (1, 1, 4)) * np.reshape([1, 1], (1, 2, 1))
+    right = np.where(np.arange(2)[None, :, None] == 1, 0.8, right).repeat(2, axis=0)
+    probabilities = np.zeros((2, 2, 4, 3))
+    probabilities[0, ..., 2], probabilities[1, ..., 0] = right[0], right[1]
+    probabilities[..., 1] = 1 - probabilities.sum(-1)
+    return {
+        "images": images,
+        "probabilities": probabilities,
+        "eps_grid": eps,
+        "labels": [2, 0],
+        "model_names": ["SGD", "SAM"],
+    }
+
+
+def grid_rows() -> list[dict[str, Any]]:
+    """Accuracies of five 'runs' at three radii."""
+
+    def row(method: str, mean: list[float], **more: Any) -> dict[str, Any]:
+        seeds = [[m - 0.01, m, m + 0.01] for m in mean]
+        low, high = [m - 0.02 for m in mean], [m + 0.02 for m in mean]
+        return {
+            "method": method, "eps": [0, 0.05, 0.1], "mean": mean, "low": low, "high": high,
+            "points": seeds, **more,
+        }  # fmt: skip
+
+    return [
+        row("SGD", [0.97, 0.8, 0.5]),
+        row("SAM", [0.97, 0.82, 0.55], rho=0.1),
+        row("SAM", [0.96, 0.85, 0.63], rho=0.4),
+        row("AT", [0.97, 0.92, 0.86], train_eps=0.1),
+        row("weight decay 2e-2", [0.96, 0.84, 0.64]),
+    ]
+
+
+MAKE: dict[str, Callable[[], widgets.Explorer]] = {
+    "nrf": widgets.NRFExplorer,
+    "sam-step": widgets.SAMStepExplorer,
+    "teaser": widgets.Teaser,
+    "rho-eps": lambda: widgets.RhoEpsGrid(grid_rows(), rho=0.4, eps=0.1),
+    "digit": lambda: widgets.DigitAttackExplorer(**digit_arrays()),
+}
