@@ -7,11 +7,14 @@ from sam_edu.toy.solutions import (
     sam_optimum,
     standard_optimum,
 )
+from sam_edu.toy.thresholds import AttackThresholds, attack_thresholds
 
 __all__ = [
     "AdversarialOptimum",
+    "AttackThresholds",
     "NRFModel",
     "adversarial_optimum",
+    "attack_thresholds",
     "sam_optimum",
     "standard_optimum",
 ]
