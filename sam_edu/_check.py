@@ -20,8 +20,8 @@ def number(name: str, value: Any, *, low: float = -math.inf, high: float = math.
     """
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, got {value!r}{_tail(hint)}") from None
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: a torch tensor of several numbers
+        raise TypeError(f"{name} must be a number, got {_shown(value)}{_tail(hint)}") from None
     below = number <= low if open_low else number < low
     above = number >= high if open_high else number > high
     if math.isnan(number) or below or above:
@@ -40,7 +40,7 @@ def _interval(low: float, high: float, open_low: bool, open_high: bool) -> str:
 
 def integer(name: str, value: Any, *, low: int = 0, hint: str = "") -> int:
     """Return ``value`` as an int >= ``low``; raise TypeError or ValueError with one clear line."""
-    if isinstance(value, bool) or int(number(name, value, hint=hint)) != value:
+    if isinstance(value, bool) or not number(name, value, hint=hint).is_integer():
         raise TypeError(f"{name} must be a whole number, got {value!r}{_tail(hint)}")
     return int(number(name, value, low=low, hint=hint))
 
@@ -52,6 +52,13 @@ def choice(name: str, value: Any, choices: Iterable[Any], hint: str = "") -> Any
         known = ", ".join(map(repr, choices))
         raise ValueError(f"{name} must be one of {known}, got {value!r}{_tail(hint)}")
     return value
+
+
+def _shown(value: Any) -> str:
+    """The value as a reader knows it, in one short line: of an array, its kind and shape."""
+    shape = getattr(value, "shape", None)
+    text = repr(value) if shape is None else f"{type(value).__name__} of shape {tuple(shape)}"
+    return text if len(text) <= 80 and "\n" not in text else type(value).__name__
 
 
 def _tail(hint: str) -> str:
