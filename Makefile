@@ -16,7 +16,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH
 
 .DEFAULT_GOAL := help
-.PHONY: help env book pages test lint types unit notebooks browser outputs format lock address clean
+.PHONY: help env book pages test lint types unit colab notebooks browser outputs format lock address clean
 
 help:        ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -56,7 +56,7 @@ pages:
 
 # --- the checks, quickest first -------------------------------------------------------------------------
 
-test: env lint types unit pages notebooks browser ## everything that continuous integration runs
+test: env lint types unit colab pages notebooks browser ## everything that continuous integration runs
 	@echo "==> All checks have passed"
 
 lint:        ## style (ruff)
@@ -64,11 +64,13 @@ lint:        ## style (ruff)
 types:       ## type hints (mypy)
 	$(BIN)/mypy
 unit:        ## the library, the theorems' witnesses, the repository itself
-	$(BIN)/python -m pytest -q tests --ignore=tests/book
+	$(BIN)/python -m pytest -q tests --ignore=tests/book --ignore=tests/colab
+colab:       ## the live figures under Google Colab's versions (makes .venv/colab the first time)
+	$(BIN)/python -m pytest -q tests/colab
 notebooks:   ## every notebook runs, and prints what it printed when it was saved
 	$(BIN)/python -m pytest -q --nbval notebooks
 browser:     ## every built page, opened offline in Chromium
-	@if [ -d tests/book ]; then $(BIN)/python -m pytest -q tests/book; else echo "no browser tests yet"; fi
+	$(BIN)/python -m pytest -q tests/book
 
 # --- for authors ----------------------------------------------------------------------------------------
 

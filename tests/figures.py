@@ -42,7 +42,7 @@ def grid_rows() -> list[dict[str, Any]]:
         seeds = [[m - 0.01, m, m + 0.01] for m in mean]
         low, high = [m - 0.02 for m in mean], [m + 0.02 for m in mean]
         return {
-            "method": method, "eps": [0, 0.05, 0.1], "mean": mean, "low": low, "high": high,
+            "method": method, "eps": [0, 12 / 255, 0.1], "mean": mean, "low": low, "high": high,
             "points": seeds, **more,
         }  # fmt: skip
 

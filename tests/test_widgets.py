@@ -5,10 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-import os
 import re
-import shutil
-import statistics
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +13,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser import (
+    CORNERS,
+    DATA,
+    DRAW,
+    NOT_A_NUMBER,
+    PAINT,
+    REST,
+    TEXTS,
+    UNROUNDED,
+    chromium,
+    slider_times,
+)
+from figures import MAKE, digit_arrays, grid_rows
 
 from sam_edu import toy, widgets
 from sam_edu.toy import landscape
@@ -24,79 +34,16 @@ from sam_edu.widgets.base import HERE, bundle
 sys.path.insert(0, str(Path(__file__).parent / "js"))
 from page import page as page_of
 
-if os.environ.get("CI"):  # there, nothing may be left out silently
-    import playwright.sync_api as sync_api
-else:
-    sync_api = pytest.importorskip("playwright.sync_api")
 N = 240  # golden vectors per formula
-NOT_A_NUMBER = re.compile(r"NaN|undefined|Infinity|\[object")
-
+EVERY = pytest.mark.parametrize("name", MAKE)
 
 # ---- fixtures -------------------------------------------------------------------------------
 
 
-def digit_arrays() -> dict[str, Any]:
-    """Two small images, two 'models', four radii; the second model is never fooled."""
-    rng = np.random.default_rng(0)
-    eps = [0.0, 0.05, 0.1, 0.2]
-    clean = rng.random((2, 1, 1, 8, 8))
-    change = np.sign(rng.standard_normal((2, 2, 1, 8, 8))) * np.reshape(eps, (1, 1, 4, 1, 1))
-    images = np.clip(clean + change, 0, 1)
-    right = np.reshape([0.9, 0.6, 0.3, 0.1], (1, 1, 4)) * np.reshape([1, 1], (1, 2, 1))
-    right = np.where(np.arange(2)[None, :, None] == 1, 0.8, right).repeat(2, axis=0)
-    probabilities = np.zeros((2, 2, 4, 3))
-    probabilities[0, ..., 2], probabilities[1, ..., 0] = right[0], right[1]
-    probabilities[..., 1] = 1 - probabilities.sum(-1)
-    return {
-        "images": images,
-        "probabilities": probabilities,
-        "eps_grid": eps,
-        "labels": [2, 0],
-        "model_names": ["SGD", "SAM"],
-    }
-
-
-def grid_rows() -> list[dict[str, Any]]:
-    def row(method: str, mean: list[float], **more: Any) -> dict[str, Any]:
-        seeds = [[m - 0.01, m, m + 0.01] for m in mean]
-        low, high = [m - 0.02 for m in mean], [m + 0.02 for m in mean]
-        return {
-            "method": method, "eps": [0, 0.05, 0.1], "mean": mean, "low": low, "high": high,
-            "points": seeds, **more,
-        }  # fmt: skip
-
-    return [
-        row("SGD", [0.97, 0.8, 0.5]),
-        row("SAM", [0.97, 0.82, 0.55], rho=0.1),
-        row("SAM", [0.96, 0.85, 0.63], rho=0.4),
-        row("AT", [0.97, 0.92, 0.86], train_eps=0.1),
-        row("weight decay 2e-2", [0.96, 0.84, 0.64]),
-    ]
-
-
-MAKE: dict[str, Callable[[], widgets.Explorer]] = {
-    "nrf": widgets.NRFExplorer,
-    "sam-step": widgets.SAMStepExplorer,
-    "teaser": widgets.Teaser,
-    "rho-eps": lambda: widgets.RhoEpsGrid(grid_rows(), rho=0.4, eps=0.1),
-    "digit": lambda: widgets.DigitAttackExplorer(**digit_arrays()),
-}
-EVERY = pytest.mark.parametrize("name", MAKE)
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
-    if not path or not Path(path).exists():
-        message = "no Chromium: install it, or set CHROMIUM to its path"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield chromium
-        chromium.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -132,14 +79,11 @@ class Shown:
         return self
 
     def data(self) -> str:
-        """Everything that the plotted data say: the attributes of all ``se-data`` nodes."""
-        return self.tab.evaluate(
-            """() => [...document.querySelectorAll(".se-data")].map((n) => [...n.attributes]
-            .map((a) => a.value).join(" ") + n.textContent).join("|")"""
-        )
+        """Everything that the plotted data say."""
+        return self.tab.locator(".sam-edu").evaluate(DATA)
 
     def spoken(self) -> str:
-        self.tab.wait_for_timeout(260)
+        self.tab.wait_for_timeout(REST)
         return self.tab.locator(".se-live").text_content()
 
 
@@ -391,6 +335,7 @@ def test_every_slider_moves_the_data_by_keyboard(show: Any, name: str) -> None:
         assert low != high and low_said != high_said
         assert len({before, low, high}) > 1 and len({said, low_said, high_said}) > 1
         assert not NOT_A_NUMBER.search(low + high + low_said + high_said)
+        assert not UNROUNDED.search(figure.tab.locator(".sam-edu").evaluate(TEXTS))
         assert slider.get_attribute("aria-valuetext")
         assert slider.get_attribute("data-lm-suppress-shortcuts") == "true"
     figure.tab.get_by_role("button", name="Reset").click()
@@ -414,28 +359,7 @@ def test_every_menu_changes_the_figure(show: Any, name: str) -> None:
 def test_corners_of_all_controls_are_safe(show: Any, name: str) -> None:
     """Every combination of the ends of all sliders and menus draws finite numbers."""
     figure = show(name)
-    broken = figure.tab.evaluate(
-        """async () => {
-        const inputs = [...document.querySelectorAll("input[type=range]")];
-        const menus = [...document.querySelectorAll("select")], bad = [];
-        for (let k = 0; k < 2 ** (inputs.length + menus.length); k++) {
-          inputs.forEach((input, i) => {
-            input.value = (k >> i) & 1 ? input.max : input.min;
-            input.dispatchEvent(new Event("input"));
-          });
-          menus.forEach((menu, i) => {
-            const last = (k >> (inputs.length + i)) & 1;
-            menu.selectedIndex = last ? menu.options.length - 1 : 0;
-            menu.dispatchEvent(new Event("change"));
-          });
-          await new Promise(requestAnimationFrame);
-          await new Promise(requestAnimationFrame);
-          const text = document.querySelector(".sam-edu").innerHTML;
-          const found = text.match(/.{60}(NaN|undefined|Infinity).{20}/);
-          if (found) bad.push([k, found[0]]);
-        }
-        return bad; }"""
-    )
+    broken = figure.tab.locator(".sam-edu").evaluate(CORNERS)
     assert broken == [] and figure.log == []
 
 
@@ -533,36 +457,11 @@ def test_the_sentence_is_right(show: Any) -> None:
     assert "The best control, weight decay 2e-2, keeps 64.0 %" in said
 
 
-TIME_A_SLIDER = """async (i) => {
-  const input = document.querySelectorAll("input[type=range]")[i], draw = [], paint = [];
-  const low = Number(input.min), high = Number(input.max);
-  for (let k = 0; k < 30; k++) {
-    await new Promise(requestAnimationFrame);
-    await new Promise((done) => setTimeout(done, 3));
-    input.value = low + ((high - low) * ((k * 7) % 30)) / 29;
-    const start = performance.now();
-    input.dispatchEvent(new Event("input", {bubbles: true}));
-    draw.push(performance.now() - start);
-    await new Promise((done) => requestAnimationFrame(() => {
-      const channel = new MessageChannel();
-      channel.port1.onmessage = done;
-      channel.port2.postMessage(0);
-    }));
-    paint.push(performance.now() - start);
-  }
-  return [draw, paint]; }"""
-
-
 @EVERY
 def test_drawing_is_fast(show: Any, name: str) -> None:
     """An input event, drawing included, takes under 4 ms and is painted within two frames."""
     figure = show(name)
     for i in range(figure.tab.locator("input[type=range]").count()):
-        for _ in range(3):  # a busy machine gets two more tries
-            times = figure.tab.evaluate(TIME_A_SLIDER, i)
-            draw, paint = (statistics.median(values) for values in times)
-            print(f"{name} slider {i}: draw {draw:.2f} ms, input to paint {paint:.1f} ms")
-            if draw < 4 and paint < 34:
-                break
-        assert draw < 4
-        assert paint < 34
+        draw, paint = slider_times(figure.tab.locator("input[type=range]").nth(i))
+        print(f"{name} slider {i}: draw {draw:.2f} ms, input to paint {paint:.1f} ms")
+        assert draw < DRAW and paint < PAINT

@@ -1,0 +1,206 @@
+"""The checks of the pages, tried on pages with one fault each: a check that cannot fail is no check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import checks
+import pytest
+from browser import Visit, chromium
+from figures import MAKE
+
+pytestmark = pytest.mark.browser
+HOST = (checks.ROOT / "book/assets/js/afm-host.js").read_text(encoding="utf-8")
+PREDICT = (checks.ROOT / "book/assets/js/predict.js").read_text(encoding="utf-8")
+DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # one pixel
+WORDS = "<p>" + "It says something. " * 20 + "</p>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Visit]]:
+    """``visit(body)`` opens a page of the book's kind with that body."""
+    opened = []
+
+    def make(body: str = "", head: str = "", **settings: Any) -> Visit:
+        path = tmp_path / "page.html"
+        path.write_text(
+            '<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">'
+            f"<title>page</title>{head}<body><main><h1>A page</h1>{WORDS}{body}</main></body></html>",
+            encoding="utf-8",
+        )
+        opened.append(Visit(browser, **settings).open(path))
+        return opened[-1]
+
+    yield make
+    for page in opened:
+        page.close()
+
+
+def figure(name: str = "nrf", change: Callable[[str], str] = lambda esm: esm, copies: int = 1) -> str:
+    """A live figure as myst-nb writes it into a page, its module changed by ``change``."""
+    widget = MAKE[name]()
+    hidden = {"layout", "comm", "tabbable", "tooltip"}
+    state = {k: v for k, v in widget.get_state().items() if k not in hidden}
+    state["_esm"] = change(state["_esm"])
+    kind = "application/vnd.jupyter.widget"
+    states = json.dumps({"state": {"m": {"state": state}}}).replace("</", "<\\/")
+    view = f'<div><script type="{kind}-view+json">{{"model_id": "m"}}</script></div>' * copies
+    return f'{view}<script type="{kind}-state+json">{states}</script><script>{HOST}</script>'
+
+
+def changed(old: str, new: str) -> Callable[[str], str]:
+    def change(esm: str) -> str:
+        assert old in esm, f"the figure's module has no {old!r} any more"
+        return esm.replace(old, new)
+
+    return change
+
+
+def test_a_good_page_has_no_problems(visit: Any) -> None:
+    page = visit(figure(copies=2) + f'<img src="{DOT}" alt="A point.">')
+    assert checks.page(page) == [] and checks.too_heavy(page) == [] and checks.overflow(page) == []
+    assert checks.figures(page) == []
+    number, faint = checks.faint(page)
+    assert number > 20 and faint == []
+
+
+FAULTS = {
+    "console error": ("<script>console.error('ouch')</script>", "console: ouch"),
+    "exception": ("<script>throw new Error('ouch')</script>", "uncaught: ouch"),
+    "rejected promise": ("<script>Promise.reject(new Error('ouch'))</script>", "uncaught: ouch"),
+    "other host": ('<script src="https://unpkg.com/x.js"></script>', "request to another host: https://unp"),
+    "other host, later": ("<script>fetch('https://a.example/x').catch(() => 0)</script>", "another host"),
+    "missing file": ('<script src="missing.js"></script>', "failed request: file:"),
+    "second title": ("<h1>Another</h1>", "one h1"),
+    "raw formula": ("<p>so $$x^2$$ it is</p>", "raw formula"),
+    "formula not typeset": ('<span class="math notranslate">x</span>', "formula not typeset"),
+    "bad formula": ("<mjx-merror>\\foo</mjx-merror>", "MathJax finds an error"),
+    "no alt": (f'<img src="{DOT}">', "picture without a description"),
+    "alt": (f'<img alt="a.png" src="{DOT}">', "picture without a description"),
+    "no picture": ('<img alt="A rising line." src="gone.png">', "picture not shown"),
+    "drawing": ('<svg><rect width="9" height="9"/></svg>', "drawing without a description"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_the_page_is_found(visit: Any, fault: str) -> None:
+    body, problem = FAULTS[fault]
+    assert any(problem in found for found in checks.page(visit(body)))
+
+
+def test_a_figure_that_does_not_start_is_found(visit: Any) -> None:
+    broken = "export default {render() { throw new Error('no') }}"
+    found = checks.page(visit(figure(change=lambda esm: broken)))
+    assert any("1 live figures in the page, 0 started" in line for line in found)
+    assert any("console: afm-host" in line for line in found)
+
+
+LISTEN, SPEAK, UPDATE = 'input.addEventListener("input", ', "say(live, text);", "text = update(read(), now);"
+FIGURE_FAULTS = {
+    "dead slider": (LISTEN, "(() => 0)(", "plotted data do not change"),
+    "dead sentence": (SPEAK, "say(live, 'It never changes at all.');", "the sentence does not change"),
+    "silent": (SPEAK, "say(live, '');", "its sentence is ''"),
+    "frozen data": (UPDATE, f"text = text || {UPDATE[7:]}", "plotted data do not change"),
+    "NaN": ("x.toFixed(2)", "(0 / 0).toFixed(2)", "'NaN' in what is drawn"),
+    "unrounded": (UPDATE, f"{UPDATE} text += ' ' + 1 / 3;", "the unrounded number 0.3333333"),
+    "no keyboard": (
+        LISTEN,
+        f'input.addEventListener("keydown", (e) => e.preventDefault()); {LISTEN}',
+        "the keyboard does not move it",
+    ),
+    "exception": (UPDATE, f"if (text) throw new Error('stop'); {UPDATE}", "uncaught: stop"),
+}
+
+
+@pytest.mark.parametrize("fault", FIGURE_FAULTS)
+def test_a_fault_of_a_figure_is_found(visit: Any, fault: str) -> None:
+    old, new, problem = FIGURE_FAULTS[fault]
+    found = checks.figures(visit(figure("teaser", changed(old, new))))
+    assert any(problem in line for line in found), found
+
+
+def test_a_dead_menu_is_found(visit: Any) -> None:
+    change = changed('input.addEventListener("change", ', "(() => 0)(")
+    assert any("menu attacked" in line for line in checks.figures(visit(figure("nrf", change))))
+
+
+def test_a_slow_figure_is_found(visit: Any) -> None:
+    wait = f"const t0 = performance.now(); while (performance.now() - t0 < 6); {UPDATE}"
+    times, problems = checks.slow(visit(figure("teaser", changed(UPDATE, wait))))
+    assert len(times) == len(problems) == 2
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_faint_letters_are_found(visit: Any, theme: str) -> None:
+    """Ink that does not follow the theme: black letters on the dark ground, white ones on the light."""
+    ground, ink = {"light": ("#ffffff", "#dddddd"), "dark": ("#14181e", "#222832")}[theme]
+    style = f"<style>body {{ background: {ground}; color: {ink}; }}</style>"
+    page = visit(figure("teaser"), head=style)
+    page.tab.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
+    number, found = checks.faint(page)
+    assert number > 10 and len(found) > 5
+
+
+def test_a_picture_that_vanishes_in_the_dark_is_found(visit: Any) -> None:
+    line = '<path d="M0,0L90,90" stroke="{}" stroke-width="4"/>'
+    svg = "<svg xmlns='http://www.w3.org/2000/svg' width='90' height='90'>{}</svg>"
+    for colour, count in (("#222", 1), ("#ddd", 0)):
+        source = svg.format(line.format(colour)).replace('"', "'").replace("#", "%23")
+        body = f'<figure><img alt="A line." src="data:image/svg+xml,{source}"></figure>'
+        page = visit(body, head="<style>body { background: #14181e }</style>")
+        assert len(checks.dark_pictures(page)) == count
+
+
+def test_a_wide_page_is_found(visit: Any) -> None:
+    found = checks.overflow(visit('<p style="width: 700px">wide</p>', width=390))
+    assert len(found) == 1 and "px wide in a window of 390 px" in found[0]
+    scrolls = '<div style="overflow: auto"><p style="width: 700px">x</p></div>'
+    assert checks.overflow(visit(scrolls, width=390)) == []
+
+
+def test_a_heavy_page_is_found(visit: Any, tmp_path: Path) -> None:
+    (tmp_path / "large.js").write_text("//" + "x" * 1_200_000)
+    assert "the limit is 1.1 MB" in checks.too_heavy(visit('<script src="large.js"></script>'))[0]
+
+
+QUESTION = '<div class="predict admonition"><p>Which?</p><ul><li>This.</li><li>That.</li></ul></div>'
+ANSWER = '<div class="reveal"><p>That.</p></div>'
+
+
+def test_questions(visit: Any) -> None:
+    script = f"<script>{PREDICT}</script>"
+    assert checks.questions(visit(QUESTION + ANSWER, head=script)) == (1, [])
+    assert "no choices or no answer" in checks.questions(visit(QUESTION, head=script))[1][0]
+    dead = f"<script>{PREDICT.replace('answer.hidden = !shown', 'answer.hidden = false')}</script>"
+    problems = checks.questions(visit(QUESTION + ANSWER, head=dead))[1]
+    assert "before any choice, its answer is shown" in problems[0]
+
+
+def test_an_open_and_an_unopenable_solution_are_found(visit: Any) -> None:
+    box = '<div class="solution"><p class="admonition-title">Solution{}</p><section>x</section></div>'
+    boxes = box.format("") + box.format('<button class="toggle-button">open</button>')
+    number, found = checks.solutions(visit(boxes))
+    assert number == 2 and len(found) == 2
+    assert "cannot be folded" in found[0] and "open when the page opens" in found[1]
+
+
+def test_broken_links_are_found(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(
+        '<p id="x"><a href="b.html#y">1</a><a href="#x">2</a><a href="https://example.org/z">3</a>'
+        '<a href="b.html#no">4</a><a href="gone.html">5</a><a href="#gone">6</a></p>'
+    )
+    (tmp_path / "b.html").write_text('<p id="y"></p>')
+    assert checks.broken_links(tmp_path, ["a", "b"]) == [
+        "a: b.html#no has no such anchor",
+        "a: gone.html leads nowhere",
+        "a: #gone has no such anchor",
+    ]

@@ -1,0 +1,150 @@
+"""Every page of the built book, opened from disk in Chromium with the network refused.
+
+The book is looked for in _build/html, or where BOOK_HTML says.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import checks
+import pytest
+import yaml
+from browser import Visit, chromium
+
+pytestmark = pytest.mark.browser
+HTML = Path(os.environ.get("BOOK_HTML") or checks.ROOT / "_build/html")
+PAGES = checks.check_book.toc_pages(yaml.safe_load((checks.ROOT / "_toc.yml").read_text()))
+LIVE = 5  # pages with live figures that the book has at least
+
+
+@pytest.fixture(scope="module")
+def html() -> Path:
+    if not (HTML / "index.html").is_file():
+        message = f"no book in {HTML}: build it (make pages), or set BOOK_HTML to its folder"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return HTML
+
+
+@pytest.fixture(scope="module")
+def browser(html: Path) -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def name(request: Any) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def visit(browser: Any, html: Path, name: str) -> Iterator[Visit]:
+    """The page on a desk. The tests below use it in their order: first as it opens, then unfolded."""
+    path = html / f"{name}.html"
+    assert path.is_file(), f"{name} stands in _toc.yml and is not in the book"
+    page = Visit(browser).open(path)
+    yield page
+    page.close()
+
+
+def none(problems: list[str]) -> None:
+    assert not problems, "\n" + "\n".join(problems)
+
+
+def test_opens_complete_and_quiet(visit: Visit) -> None:
+    none(checks.page(visit))
+
+
+def test_weighs_little(visit: Visit, name: str) -> None:
+    total, pictures, math = checks.weight(visit)
+    print(f"{name}: {total / 1e6:.2f} MB, pictures {pictures / 1e6:.2f} MB{', formulas' if math else ''}")
+    none(checks.too_heavy(visit))
+
+
+def test_predict_then_reveal_by_keyboard(visit: Visit, name: str) -> None:
+    number, problems = checks.questions(visit)
+    print(f"{name}: {number} questions")
+    none(problems)
+
+
+def test_solutions_are_folded(visit: Visit, name: str) -> None:
+    number, problems = checks.solutions(visit)
+    print(f"{name}: {number} solutions")
+    none(problems)
+
+
+def test_every_control_of_every_figure(visit: Visit) -> None:
+    checks.open_all(visit)
+    none(checks.figures(visit))
+
+
+def test_figures_answer_at_once(visit: Visit, name: str) -> None:
+    checks.open_all(visit)
+    times, problems = checks.slow(visit)
+    for line in times:
+        print(f"{name}: {line}")
+    none(problems)
+
+
+def test_fits_a_phone(browser: Any, html: Path, name: str) -> None:
+    page = Visit(browser, width=390, height=844).open(html / f"{name}.html")
+    try:
+        folded = checks.overflow(page)
+        checks.open_all(page)
+        none(folded or checks.overflow(page))
+        none(page.log)
+    finally:
+        page.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_can_be_read_in_light_and_dark(browser: Any, html: Path, name: str, theme: str) -> None:
+    page = Visit(browser, dark=theme == "dark").open(html / f"{name}.html")
+    try:
+        assert page.tab.locator("html").get_attribute("data-theme") == theme
+        checks.open_all(page)
+        number, problems = checks.faint(page)
+        assert number or not page.tab.locator(".sam-edu").count()
+        none(problems + checks.dark_pictures(page) + page.log)
+    finally:
+        page.close()
+
+
+# --- the book as a whole
+
+
+def test_the_front_door_leads_to_the_first_page(browser: Any, html: Path) -> None:
+    page = Visit(browser).open(html / "index.html")
+    page.tab.wait_for_url(f"**/{PAGES[0]}.html")
+    page.close()
+
+
+def test_search_finds_a_word_offline(browser: Any, html: Path) -> None:
+    page = Visit(browser).open(html / "search.html", "?q=perturbation")
+    try:
+        found = page.tab.locator("#search-results li a")
+        found.first.wait_for()
+        page.tab.wait_for_timeout(500)
+        assert found.count() >= 2
+        none(page.log)
+        page.tab.locator("#search-results li a").first.click()
+        page.tab.wait_for_selector("main h1")
+        none(page.log)
+    finally:
+        page.close()
+
+
+def test_links_inside_the_book_lead_somewhere(html: Path) -> None:
+    extra = [n for n in ("genindex", "search", "prf-prf") if (html / f"{n}.html").is_file()]
+    none(checks.broken_links(html, PAGES + extra))
+
+
+def test_the_book_has_live_figures(html: Path) -> None:
+    mark = 'type="application/vnd.jupyter.widget-view+json"'
+    live = [n for n in PAGES if mark in (html / f"{n}.html").read_text(encoding="utf-8")]
+    assert len(live) >= LIVE, live

@@ -1,0 +1,167 @@
+"""Chromium for the tests: how it is started, what is noted while a page is open, how figures are tried."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+NOT_A_NUMBER = re.compile(r"NaN|undefined|Infinity|\[object")
+UNROUNDED = re.compile(r"\d\.\d{7,}")
+REST = 260  # ms after which a figure speaks: it waits 200 ms for the slider to rest
+DRAW, PAINT = 4.0, 34.0  # ms: drawing; an input event to the painted frame (two frames at 60 Hz)
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """The system's Chromium (or $CHROMIUM). Absent: skip, or fail in continuous integration."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
+    if not path or not Path(path).exists():
+        message = "no Chromium: install it, or set CHROMIUM to its path"
+        if os.environ.get("CI"):  # there, nothing may be left out silently
+            pytest.fail(message)
+        pytest.skip(message)
+    if os.environ.get("CI"):
+        import playwright.sync_api as sync_api
+    else:
+        sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Visit:
+    """A page opened from disk with the network refused, and everything that happens to it.
+
+    ``log`` has one line for each console error, uncaught exception and failed request, and for each
+    request to another host; ``files`` the files that the page has loaded, with their kind.
+    """
+
+    def __init__(self, browser: Any, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+        self.context = browser.new_context(
+            offline=True,
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+        )
+        self.tab = self.context.new_page()
+        self.log: list[str] = []
+        self.files: dict[Path, str] = {}
+        self.context.route(re.compile(r"^(https?|wss?|ftp):"), lambda route: route.abort())
+        self.tab.on("console", self._said)
+        self.tab.on("pageerror", lambda error: self.log.append(f"uncaught: {error}"))
+        self.tab.on("request", self._asked)
+        self.tab.on("requestfailed", lambda r: self.log.append(f"failed request: {r.url[:200]}"))
+        self.tab.on("requestfinished", self._loaded)
+
+    def _said(self, message: Any) -> None:
+        if message.type in ("error", "assert"):
+            self.log.append(f"console: {message.text[:300]}")
+
+    def _asked(self, request: Any) -> None:
+        if urlsplit(request.url).scheme not in ("file", "data", "blob", "about"):
+            self.log.append(f"request to another host: {request.url[:200]}")
+
+    def _loaded(self, request: Any) -> None:
+        address = urlsplit(request.url)
+        if address.scheme == "file":
+            self.files[Path(unquote(address.path))] = request.resource_type
+
+    def open(self, path: Path, after: str = "") -> Visit:
+        """Open the page; wait until its formulas are typeset and its figures drawn."""
+        self.log.clear()
+        self.files.clear()
+        self.tab.goto("about:blank")  # a mere change of the hash would not load the page anew
+        self.tab.goto(path.resolve().as_uri() + after)
+        self.tab.evaluate(SETTLED)
+        return self
+
+    def close(self) -> None:
+        self.context.close()
+
+
+# Formulas typeset, figures started (or failed, which other checks notice), fonts there.
+SETTLED = """async () => {
+  await window.MathJax?.startup?.promise;
+  const until = performance.now() + 10000;
+  const waiting = () => document.querySelector(".afm-host:not([data-ready]):empty");
+  while (waiting() && performance.now() < until) await new Promise((done) => setTimeout(done, 20));
+  await document.fonts.ready;
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)));
+}"""
+
+# What the plotted data of a figure say: all attributes and the text of its `se-data` nodes.
+DATA = """(root) => [...root.querySelectorAll(".se-data")].map((n) => [...n.attributes]
+  .map((a) => a.value).join(" ") + n.textContent).join("|")"""
+
+# Every text of a figure, and what its sliders tell a screen reader.
+TEXTS = """(root) => {
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT), texts = [];
+  while (walker.nextNode()) texts.push(walker.currentNode.data);
+  for (const n of root.querySelectorAll("[aria-valuetext]")) texts.push(n.getAttribute("aria-valuetext"));
+  return texts.join(" | "); }"""
+
+# Puts every combination of the ends of all controls of a figure; returns what is drawn wrongly.
+CORNERS = """async (root) => {
+  const inputs = [...root.querySelectorAll("input[type=range]")], bad = [];
+  const menus = [...root.querySelectorAll("select")];
+  for (let k = 0; k < 2 ** (inputs.length + menus.length); k++) {
+    inputs.forEach((input, i) => {
+      input.value = (k >> i) & 1 ? input.max : input.min;
+      input.dispatchEvent(new Event("input"));
+    });
+    menus.forEach((menu, i) => {
+      const last = (k >> (inputs.length + i)) & 1;
+      menu.selectedIndex = last ? menu.options.length - 1 : 0;
+      menu.dispatchEvent(new Event("change"));
+    });
+    await new Promise(requestAnimationFrame);
+    await new Promise(requestAnimationFrame);
+    const found = root.outerHTML.match(/.{60}(NaN|undefined|Infinity).{20}/);
+    if (found) bad.push([k, found[0]]);
+  }
+  return bad; }"""
+
+# 30 moves of the slider: how long the input event takes (drawing included), and until it is painted.
+TIME_A_SLIDER = """async (input) => {
+  const draw = [], paint = [], low = Number(input.min), high = Number(input.max);
+  for (let k = 0; k < 30; k++) {
+    await new Promise(requestAnimationFrame);
+    await new Promise((done) => setTimeout(done, 3));
+    input.value = low + ((high - low) * ((k * 7) % 30)) / 29;
+    const start = performance.now();
+    input.dispatchEvent(new Event("input", {bubbles: true}));
+    draw.push(performance.now() - start);
+    await new Promise((done) => requestAnimationFrame(() => {
+      const channel = new MessageChannel();
+      channel.port1.onmessage = done;
+      channel.port2.postMessage(0);
+    }));
+    paint.push(performance.now() - start);
+  }
+  return [draw, paint]; }"""
+
+
+def slider_times(slider: Any, tries: int = 3) -> tuple[float, float]:
+    """Median ms of drawing and of input to painted frame; a busy machine gets more tries."""
+    best = (float("inf"), float("inf"))
+    for _ in range(tries):
+        draw, paint = (statistics.median(values) for values in slider.evaluate(TIME_A_SLIDER))
+        best = min(best, (draw, paint), key=lambda t: (t[0] >= DRAW or t[1] >= PAINT, t[1]))
+        if best[0] < DRAW and best[1] < PAINT:
+            break
+    return best
