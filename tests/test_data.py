@@ -1,0 +1,268 @@
+"""Data: what is loaded, what is checked, and what is said where nothing is found."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import os
+import urllib.error
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sam_edu import data
+
+
+def one_line(error, *hints):
+    message = str(error.value)
+    assert "\n" not in message
+    for hint in hints:
+        assert hint in message, message
+
+
+@pytest.fixture
+def nowhere(monkeypatch, tmp_path):
+    """A machine without any data."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("SAM_EDU_DATA", raising=False)
+    monkeypatch.setattr(data, "_DEBIAN", tmp_path / "debian")
+    return tmp_path
+
+
+def check(d: data.Dataset) -> None:
+    for x, y in ((d.train_x, d.train_y), (d.test_x, d.test_y)):
+        assert x.dtype == torch.float32 and y.dtype == torch.int64
+        assert x.shape == (len(y), *d.shape) and x.min() >= 0 and x.max() <= 1 and x.is_contiguous()
+        assert y.min() >= 0 and y.max() < len(d.classes)
+    assert d.provenance
+
+
+# --- digits ---------------------------------------------------------------------------------------------
+
+
+def test_digits():
+    d = data.load("digits")
+    check(d)
+    assert d.shape == (1, 8, 8) and len(d.train_x) == 1297 and len(d.test_x) == 500
+    assert d.train_x.max() == 1 and d.train_x.min() == 0 and set(d.test_y.tolist()) == set(range(10))
+    assert d.checksum() == data.load("digits").checksum() == "dcf259943d265624"
+
+
+def test_digits_are_scikit_learns_each_exactly_once():
+    from sklearn.datasets import load_digits
+
+    d, bunch = data.load("digits"), load_digits()
+    x, y = torch.cat([d.train_x, d.test_x]), torch.cat([d.train_y, d.test_y])
+    ours = sorted(zip((x * 16).round().to(torch.uint8).flatten(1).tolist(), y.tolist(), strict=True))
+    theirs = sorted(zip(bunch.data.astype(np.uint8).tolist(), bunch.target.tolist(), strict=True))
+    assert ours == theirs  # hence training and test images are disjoint
+
+
+def test_the_checksum_notices_one_grey_level_and_one_label():
+    d = data.load("digits").subset(train=20, test=10)
+    x, y = d.train_x.clone(), d.test_y.clone()
+    x[3, 0, 4, 4] = 1 - x[3, 0, 4, 4]
+    y[0] = (y[0] + 1) % 10
+    sums = {d.checksum(), dataclasses.replace(d, train_x=x).checksum(),
+            dataclasses.replace(d, test_y=y).checksum()}  # fmt: skip
+    assert len(sums) == 3
+
+
+def test_subset():
+    d = data.load("digits")
+    small = d.subset(train=100, test=50, seed=1)
+    check(small)
+    assert len(small.train_x) == 100 and torch.equal(small.test_x, d.test_x[:50])
+    assert small.checksum() == d.subset(train=100, test=50, seed=1).checksum()
+    assert small.checksum() != d.subset(train=100, test=50, seed=2).checksum()
+    everything = {tuple(row) for row in d.train_x.flatten(1).tolist()}
+    assert all(tuple(row) in everything for row in small.train_x.flatten(1).tolist())
+    assert d.subset().checksum() == d.checksum()
+
+
+@pytest.mark.parametrize("sizes, hint", [({"train": 1298}, "has 1297 training and 500 test images"),
+                                         ({"test": 501}, "asked for"), ({"train": 0}, "train must be >= 1"),
+                                         ({"test": 2.5}, "whole number")])  # fmt: skip
+def test_bad_subsets(sizes, hint):
+    with pytest.raises((ValueError, TypeError)) as error:
+        data.load("digits").subset(**sizes)
+    one_line(error, hint)
+
+
+# --- nothing there --------------------------------------------------------------------------------------
+
+
+def test_unknown_name():
+    with pytest.raises(ValueError) as error:
+        data.load("mnist")
+    one_line(error, "'digits'", "'fashion-mnist'", "'mnist'")
+
+
+@pytest.mark.parametrize("name", ["fashion-mnist", "cifar10", "cifar100"])
+def test_missing_data_say_what_to_do(name, nowhere):
+    with pytest.raises(FileNotFoundError) as error:
+        data.load(name)
+    one_line(error, f"{name} is not on this machine", "download=True", "SAM_EDU_DATA", str(nowhere / "home"))
+    assert ("apt-get install dataset-fashion-mnist" in str(error.value)) == (name == "fashion-mnist")
+    assert not (nowhere / "home").exists()  # looking creates nothing
+
+
+def test_the_named_folders_are_looked_in(nowhere, monkeypatch):
+    monkeypatch.setenv("SAM_EDU_DATA", str(nowhere / "shelf"))
+    with pytest.raises(FileNotFoundError) as error:
+        data.load("cifar10", root=nowhere / "mine")
+    one_line(error, str(nowhere / "mine"), str(nowhere / "shelf"))
+
+
+@pytest.mark.parametrize(
+    "failure", [urllib.error.URLError("no route to host"), RuntimeError("all mirrors failed")]
+)
+def test_no_network(nowhere, monkeypatch, failure):
+    def offline(*_, **__):
+        raise failure
+
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", offline)
+    with pytest.raises(FileNotFoundError) as error:
+        data.load("cifar10", download=True)
+    one_line(error, "cifar10", "network", "SAM_EDU_DATA")
+
+
+# --- Fashion-MNIST --------------------------------------------------------------------------------------
+
+
+def idx(path: Path, array: np.ndarray, magic: int | None = None, cut: int = 0) -> None:
+    header = np.array([magic or 0x800 + array.ndim, *array.shape], ">i4").tobytes()
+    body = header + array.astype(np.uint8).tobytes()
+    path.write_bytes(gzip.compress(body[: len(body) - cut] if cut else body, 1))
+
+
+@pytest.fixture
+def tiny_fashion(nowhere, monkeypatch):
+    """idx files of the right layout; the sizes are checked against 60 000 and 10 000 only in shape."""
+    real = data._read_idx
+
+    def few(path, shape):
+        return real(path, ({60_000: 30, 10_000: 20}[shape[0]], *shape[1:]))
+
+    monkeypatch.setattr(data, "_read_idx", few)
+    rng, folder = np.random.default_rng(0), nowhere / "fashion"
+    folder.mkdir()
+    for part, n in (("train", 30), ("t10k", 20)):
+        idx(folder / f"{part}-images-idx3-ubyte.gz", rng.integers(0, 256, (n, 28, 28)))
+        idx(folder / f"{part}-labels-idx1-ubyte.gz", rng.integers(0, 10, n))
+    return folder
+
+
+@pytest.mark.parametrize("how", ["root", "SAM_EDU_DATA", "cache", "debian"])
+def test_idx_files_are_found(tiny_fashion, how, monkeypatch, nowhere):
+    if how == "SAM_EDU_DATA":
+        monkeypatch.setenv("SAM_EDU_DATA", str(tiny_fashion))
+    elif how == "cache":
+        (nowhere / "home/.cache").mkdir(parents=True)
+        (nowhere / "home/.cache/sam_edu").symlink_to(tiny_fashion)
+    elif how == "debian":
+        monkeypatch.setattr(data, "_DEBIAN", tiny_fashion)
+    d = data.load("fashion-mnist", root=tiny_fashion if how == "root" else None)
+    check(d)
+    assert d.shape == (1, 28, 28) and len(d.train_x) == 30 and len(d.test_x) == 20 and len(d.classes) == 10
+
+
+@pytest.mark.parametrize("damage", ["not gzip", "cut gzip", "empty", "short header", "wrong magic",
+                                    "wrong size", "short body"])  # fmt: skip
+def test_damaged_idx_files_are_named(tiny_fashion, damage):
+    path, zeros = tiny_fashion / "t10k-images-idx3-ubyte.gz", np.zeros((20, 28, 28))
+    if damage == "not gzip":
+        path.write_bytes(b"<html>404 not found</html>")
+    elif damage == "cut gzip":
+        path.write_bytes(path.read_bytes()[:2000])
+    elif damage == "empty":
+        path.write_bytes(gzip.compress(b""))
+    elif damage == "short header":
+        path.write_bytes(gzip.compress(b"\0\0\x08\x03\0\0"))
+    elif damage == "wrong magic":
+        idx(path, zeros, magic=0x801)
+    elif damage == "wrong size":
+        idx(path, zeros[:19])
+    else:
+        idx(path, zeros, cut=100)
+    with pytest.raises(ValueError) as error:
+        data.load("fashion-mnist", root=tiny_fashion)
+    one_line(error, str(path))
+
+
+def test_a_file_that_is_missing_is_named(tiny_fashion):
+    (tiny_fashion / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises((ValueError, FileNotFoundError)) as error:
+        data.load("fashion-mnist", root=tiny_fashion)
+    one_line(error, "t10k-labels-idx1-ubyte.gz")
+
+
+def test_fashion_mnist_itself():
+    try:
+        d = data.load("fashion-mnist")
+    except FileNotFoundError:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip("Fashion-MNIST is not on this machine")
+    check(d)
+    assert d.train_x.shape == (60_000, 1, 28, 28) and d.test_x.shape == (10_000, 1, 28, 28)
+    assert torch.equal(d.train_y.bincount(), torch.full((10,), 6000))
+    assert torch.equal(d.test_y.bincount(), torch.full((10,), 1000))
+    # mean and standard deviation as published with the data
+    assert float(d.train_x.mean()) == pytest.approx(0.2860, abs=1e-4)
+    assert float(d.train_x.std()) == pytest.approx(0.3530, abs=1e-4)
+    assert d.classes[int(d.test_y[0])] == "ankle boot"  # the first test image
+
+
+# --- a folder of images ---------------------------------------------------------------------------------
+
+
+def pictures(root, classes=("cat", "dog"), n=3, size=(6, 5), parts=("train", "test")):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for part in parts:
+        for name in classes:
+            (root / part / name).mkdir(parents=True)
+            for i in range(n):
+                pixels = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / part / name / f"{i}.png")
+    return root
+
+
+def test_folder(tmp_path):
+    from PIL import Image
+
+    d = data.load("folder", root=pictures(tmp_path))
+    check(d)
+    assert d.classes == ("cat", "dog") and d.shape == (3, 5, 6) and len(d.train_x) == 6
+    assert d.train_y.tolist() == [0, 0, 0, 1, 1, 1]
+    first = np.asarray(Image.open(tmp_path / "train/cat/0.png"))
+    assert np.array_equal((d.train_x[0] * 255).round().numpy().astype(np.uint8), first.transpose(2, 0, 1))
+
+
+def test_folders_that_do_not_fit(tmp_path):
+    with pytest.raises(ValueError) as error:
+        data.load("folder")
+    one_line(error, "needs root=", "train/ and test/")
+    with pytest.raises(FileNotFoundError) as missing:
+        data.load("folder", root=pictures(tmp_path / "a", parts=("train",)))
+    one_line(missing, "test is missing", "test/<class>/<image>")
+    with pytest.raises(FileNotFoundError) as missing:
+        data.load("folder", root=tmp_path / "absent")
+    one_line(missing, "train is missing")
+    mixed = pictures(tmp_path / "b", classes=("cat",))
+    pictures(mixed, classes=("dog",), size=(9, 9))
+    with pytest.raises(ValueError) as error:
+        data.load("folder", root=mixed)
+    one_line(error, "differ in size")
+
+
+def test_a_test_folder_with_other_classes_is_not_silently_relabelled(tmp_path):
+    pictures(tmp_path, classes=("cat", "dog"), parts=("train",))
+    pictures(tmp_path, classes=("dog",), parts=("test",))
+    with pytest.raises(ValueError) as error:
+        data.load("folder", root=tmp_path)
+    one_line(error, "cat", "train", "test")
