@@ -65,7 +65,10 @@ class Ball:
 
 def _bound(centre: Tensor, offset: float) -> Tensor:
     """centre + offset, rounded towards the centre, so that it is never further away than ``offset``."""
-    bound = centre + offset
+    near = torch.tensor(offset, dtype=centre.dtype)  # 0.1 in float32 is a little more than 0.1
+    if abs(near.item()) > abs(offset):
+        near = torch.nextafter(near, torch.zeros_like(near))
+    bound = centre + near.item()
     wide = bound.double() - centre.double() if centre.device.type != "mps" else bound - centre
     return torch.where(wide.abs() > abs(offset), torch.nextafter(bound, centre), bound)
 

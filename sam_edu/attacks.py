@@ -170,7 +170,12 @@ def attack_mode(model: Model) -> Iterator[None]:
 
 
 def check_inputs(x: Tensor, y: Tensor, clip: Clip = (0.0, 1.0)) -> None:
-    """Raise ValueError with one clear line unless x is a finite batch inside ``clip`` that fits y."""
+    """Raise with one clear line unless x is a finite batch inside ``clip`` that fits y."""
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+        raise TypeError(
+            f"x and y must be torch tensors, got {type(x).__name__} and {type(y).__name__}; "
+            "torch.as_tensor makes them from arrays and lists"
+        )
     if not x.is_floating_point():
         raise ValueError(f"x must be a floating-point tensor, got {x.dtype}; divide images by 255")
     if x.dim() < 2 or y.shape != (len(x),) or y.is_floating_point():
