@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import os
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import torch
@@ -140,7 +142,7 @@ def _from_torchvision(name: str, root: str | Path | None, download: bool) -> Dat
         try:
             train = cls(str(folder), train=True, download=download)
             test = cls(str(folder), train=False, download=download)
-        except RuntimeError:  # torchvision's "Dataset not found or corrupted"
+        except (RuntimeError, URLError):  # "Dataset not found or corrupted"; no network
             continue
         return Dataset(name, *_tensors(train), *_tensors(test), tuple(train.classes),
                        f"{_TORCHVISION[name]} as distributed by torchvision")  # fmt: skip
@@ -177,10 +179,11 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         raw = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is damaged ({error}); install or download it again") from None
-    header = np.frombuffer(raw[: 4 + 4 * len(shape)], ">i4")
-    if header[0] != 0x800 + len(shape) or tuple(header[1:]) != shape:
-        raise ValueError(f"{path} should hold bytes of shape {shape}, its header says {header[1:]}")
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * len(shape)).reshape(shape).copy()
+    start = 4 + 4 * len(shape)
+    expected = np.array([0x800 + len(shape), *shape], ">i4").tobytes()
+    if raw[:start] != expected or len(raw) != start + math.prod(shape):
+        raise ValueError(f"{path} does not hold bytes of shape {shape}; install or download it again")
+    return np.frombuffer(raw, np.uint8, offset=start).reshape(shape).copy()
 
 
 def _folder(root: str | Path | None) -> Dataset:
@@ -189,16 +192,19 @@ def _folder(root: str | Path | None) -> Dataset:
 
     if root is None:
         raise ValueError('data.load("folder") needs root=..., a folder with train/ and test/ inside')
-    root, parts = Path(root).expanduser(), list[Tensor]()
+    root, parts, classes = Path(root).expanduser(), list[Tensor](), list[str]()
     for part in ("train", "test"):
         if not (root / part).is_dir():
             raise FileNotFoundError(f"{root / part} is missing: expected {part}/<class>/<image>")
         folder = ImageFolder(str(root / part))
+        if part == "test" and folder.classes != classes:  # else "dog" might be 1 here and 0 there
+            raise ValueError(f"train has the classes {classes}, test {folder.classes}; make them equal")
+        classes = folder.classes
         images = [np.asarray(image) for image, _ in folder]
         if len({image.shape for image in images}) != 1:
             raise ValueError(f"the images in {root / part} differ in size; scale them to one size")
-        parts += [torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div(255)]
+        parts += [torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous().float().div(255)]
         parts += [torch.tensor(folder.targets)]
     train_x, train_y, test_x, test_y = parts
-    return Dataset("folder", train_x, train_y, test_x, test_y, tuple(folder.classes),
+    return Dataset("folder", train_x, train_y, test_x, test_y, tuple(classes),
                    f"images in the folder {root.name}")  # fmt: skip
