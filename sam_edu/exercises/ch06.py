@@ -20,14 +20,14 @@ EXERCISES: dict[str, Exercise] = {
     "6.1": Choice(
         "fall",
         {
-            "fall": "Four times as many features, each half as strong: the same ε erases more of each.",
+            "fall": "Each feature is half as strong: ε erases more of it.",
             "rise": "More features share the signal, so each is weaker. Compare ε with η.",
             "stay": "c stays, and with it the natural accuracy; but ε against η has doubled.",
         },
     ),
     "6.2": Number(
         lambda: _MODEL.eta,
-        right="There the weak features carry no information at all.",
+        right="There the weak features say nothing at all.",
         mistakes={
             "At 2η they vote for the wrong class; ask for no vote.": lambda: 2 * _MODEL.eta,
             "At η/2 half of their signal is left.": lambda: _MODEL.eta / 2,
@@ -54,7 +54,7 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "6.5": Number(
         lambda: (2 * _MODEL.eta - 0.05) / (_MODEL.eta - 0.05),
-        right="Without the attack it is 2: an attack sharpens the differences between features.",
+        right="Without the attack it is 2.",
         mistakes={
             "That is the ratio without an attack.": lambda: 2.0,
             "The attack takes ε from each mean; it does not add to it.": lambda: 0.25 / 0.15,

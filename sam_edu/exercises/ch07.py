@@ -20,7 +20,7 @@ def _interior(p: float, eta: float, d: int, eps: float) -> float:
 EXERCISES: dict[str, Exercise] = {
     "7.1": Number(
         lambda: toy.attack_thresholds(toy.NRFModel(0.6, 0.1, 100)).jump,
-        right="One step before, the hundred weak features still carried 20 points of natural accuracy.",
+        right="One step before, the weak features still had a say.",
         rel=0.0,
         absolute=6e-4,
         mistakes={
@@ -38,7 +38,7 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "7.3": Number(
         lambda: 0.9 / 0.1 * 0.02,
-        right="Two per cent of error, weighted by the odds of the robust feature.",
+        right="The error times the odds of the robust feature.",
         mistakes={
             "δ is the natural error, not the accuracy.": lambda: 9 * 0.98,
             "Answer with a share: 1 is 100 %.": lambda: 18.0,
@@ -53,6 +53,6 @@ EXERCISES: dict[str, Exercise] = {
             (0.95, 0.1, 100, 0.05),
             (0.95, 0.1, 100, 0.15),
         ],
-        right="At p = 0.6 and ε = 0.079 it exists, and sgn(x_1) is already better.",
+        right="At p = 0.6, ε = 0.079, sgn(x_1) is already better.",
     ),
 }  # fmt: skip
