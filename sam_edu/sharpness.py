@@ -49,8 +49,9 @@ def worst_loss_in_ball(model: nn.Module, x: Tensor, y: Tensor, rho: float, steps
     r"""Search :math:`\max_{\|e\|_2\le\rho} L(w+e)` by projected gradient ascent.
 
     The first step is SAM's (the full radius along the gradient); each later step moves by rho/4 along
-    the normalised gradient and projects onto the ball. The best point seen counts. Eval mode, so that
-    BatchNorm is a fixed function; the weights come back bit for bit.
+    the normalised gradient and projects onto the ball. The best point seen counts. Where the gradient
+    at w vanishes, a fixed random direction stands in for it. Eval mode, so that BatchNorm is a fixed
+    function; frozen weights stay, and the others come back bit for bit.
 
     Parameters
     ----------
@@ -73,6 +74,8 @@ def worst_loss_in_ball(model: nn.Module, x: Tensor, y: Tensor, rho: float, steps
     params = list(model.parameters())
     with attack_mode(model):
         at_w, gradient = _loss_and_gradient(model, x, y, loss, params)
+        if not any(g.any() for g in gradient):
+            gradient = _noise(params)
         worst, e = at_w, [g * (rho / global_norm(gradient)) for g in gradient]
         for _ in range(steps if rho > 0 else 0):
             with perturbed(model, e):
@@ -89,9 +92,10 @@ def top_eigenvalue(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = cross_en
                    max_iterations: int = 200, tol: float = 1e-4, seed: int = 0) -> float:  # fmt: skip
     r"""Largest eigenvalue :math:`\lambda_{\max}` of the Hessian of the loss, by power iteration.
 
-    Hessian-vector products come from double backpropagation, in eval mode. Power iteration finds the
-    eigenvalue of largest *magnitude*; where that is negative, a second run on the shifted matrix
-    finds the largest one. (For ReLU networks the Hessian exists almost everywhere.)
+    Hessian-vector products come from double backpropagation, in eval mode, over the trainable weights.
+    Power iteration finds the eigenvalue of largest *magnitude*; where that is negative, or where two of
+    opposite sign are equally large, a second run on the shifted matrix finds the largest one. (For ReLU
+    networks the Hessian exists almost everywhere.)
 
     Parameters
     ----------
@@ -109,34 +113,33 @@ def top_eigenvalue(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = cross_en
     with attack_mode(model):
         value = loss(model(x), y)
         _check_finite(float(value.detach()))
-        gradient = torch.autograd.grad(value, params, create_graph=True)
+        gradient = torch.autograd.grad(value, params, create_graph=True, materialize_grads=True)
         flat = torch.cat([g.flatten() for g in gradient])
 
         def hessian_times(v: Tensor) -> Tensor:
-            product = torch.autograd.grad(flat, params, v, retain_graph=True)
+            product = torch.autograd.grad(flat, params, v, retain_graph=True, materialize_grads=True)
             return torch.cat([h.flatten() for h in product])
 
-        top = _power_iteration(hessian_times, flat.detach(), max_iterations, tol, seed)
-        if top >= 0:
+        top, size = _power_iteration(hessian_times, flat.detach(), max_iterations, tol, seed)
+        if top >= (1 - 10 * tol) * size:  # Hv has the length of the eigenvalue: v is an eigenvector
             return top
-        shifted = _power_iteration(lambda v: hessian_times(v) - top * v, flat.detach(),
-                                   max_iterations, tol, seed)  # fmt: skip
-        return shifted + top
+        shifted, _ = _power_iteration(lambda v: hessian_times(v) + size * v, flat.detach(),
+                                      max_iterations, tol, seed)  # fmt: skip
+        return shifted - size
 
 
 def _power_iteration(times: Callable[[Tensor], Tensor], like: Tensor, max_iterations: int,
-                     tol: float, seed: int) -> float:  # fmt: skip
+                     tol: float, seed: int) -> tuple[float, float]:  # fmt: skip
+    """v.Av and |Av| once v.Av has settled; they differ where v is not an eigenvector."""
     generator = torch.Generator().manual_seed(seed)
     v = torch.randn(len(like), generator=generator).to(like)
     v, before = v / v.norm(), torch.inf
     for _ in range(max_iterations):
         product = times(v)
-        value = float(v @ product)
-        if abs(value - before) <= tol * max(abs(value), 1e-12):
-            return value
-        before, norm = value, product.norm()
-        if norm == 0:
-            return 0.0
+        value, norm = float(v @ product), product.norm()
+        if abs(value - before) <= tol * max(abs(value), 1e-12) or norm == 0:
+            return value, float(norm)
+        before = value
         v = product / norm
     raise RuntimeError(
         f"the top eigenvalue has not settled to {tol:g} in {max_iterations} iterations; "
@@ -144,11 +147,19 @@ def _power_iteration(times: Callable[[Tensor], Tensor], like: Tensor, max_iterat
     )
 
 
+def _noise(params: list[nn.Parameter]) -> list[Tensor]:
+    """Always the same random direction; frozen weights have no part in it."""
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(p.shape, generator=generator).to(p) * p.requires_grad for p in params]
+
+
 def _loss_and_gradient(model: nn.Module, x: Tensor, y: Tensor, loss: Loss,
                        params: list[nn.Parameter]) -> tuple[float, list[Tensor]]:  # fmt: skip
     value = loss(model(x), y)
-    gradient = torch.autograd.grad(value, params, materialize_grads=True, allow_unused=True)
-    return _check_finite(float(value.detach())), list(gradient)
+    trainable = [p for p in params if p.requires_grad]
+    found = iter(torch.autograd.grad(value, trainable, materialize_grads=True))
+    gradient = [next(found) if p.requires_grad else torch.zeros_like(p) for p in params]
+    return _check_finite(float(value.detach())), gradient
 
 
 def _check_finite(value: float) -> float:
