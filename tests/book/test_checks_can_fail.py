@@ -199,8 +199,9 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
         '<a href="b.html#no">4</a><a href="gone.html">5</a><a href="#gone">6</a></p>'
     )
     (tmp_path / "b.html").write_text('<p id="y"></p>')
-    assert checks.broken_links(tmp_path, ["a", "b"]) == [
+    assert checks.broken_links(tmp_path, ["a", "b", "c"]) == [
         "a: b.html#no has no such anchor",
         "a: gone.html leads nowhere",
         "a: #gone has no such anchor",
+        "c: missing",
     ]
