@@ -66,10 +66,13 @@ def test_quadratic_at_its_critical_point(values, rho):
     assert found.loss == 0 and found.sharpness == pytest.approx(rho**2 * max(values) / 2, rel=1e-3)
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.floats(0.01, 3))
 def test_convex_quadratic_against_the_exact_maximum(seed, rho):
-    """max over the ball of (w+e).H(w+e)/2, by the secular equation (mu I - H) e = H w, mu > lambda_max."""
+    """max over the ball of (w+e).H(w+e)/2, by the secular equation (mu I - H) e = H w, mu > lambda_max.
+
+    Many steps: where w is nearly orthogonal to the top direction, the search sets out slowly.
+    """
     h = with_eigenvalues((3.0, 1.0, 0.3), seed)
     w = torch.randn(3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     low, high = 3.0 + 1e-12, 1e6
@@ -78,7 +81,7 @@ def test_convex_quadratic_against_the_exact_maximum(seed, rho):
         e = torch.linalg.solve(mid * torch.eye(3, dtype=torch.float64) - h, h @ w)
         low, high = (mid, high) if e.norm() > rho else (low, mid)
     exact = float((w + e) @ h @ (w + e) / 2)
-    found = sharpness.worst_loss_in_ball(Weights(w), X, Y, rho, 60, quadratic(h))
+    found = sharpness.worst_loss_in_ball(Weights(w), X, Y, rho, 400, quadratic(h))
     assert found.worst <= exact * (1 + 1e-9)
     assert found.worst == pytest.approx(exact, rel=2e-3)
 
