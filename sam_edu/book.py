@@ -20,14 +20,14 @@ def glue(name: str, value: Any) -> None:
     ValueError
         If the value is NaN or infinite: prose must not quote it.
     """
+    value = value.item() if hasattr(value, "item") else value  # NumPy and torch scalars print their type
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"glue({name!r}) got {value}; the text would print it as a result")
     try:
         from myst_nb import glue as myst_glue
     except ImportError:
         return
-    # a plain Python number: NumPy and torch scalars print their type
-    myst_glue(name, value.item() if hasattr(value, "item") else value, display=False)
+    myst_glue(name, value, display=False)
 
 
 def check(exercise: str, answer: Any) -> bool:

@@ -44,8 +44,8 @@ class Number(Exercise):
     def _judge(self, answer: Any) -> tuple[bool, str]:
         try:
             value = float(answer)
-        except (TypeError, ValueError):
-            return False, f"a number is wanted, got {answer!r}."
+        except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor of several numbers
+            return False, f"a number is wanted, got {_named(answer)}."
         if self._close(value, self.expected()):
             return True, f"correct. {self.right}"
         for hint, slip in self.mistakes.items():
@@ -98,14 +98,20 @@ class Choice(Exercise):
     feedback: Mapping[str, str]
 
     def _judge(self, answer: Any) -> tuple[bool, str]:
-        if answer not in self.feedback:
+        if not isinstance(answer, str) or answer not in self.feedback:
             options = ", ".join(map(repr, self.feedback))
-            return False, f"choose one of {options}, got {answer!r}."
+            return False, f"choose one of {options}, got {_named(answer)}."
         verdict = answer == self.expected
         return verdict, f"{'correct' if verdict else 'not yet'}. {self.feedback[answer]}"
 
     def solution(self) -> str:
         return self.expected
+
+
+def _named(value: Any) -> str:
+    """A wrong answer as its author knows it, in one line."""
+    text = repr(value)
+    return text if len(text) <= 60 and "\n" not in text else type(value).__name__
 
 
 def _short(value: Any) -> str:
