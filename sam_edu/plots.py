@@ -149,7 +149,9 @@ def _svg(fig: Figure, alt: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = text.replace(INK, "currentColor").replace(INK.upper(), "currentColor")
     text = re.sub(r"font: ([^;\"]*?)px [^;\"]*", r"font: \1px system-ui, sans-serif", text)
-    text = re.sub(r"\n\s*", "\n", text)
+    # a hundredth of a point is enough for positions (attributes; the labels between tags stay whole)
+    text = re.sub(r'="[^"]*"', lambda found: re.sub(r"(\d\.\d\d)\d+", r"\1", found[0]), text)
+    text = re.sub(r"\s*\n\s*", " ", text)
     size = re.search(r'viewBox="0 0 ([\d.]+) ', text)
     width = float(size.group(1)) * 4 / 3 if size else 640
     head = (f'<svg role="img" aria-label="{html.escape(alt, quote=True)}" '

@@ -177,6 +177,14 @@ def mathjax_fonts(script: Path) -> list[Path]:
     return [f for f in fonts.glob("*.woff") if any(name in f.name for name in usual)]
 
 
+DRAWING = re.compile(r"<figure class=\"se-figure\">\s*<svg\b.*?</svg>", re.DOTALL)
+
+
+def drawings(source: str) -> int:
+    """Bytes of the figures that are drawn inside the HTML: pictures, though not files of their own."""
+    return sum(len(match[0].encode()) for match in DRAWING.finditer(source))
+
+
 def check_page(path: Path) -> tuple[list[str], dict]:
     """Problems of one HTML file, and its weight in bytes: without pictures, and the pictures."""
     source = path.read_text(encoding="utf-8", errors="replace")
@@ -207,9 +215,10 @@ def check_page(path: Path) -> tuple[list[str], dict]:
     if mathjax:
         loaded.update(mathjax_fonts(mathjax))
     pictures = {file for src in page.images if (file := local(src, path)) and file.is_file()}
+    drawn = drawings(source)
     weight = {
-        "total": len(source.encode()) + sum(f.stat().st_size for f in loaded - pictures),
-        "pictures": sum(f.stat().st_size for f in pictures),
+        "total": len(source.encode()) - drawn + sum(f.stat().st_size for f in loaded - pictures),
+        "pictures": drawn + sum(f.stat().st_size for f in pictures),
         "math": mathjax is not None,
     }
     limit = LIMIT_MATH if mathjax else LIMIT_PROSE

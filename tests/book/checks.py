@@ -83,6 +83,9 @@ def weight(visit: Visit) -> tuple[float, float, bool]:
     """Bytes of the files that the page has loaded, those of its pictures, and whether it has formulas."""
     sizes = {path: path.stat().st_size for path in visit.files if path.is_file()}
     pictures = sum(size for path, size in sizes.items() if visit.files[path] == "image")
+    pictures += sum(
+        check_book.drawings(path.read_text()) for path in sizes if path.suffix == ".html"
+    )
     math = any(path.name.startswith("tex-") for path in sizes)
     return sum(sizes.values()) - pictures, pictures, math
 
