@@ -137,6 +137,8 @@ def evaluate(model: nn.Module, x: Tensor, y: Tensor, eps: float | Sequence[float
     _check.choice("norm", norm, ("linf", "l2"))
     _check.choice("ladder", ladder, _ladder.LADDERS)
     check_inputs(x, y)
+    if len(x) == 0:
+        raise ValueError("there is no sample to evaluate: x is empty")
     started, n = time.perf_counter(), len(x)
     with attack_mode(model):
         logits = _sanity.checked_logits(model, x, y, batch_size)
@@ -177,7 +179,8 @@ def wilson(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
     """Wilson's 95 % confidence interval of a proportion (Wilson 1927): test-sampling error only."""
     centre, spread = (hits + z * z / 2) / (n + z * z), z / (n + z * z)
     half = spread * (hits * (n - hits) / n + z * z / 4) ** 0.5
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # the interval holds the estimate, also after rounding: error bars must not have negative lengths
+    return min(max(0.0, centre - half), hits / n), max(min(1.0, centre + half), hits / n)
 
 
 def _per_class(hit: Tensor, y: Tensor, classes: int) -> list[float]:
