@@ -149,6 +149,7 @@ def _svg(fig: Figure, alt: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = text.replace(INK, "currentColor").replace(INK.upper(), "currentColor")
     text = re.sub(r"font: ([^;\"]*?)px [^;\"]*", r"font: \1px system-ui, sans-serif", text)
+    text = re.sub(r"font-family: [^;\"]*", "font-family: system-ui, sans-serif", text)  # newer matplotlib
     # a hundredth of a point is enough for positions (attributes; the labels between tags stay whole)
     text = re.sub(r'="[^"]*"', lambda found: re.sub(r"(\d\.\d\d)\d+", r"\1", found[0]), text)
     text = re.sub(r"\s*\n\s*", " ", text)
