@@ -106,10 +106,11 @@ def pgd(model: Model, x: Tensor, y: Tensor, eps: float, norm: str = "linf", step
     best, best_loss = x.detach().clone(), x.new_full((len(x),), -torch.inf)
     left = torch.arange(len(x), device=x.device)  # samples that still have to be fooled
     with attack_mode(model):
+        whole = Ball(norm, x.detach(), eps, clip)
         for _ in range(restarts):
-            ball = Ball(norm, x[left].detach(), eps, clip)
-            start = ball.random_point(generator) if random_start else ball.centre.clone()
-            found, fooled = _ascend(model, ball, start, y[left], steps, size, loss_of,
+            # A start for every sample: where one starts does not depend on which others have fallen.
+            start = whole.random_point(generator) if random_start else whole.centre
+            found, fooled = _ascend(model, whole[left], start[left], y[left], steps, size, loss_of,
                                     stop_when_fooled)  # fmt: skip
             if restarts == 1:
                 return found

@@ -1,0 +1,86 @@
+"""Measure everything in one run, print the table, write it down.
+
+python -m benchmarks             about five minutes; writes benchmarks/results.json and results.md
+python -m benchmarks --rounds 1  a quick look; writes nothing
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import cases
+from benchmarks.timing import Ratio
+from sam_edu.experiments.runner import _cpu_name
+
+HERE = Path(__file__).parent
+ROUNDS = 21
+PEERS = ("torch", "torchattacks", "foolbox", "pytorch-optimizer")
+
+
+def measure(rounds: int, small: bool = False) -> dict[str, Any]:
+    """All ratios as plain numbers."""
+    torch.set_num_threads(1)
+    models = cases.cases(small)
+    evaluation = cases.evaluation(max(1, rounds // 4), samples=100 if small else 500)
+    return {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else _cpu_name(),
+        "threads": 1,
+        "rounds": rounds,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PEERS}},
+        "SAM step": {case.name: _plain(cases.sam_step(case, rounds)) for case in models},
+        "PGD-10": {case.name: _plain(cases.pgd10(case, rounds)) for case in models},
+        "evaluation": asdict(evaluation),
+        "import seconds": cases.import_seconds(),
+    }
+
+
+def _plain(found: dict[str, Ratio]) -> dict[str, dict[str, float]]:
+    return {name: asdict(ratio) for name, ratio in found.items()}
+
+
+def table(results: dict[str, Any]) -> str:
+    """The results as Markdown."""
+    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    where = f"Measured {results['date']} on {results['machine']}, {results['threads']} thread"
+    lines = [f"{where}, {results['rounds']} rounds; {versions}."]
+    for name in ("SAM step", "PGD-10"):
+        columns = list(next(iter(results[name].values())))
+        lines += ["", f"| {name} / ideal | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+        for case, row in results[name].items():
+            lines.append(f"| {case} | " + " | ".join(str(Ratio(**row[c])) for c in columns) + " |")
+    cost = results["evaluation"]
+    lines += [
+        "",
+        f"Evaluation, PGD-20 with 5 restarts on {cost['samples']} digits "
+        f"({cost['robust_accuracy']:.0%} robust): attacking every sample every time takes "
+        f"{Ratio(**cost['speedup'])} times as long; {cost['different_verdicts']} verdicts differ.",
+        "",
+        f"`import sam_edu` with its core adds {results['import seconds']:.2f} s to `import torch`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default {ROUNDS}")
+    parser.add_argument("--small", action="store_true", help="the quickest model only; writes nothing")
+    options = parser.parse_args()
+    results = measure(options.rounds, options.small)
+    print(table(results))
+    if options.rounds >= ROUNDS and not options.small:
+        (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        (HERE / "results.md").write_text(table(results))
+
+
+if __name__ == "__main__":
+    main()

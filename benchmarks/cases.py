@@ -1,0 +1,168 @@
+"""What is measured: a SAM step, PGD-10, an evaluation with restarts, and the import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from benchmarks.timing import Ratio, ratios
+from sam_edu import attacks, data, models, training
+from sam_edu.objectives import ERM, SAM
+
+RHO, EPS = 0.05, 8 / 255
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model with one batch; ``repeat`` steps make up one timing."""
+
+    name: str
+    model: nn.Module
+    x: Tensor
+    y: Tensor
+    repeat: int
+
+
+def cases(small: bool = False) -> list[Case]:
+    """The three models of the benchmark; ``small`` keeps only the quickest."""
+    torch.manual_seed(0)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(100, 10))
+    plan = [("linear, d = 100, batch 128", linear, (128, 1, 10, 10), 40)]
+    if not small:
+        plan += [
+            ("CNN, 28x28, batch 32", models.small_cnn(1, 10, 16), (32, 1, 28, 28), 3),
+            ("PreActResNet width 16, 32x32, batch 16", models.PreActResNet(10, 16), (16, 3, 32, 32), 1),
+        ]
+    return [
+        Case(name, net.to(DEVICE), torch.rand(shape, device=DEVICE),
+             torch.randint(0, 10, shape[:1], device=DEVICE), repeat)
+        for name, net, shape, repeat in plan
+    ]  # fmt: skip
+
+
+def sam_step(case: Case, rounds: int) -> dict[str, Ratio]:
+    """SAM against two plain forward-backward passes and one optimizer step."""
+    from pytorch_optimizer import SAM as PeerSAM
+
+    model, x, y = case.model.train(), case.x, case.y
+    plain = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    objective = SAM(model, RHO)
+    peer = PeerSAM(model.parameters(), torch.optim.SGD, rho=RHO, lr=1e-3, momentum=0.9)
+
+    def ideal() -> None:
+        for _ in range(2):
+            plain.zero_grad()
+            cross_entropy(model(x), y).backward()
+        plain.step()
+
+    def ours() -> None:
+        plain.zero_grad()
+        objective.backward(lambda: cross_entropy(model(x), y))
+        plain.step()
+
+    def two_step() -> None:
+        cross_entropy(model(x), y).backward()
+        peer.first_step(zero_grad=True)
+        cross_entropy(model(x), y).backward()
+        peer.second_step(zero_grad=True)
+
+    return ratios(ideal, {"sam_edu": ours, "pytorch_optimizer": two_step}, rounds, case.repeat)
+
+
+def pgd10(case: Case, rounds: int) -> dict[str, Ratio]:
+    """PGD-10 against ten forward passes with the gradient of the input alone, nothing else."""
+    import foolbox
+    import torchattacks
+
+    model, x, y = case.model.eval(), case.x, case.y
+
+    def ideal() -> None:
+        moved = x
+        for _ in range(10):
+            moved = moved.detach().requires_grad_()
+            torch.autograd.grad(cross_entropy(model(moved), y, reduction="sum"), moved)
+
+    peer = torchattacks.PGD(model, EPS, EPS / 4, 10, random_start=True)
+    other = foolbox.attacks.LinfPGD(abs_stepsize=EPS / 4, steps=10, random_start=True)
+    wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device=DEVICE)
+    found = ratios(ideal, {
+        "sam_edu": lambda: attacks.pgd(model, x, y, EPS),
+        "torchattacks": lambda: peer(x, y),
+        "foolbox": lambda: other(wrapped, x, y, epsilons=EPS),
+    }, rounds, max(1, case.repeat // 8))  # fmt: skip
+    model.zero_grad()
+    return found
+
+
+@dataclass(frozen=True)
+class EvaluationCost:
+    """Time of attacking every sample every time, divided by ours, and on how many verdicts they differ."""
+
+    speedup: Ratio
+    samples: int
+    different_verdicts: int
+    robust_accuracy: float
+
+
+def evaluation(rounds: int, restarts: int = 5, steps: int = 20, samples: int = 500) -> EvaluationCost:
+    """PGD with restarts on a trained network, with and without leaving fallen samples alone."""
+    digits = data.load("digits")
+    model = models.build("mlp", digits.shape, 10, seed=0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    training.fit(ERM(model), optimizer, digits.train_x, digits.train_y, 20, 64)
+    model, eps = model.to(DEVICE), 0.13
+    x, y = digits.test_x[:samples].to(DEVICE), digits.test_y[:samples].to(DEVICE)
+
+    def every_sample_every_time() -> Tensor:
+        return _survivors(model, x, y, eps, steps, restarts)
+
+    def ours() -> Tensor:
+        attacked = attacks.pgd(model, x, y, eps, steps=steps, restarts=restarts, stop_when_fooled=True,
+                               generator=_generator())  # fmt: skip
+        with torch.no_grad():
+            return (model(x).argmax(1) == y) & (model(attacked).argmax(1) == y)
+
+    verdicts = ours()
+    different = int((verdicts != every_sample_every_time()).sum())
+    speedup = ratios(ours, {"all": every_sample_every_time}, rounds)["all"]
+    return EvaluationCost(speedup, len(x), different, float(verdicts.double().mean()))
+
+
+def _survivors(model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, restarts: int) -> Tensor:
+    """The plain way, written out: all samples, all restarts, all steps, from the same starts."""
+    generator = _generator()
+    ball = attacks.Ball("linf", x, eps, (0.0, 1.0))
+    with torch.no_grad():
+        standing = model(x).argmax(1) == y
+    for _ in range(restarts):
+        moved = ball.random_point(generator)
+        for _ in range(steps):
+            moved = moved.detach().requires_grad_()
+            logits = model(moved)
+            standing &= logits.argmax(1) == y
+            gradient = torch.autograd.grad(cross_entropy(logits, y, reduction="sum"), moved)[0]
+            moved = ball.step(moved.detach(), gradient, eps / 4)
+        with torch.no_grad():
+            standing &= model(moved).argmax(1) == y
+    return standing
+
+
+def _generator() -> torch.Generator:
+    return torch.Generator(DEVICE).manual_seed(0)
+
+
+def import_seconds(tries: int = 3) -> float:
+    """Seconds that ``import sam_edu`` with its core modules adds to ``import torch``, best of several."""
+    code = ("import torch, time; t = time.perf_counter(); "
+            "from sam_edu import attacks, objectives, training; print(time.perf_counter() - t)")  # fmt: skip
+    times = []
+    for _ in range(tries):
+        run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        times.append(float(run.stdout))
+    return min(times)

@@ -1,0 +1,59 @@
+"""Ratios of running times, measured so that a busy machine disturbs them little."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Median and quartiles, over the rounds, of one candidate's time divided by the ideal's."""
+
+    low: float
+    median: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f}-{self.high:.2f})"
+
+
+def ratios(ideal: Callable[[], object], candidates: Mapping[str, Callable[[], object]], rounds: int,
+           repeat: int = 1) -> dict[str, Ratio]:  # fmt: skip
+    """Time everything once a round, in turn, and compare within the round.
+
+    Processor time of this process (CUDA: wall time between synchronisations): what other programs do
+    hardly counts, and what does hits ideal and candidates alike.
+    """
+    for work in (ideal, *candidates.values()):
+        work()  # allocate, compile, fill caches
+    found: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        base = _seconds(ideal, repeat)
+        for name, work in candidates.items():
+            found[name].append(_seconds(work, repeat) / base)
+    return {name: _quartiles(values) for name, values in found.items()}
+
+
+def _quartiles(values: list[float]) -> Ratio:
+    if len(values) < 2:
+        return Ratio(values[0], values[0], values[0])
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Ratio(low, median, high)
+
+
+def _seconds(work: Callable[[], object], repeat: int) -> float:
+    clock = time.process_time
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        clock = time.perf_counter
+    started = clock()
+    for _ in range(repeat):
+        work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return clock() - started
