@@ -57,9 +57,11 @@ class Ball:
         if self.norm == "linf":
             return torch.minimum(torch.maximum(x, self.low), self.high)
         delta = x - self.centre
-        # a hair inside, since centre + delta is rounded again
         shrink = (self.eps * (1 - 1e-6) / _norms(delta)).clamp(max=1)
-        x = self.centre + delta * _per_sample(shrink, delta.shape)
+        delta = delta * _per_sample(shrink, delta.shape)
+        x = self.centre + delta
+        # The sum is rounded: where that led away from the centre, take the number before it.
+        x = torch.where((x - self.centre).abs() > delta.abs(), torch.nextafter(x, self.centre), x)
         return x if self.clip is None else x.clamp_(*self.clip)
 
 
