@@ -121,3 +121,10 @@ def test_unknown_numbers_list_the_chapters():
     for unknown in ("99.1", "x", ""):
         with pytest.raises(KeyError, match="none here"):
             exercises.get(unknown)
+
+
+def test_a_function_without_a_body_is_told_so():
+    exercise = exercises.Function(lambda a: 2 * a, lambda: [(1.0,)], "Twice.")
+    for stub in (lambda a: None, lambda a: ...):
+        verdict, message = exercise.judge(stub)
+        assert not verdict and "write its body" in message

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 EMPTY = "replace the ... by your answer, then run the cell again."
+EMPTY_FUNCTION = "your function returns nothing yet; write its body, then run the cell again."
 
 
 class Exercise:
@@ -77,7 +78,10 @@ class Function(Exercise):
             shown = ", ".join(_short(a) for a in arguments)
             expected = np.asarray(self.reference(*arguments), dtype=float)
             try:
-                got = np.asarray(answer(*arguments), dtype=float)
+                returned = answer(*arguments)
+                if returned is None or returned is ...:
+                    return False, EMPTY_FUNCTION
+                got = np.asarray(returned, dtype=float)
             except Exception as error:  # whatever the reader's function raises is the message
                 return False, f"your function raised {type(error).__name__} for ({shown}): {error}"
             if got.shape != expected.shape:
