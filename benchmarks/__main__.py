@@ -61,7 +61,7 @@ def table(results: dict[str, Any]) -> str:
     cost = results["evaluation"]
     lines += [
         "",
-        f"Evaluation, PGD-20 with 5 restarts on {cost['samples']} digits "
+        f"Evaluation, PGD-20 with 5 restarts of a small CNN on {cost['samples']} digits "
         f"({cost['robust_accuracy']:.0%} robust): attacking every sample every time takes "
         f"{Ratio(**cost['speedup'])} times as long; {cost['different_verdicts']} verdicts differ.",
         "",

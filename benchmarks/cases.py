@@ -113,10 +113,10 @@ class EvaluationCost:
 def evaluation(rounds: int, restarts: int = 5, steps: int = 20, samples: int = 500) -> EvaluationCost:
     """PGD with restarts on a trained network, with and without leaving fallen samples alone."""
     digits = data.load("digits")
-    model = models.build("mlp", digits.shape, 10, seed=0)
+    model = models.build("cnn", digits.shape, 10, seed=0)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    training.fit(ERM(model), optimizer, digits.train_x, digits.train_y, 20, 64)
-    model, eps = model.to(DEVICE), 0.13
+    training.fit(ERM(model), optimizer, digits.train_x, digits.train_y, 10, 64)
+    model, eps = model.to(DEVICE), 0.115
     x, y = digits.test_x[:samples].to(DEVICE), digits.test_y[:samples].to(DEVICE)
 
     def every_sample_every_time() -> Tensor:

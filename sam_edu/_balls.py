@@ -48,14 +48,14 @@ class Ball:
     def step(self, x: Tensor, gradient: Tensor, size: float) -> Tensor:
         """Go ``size`` along the steepest ascent of the norm, then project."""
         if self.norm == "linf":
-            return self.project(x + size * gradient.sign())
+            return self.project(torch.add(x, gradient.sign(), alpha=size))
         unit = gradient * _per_sample(1 / _norms(gradient), gradient.shape)
         return self.project(x + size * unit)
 
     def project(self, x: Tensor) -> Tensor:
         """First onto the ball, then onto the box: the centre is in the box, so clipping cannot leave it."""
         if self.norm == "linf":
-            return torch.minimum(torch.maximum(x, self.low), self.high)
+            return torch.clamp(x, self.low, self.high)
         delta = x - self.centre
         shrink = (self.eps * (1 - 1e-6) / _norms(delta)).clamp(max=1)
         delta = delta * _per_sample(shrink, delta.shape)

@@ -110,8 +110,8 @@ def pgd(model: Model, x: Tensor, y: Tensor, eps: float, norm: str = "linf", step
         for _ in range(restarts):
             # A start for every sample: where one starts does not depend on which others have fallen.
             start = whole.random_point(generator) if random_start else whole.centre
-            found, fooled = _ascend(model, whole[left], start[left], y[left], steps, size, loss_of,
-                                    stop_when_fooled)  # fmt: skip
+            standing = (whole, start, y) if len(left) == len(x) else (whole[left], start[left], y[left])
+            found, fooled = _ascend(model, *standing, steps, size, loss_of, stop_when_fooled)
             if restarts == 1:
                 return found
             with torch.no_grad():
