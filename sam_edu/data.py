@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from sam_edu import _check
+from sam_edu._image_folder import read_image_folder
 
-NAMES = ("digits", "fashion-mnist", "cifar10", "cifar100", "folder")
+NAMES = ("digits", "fashion-mnist", "cifar10", "cifar100", "cifar10-jpeg", "folder")
 _DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 _TORCHVISION = {"fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
 _FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat",
@@ -89,9 +90,10 @@ def load(name: str, root: str | Path | None = None, download: bool = False) -> D
 
     Parameters
     ----------
-    name : {"digits", "fashion-mnist", "cifar10", "cifar100", "folder"}
+    name : {"digits", "fashion-mnist", "cifar10", "cifar100", "cifar10-jpeg", "folder"}
         "digits" ships with scikit-learn (8x8, 1797 images, 500 of them for testing). "folder" reads
-        ``root/train/<class>/*`` and ``root/test/<class>/*`` (torchvision's ImageFolder layout).
+        ``root/train/<class>/*`` and ``root/test/<class>/*`` (torchvision's ImageFolder layout);
+        "cifar10-jpeg" does so in a folder of that name, for CIFAR-10 as image files.
     root : path, optional
         Where to look first.
     download : bool
@@ -108,7 +110,12 @@ def load(name: str, root: str | Path | None = None, download: bool = False) -> D
     if name == "digits":
         return _digits()
     if name == "folder":
-        return _folder(root)
+        if root is None:
+            raise ValueError('data.load("folder") needs root=..., a folder with train/ and test/ inside')
+        folder = Path(root).expanduser()
+        return _folder("folder", folder, f"images in the folder {folder.name}")
+    if name == "cifar10-jpeg":
+        return _jpeg_copy(root)
     if name == "fashion-mnist" and not download:
         for folder in [*_roots(root), _DEBIAN]:
             if (folder / "train-images-idx3-ubyte.gz").exists():
@@ -186,25 +193,17 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape).copy()
 
 
-def _folder(root: str | Path | None) -> Dataset:
-    """Read root/train and root/test in ImageFolder layout; all images must have one size."""
-    from torchvision.datasets import ImageFolder
+def _folder(name: str, folder: Path, provenance: str) -> Dataset:
+    *tensors, classes = read_image_folder(folder)
+    return Dataset(name, *tensors, classes, provenance)
 
-    if root is None:
-        raise ValueError('data.load("folder") needs root=..., a folder with train/ and test/ inside')
-    root, parts, classes = Path(root).expanduser(), list[Tensor](), list[str]()
-    for part in ("train", "test"):
-        if not (root / part).is_dir():
-            raise FileNotFoundError(f"{root / part} is missing: expected {part}/<class>/<image>")
-        folder = ImageFolder(str(root / part))
-        if part == "test" and folder.classes != classes:  # else "dog" might be 1 here and 0 there
-            raise ValueError(f"train has the classes {classes}, test {folder.classes}; make them equal")
-        classes = folder.classes
-        images = [np.asarray(image) for image, _ in folder]
-        if len({image.shape for image in images}) != 1:
-            raise ValueError(f"the images in {root / part} differ in size; scale them to one size")
-        parts += [torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous().float().div(255)]
-        parts += [torch.tensor(folder.targets)]
-    train_x, train_y, test_x, test_y = parts
-    return Dataset("folder", train_x, train_y, test_x, test_y, tuple(classes),
-                   f"images in the folder {root.name}")  # fmt: skip
+
+def _jpeg_copy(root: str | Path | None) -> Dataset:
+    places = [folder / "cifar10-jpeg" for folder in _roots(root)]
+    for folder in places:
+        if (folder / "train").is_dir():
+            return _folder("cifar10-jpeg", folder, "CIFAR-10, a lossy JPEG copy")
+    raise FileNotFoundError(
+        f"cifar10-jpeg is not on this machine (looked for {', '.join(map(str, places))}): put the images "
+        "there as train/<class>/<image> and test/<class>/<image>, or name the folder above in SAM_EDU_DATA"
+    )

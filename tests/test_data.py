@@ -238,9 +238,24 @@ def test_folder(tmp_path):
     d = data.load("folder", root=pictures(tmp_path))
     check(d)
     assert d.classes == ("cat", "dog") and d.shape == (3, 5, 6) and len(d.train_x) == 6
-    assert d.train_y.tolist() == [0, 0, 0, 1, 1, 1]
-    first = np.asarray(Image.open(tmp_path / "train/cat/0.png"))
-    assert np.array_equal((d.train_x[0] * 255).round().numpy().astype(np.uint8), first.transpose(2, 0, 1))
+    for label, name in enumerate(d.classes):  # in a fixed random order, each image with its label
+        files = [np.asarray(Image.open(tmp_path / f"train/{name}/{i}.png")) for i in range(3)]
+        read = (d.train_x[d.train_y == label] * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        assert sorted(map(bytes, files)) == sorted(image.tobytes() for image in read)
+
+
+def test_a_part_of_a_folder_has_all_classes(tmp_path):
+    d = data.load("folder", root=pictures(tmp_path, n=40)).subset(test=40)
+    assert 8 <= int(d.test_y.sum()) <= 32, "the first images would all be cats"
+
+
+def test_cifar10_as_jpeg_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAM_EDU_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError) as missing:
+        data.load("cifar10-jpeg")
+    one_line(missing, "cifar10-jpeg", "SAM_EDU_DATA", str(tmp_path))
+    pictures(tmp_path / "cifar10-jpeg")
+    assert "lossy" in data.load("cifar10-jpeg").provenance
 
 
 def test_folders_that_do_not_fit(tmp_path):

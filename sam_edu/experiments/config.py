@@ -12,7 +12,10 @@ from sam_edu import _check
 from sam_edu.data import NAMES
 
 T = TypeVar("T")
-METHODS = ("sgd", "sam", "at", "sam+at")
+METHODS = ("sgd", "sam", "asam", "at", "sam+at", "awp")
+AUGMENTATIONS = ("none", "flip", "crop+flip")
+#: the methods for which a radius must be positive; for the others it must be 0
+NEEDS = {"rho": ("sam", "asam", "sam+at"), "eps": ("at", "sam+at", "awp"), "gamma": ("awp",)}
 Groups = Mapping[str, Sequence["RunConfig"]]  # label -> one run per seed
 SCHEMA = 1  # raise when the meaning of a field changes: old records then stop matching
 
@@ -25,9 +28,12 @@ class RunConfig:
     ----------
     dataset, train_size, test_size : data set, number of training images (None: all) and of test images
     model, width : name for :func:`sam_edu.models.build`, channels of the first stage
-    method : "sgd", "sam", "at" (PGD adversarial training) or "sam+at"
-    rho : radius in weight space, for "sam" and "sam+at"
-    eps, attack_steps : l-infinity radius in pixel units and PGD steps, for "at" and "sam+at"
+    method : "sgd", "sam", "asam", "at" (PGD adversarial training), "sam+at" or "awp" (AT with adversarial
+        weight perturbation)
+    rho : radius in weight space, for "sam", "asam" and "sam+at"
+    eps, attack_steps : l-infinity radius in pixel units and PGD steps, for "at", "sam+at" and "awp"
+    gamma : relative size of AWP's perturbation of each layer
+    augment : "none", "flip" or "crop+flip" (pad by 4 pixels, crop at random, mirror half of the images)
     epochs, batch_size, lr, momentum, weight_decay, label_smoothing : the optimizer's settings; the
         learning rate is divided by 10 at 75 % and 90 % of the epochs
     eval_linf, eval_l2 : radii at which the trained model is attacked
@@ -49,6 +55,8 @@ class RunConfig:
     rho: float = 0.0
     eps: float = 0.0
     attack_steps: int = 5
+    gamma: float = 0.0
+    augment: str = "none"
     epochs: int = 30
     batch_size: int = 128
     lr: float = 0.05
@@ -66,14 +74,15 @@ class RunConfig:
         for name in ("epochs", "batch_size", "attack_steps", "width"):
             _check.integer(name, getattr(self, name), low=1)
         _check.integer("seed", self.seed)
-        for name in ("rho", "eps", "weight_decay", "momentum"):
+        _check.choice("augment", self.augment, AUGMENTATIONS)
+        for name in ("rho", "eps", "gamma", "weight_decay", "momentum"):
             _check.number(name, getattr(self, name), low=0)
         _check.number("lr", self.lr, low=0, open_low=True)
         _check.number("label_smoothing", self.label_smoothing, low=0, high=1, open_high=True)
-        if ("sam" in self.method) != (self.rho > 0):
-            raise ValueError(f"rho = {self.rho} does not fit method {self.method!r}: SAM needs rho > 0")
-        if ("at" in self.method) != (self.eps > 0):
-            raise ValueError(f"eps = {self.eps} does not fit method {self.method!r}: AT needs eps > 0")
+        for name, what in (("rho", "SAM"), ("eps", "AT"), ("gamma", "AWP")):
+            if (self.method in NEEDS[name]) != (getattr(self, name) > 0):
+                raise ValueError(f"{name} = {getattr(self, name)} does not fit method {self.method!r}: "
+                                 f"{what} needs {name} > 0, the other methods {name} = 0")  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, ready for JSON."""

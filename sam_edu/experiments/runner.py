@@ -20,11 +20,11 @@ from safetensors.torch import save
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from sam_edu import __version__, attacks, data, models, sharpness, training
+from sam_edu import __version__, attacks, data, models, objectives, sharpness, training
+from sam_edu.augmentation import Augmentation
 from sam_edu.evaluation import EvaluationRecord, evaluate
 from sam_edu.experiments import records
 from sam_edu.experiments.config import RunConfig
-from sam_edu.objectives import ERM, SAM
 
 BALL_RHO = 0.1  # radius at which every run's sharpness is reported
 SHARPNESS_IMAGES = 1000
@@ -89,17 +89,26 @@ class _Training:
         self.config, self.dataset = config, dataset
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         net = models.build(config.model, dataset.shape, len(dataset.classes), config.width, config.seed)
-        self.model: nn.Module = net.to(self.device)
+        convolutional = any(isinstance(m, nn.Conv2d) for m in net.modules())
+        # the layout that convolutions are fast in, on CPU and GPU
+        layout = torch.channels_last if convolutional else torch.contiguous_format
+        self.model: nn.Module = net.to(self.device).to(memory_format=layout)
         self.optimizer = torch.optim.SGD(net.parameters(), config.lr, config.momentum,
                                          weight_decay=config.weight_decay)  # fmt: skip
         self.schedule = training.step_schedule(self.optimizer, config.epochs, (0.75, 0.9))
-        self.objective = SAM(net, config.rho) if config.rho > 0 else ERM(net)
+        self.objective = _objective(config, net)
         self.order = torch.Generator().manual_seed(config.seed)
         self.starts = torch.Generator(self.device).manual_seed(config.seed)
+        self.flips = torch.Generator(self.device).manual_seed(config.seed)
+        self.augment = None
+        if config.augment != "none":
+            pad = 4 if config.augment == "crop+flip" else 0
+            self.augment = Augmentation(pad, flip=True, generator=self.flips)
         self.attack = None
         if config.eps > 0:
             self.attack = attacks.PGD(config.eps, steps=config.attack_steps, generator=self.starts)
-        self.x, self.y = dataset.train_x.to(self.device), dataset.train_y.to(self.device)
+        self.x = dataset.train_x.to(self.device).contiguous(memory_format=layout)
+        self.y = dataset.train_y.to(self.device)
         self.epoch, self.seconds = 0, 0.0
         self.curves: list[dict[str, float]] = []
 
@@ -108,7 +117,7 @@ class _Training:
         result = training.train_epoch(
             self.objective, self.optimizer, self.x, self.y, self.config.batch_size, self.attack,
             loss_of=lambda logits, y: cross_entropy(logits, y, label_smoothing=smoothing),
-            generator=self.order)  # fmt: skip
+            augment=self.augment, generator=self.order)  # fmt: skip
         self.schedule.step()
         self.epoch += 1
         self.seconds += time.perf_counter() - started
@@ -120,7 +129,7 @@ class _Training:
             "epoch": self.epoch, "seconds": self.seconds, "curves": self.curves,
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(), "order": self.order.get_state(),
-            "starts": self.starts.get_state(),
+            "starts": self.starts.get_state(), "flips": self.flips.get_state(),
         }  # fmt: skip
 
     def load(self, saved: dict[str, Any]) -> None:
@@ -130,6 +139,15 @@ class _Training:
         self.schedule.load_state_dict(saved["schedule"])
         self.order.set_state(saved["order"])
         self.starts.set_state(saved["starts"])
+        self.flips.set_state(saved["flips"])
+
+
+def _objective(config: RunConfig, net: nn.Module) -> objectives.ERM:
+    if config.method in ("sam", "sam+at"):
+        return objectives.SAM(net, config.rho)
+    if config.method == "asam":
+        return objectives.ASAM(net, config.rho)
+    return objectives.AWP(net, config.gamma) if config.method == "awp" else objectives.ERM(net)
 
 
 class _Checkpoints:
