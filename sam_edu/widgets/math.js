@@ -74,14 +74,14 @@ export function jumpRadius(m, attacked = "nonrobust") {
 }
 
 // ln P(low < Z < high), taken in the tail where the mass is small
-function logMass(low, high) {
+export function logMass(low, high) {
   if (low + high > 0) [low, high] = [-high, -low];
   const top = logPhi(high), bottom = logPhi(low);
   return top + Math.log1p(-Math.exp(bottom - top));
 }
 
 // ln Phi(x) without underflow: from x = -8 down the continued fraction's logarithm
-function logPhi(x) {
+export function logPhi(x) {
   if (x > -8) return Math.log(Phi(x));
   const z = -x / Math.SQRT2;
   let tail = z;
