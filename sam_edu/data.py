@@ -194,8 +194,8 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _folder(name: str, folder: Path, provenance: str) -> Dataset:
-    *tensors, classes = read_image_folder(folder)
-    return Dataset(name, *tensors, classes, provenance)
+    train_x, train_y, test_x, test_y, classes = read_image_folder(folder)
+    return Dataset(name, train_x, train_y, test_x, test_y, classes, provenance)
 
 
 def _jpeg_copy(root: str | Path | None) -> Dataset:
