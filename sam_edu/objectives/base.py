@@ -81,7 +81,7 @@ class WeightPerturbation(ERM):
         grads = torch.autograd.grad(loss, trainable, allow_unused=True)
         used = [(p, g) for p, g in zip(trainable, grads, strict=True) if g is not None]
         with torch.no_grad():
-            steps = self.direction([p.detach() for p, _ in used], [g for _, g in used])
+            steps = self.direction([p for p, _ in used], [g for _, g in used])
         by_param = {id(p): e for (p, _), e in zip(used, steps, strict=True)}
         random_state.restore()
         with perturbed(self.model, [by_param.get(id(p)) for p in params]):

@@ -1,0 +1,53 @@
+"""Adversarial weight perturbation (Wu, Xia, Wang, NeurIPS 2020, arXiv 2004.05884)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sam_edu import _check
+from sam_edu.objectives.base import WeightPerturbation
+
+
+class AWP(WeightPerturbation):
+    r"""Perturb every weight matrix relative to its own size, on the loss of attacked inputs.
+
+    .. math:: \min_w \max_{\|v_l\|\le\gamma\|w_l\|} L(w+v;\,x'), \qquad
+              \hat v_l = \gamma\,\|w_l\|_2\,\frac{g_l}{\|g_l\|_2},\quad g=\nabla_w L(w;\,x')
+
+    for each tensor l with two or more dimensions (the weights of linear and convolutional layers);
+    biases and normalisation layers stay. The attacked inputs x' are found once, at w, before the call:
+    the closure computes the loss on them. One ascent step, as in the paper's experiments; their proxy
+    network cancels in the normalisation. Weight decay acts at w (the authors' code: at w + v). To warm
+    up, keep ``gamma`` at 0 for the first epochs. Cost: two passes, besides the attack.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    gamma : float
+        Size of the perturbation relative to each tensor, >= 0; 5e-3 in the paper.
+
+    Raises
+    ------
+    ValueError
+        If ``gamma`` is negative or NaN.
+
+    Examples
+    --------
+    >>> attack, objective = PGD(eps=8 / 255), AWP(model)                          # doctest: +SKIP
+    >>> loss, logits = training.step(objective, optimizer, x, y, attack)          # doctest: +SKIP
+    """
+
+    def __init__(self, model: nn.Module, gamma: float = 5e-3) -> None:
+        super().__init__(model)
+        self.gamma = _check.number("gamma", gamma, low=0, high=float("inf"), open_high=True)
+
+    def direction(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> Sequence[Tensor]:
+        sizes, slopes = torch._foreach_norm(list(w)), torch._foreach_norm(list(g))
+        tiny = torch.finfo(g[0].dtype).tiny
+        return [
+            part * (self.gamma * size / slope.clamp_min(tiny)) if part.dim() > 1 else torch.zeros_like(part)
+            for part, size, slope in zip(g, sizes, slopes, strict=True)
+        ]
