@@ -1,20 +1,52 @@
-"""The linear model of robust and non-robust features, in closed form (chapters 6 to 8)."""
+"""The linear model of robust and non-robust features, solved (chapters 1, 6 to 10).
 
+``model``        the distribution and its accuracies     ``tradeoff``     the Pareto arc
+``solutions``    standard, adversarial, SAM: 0-1 risk    ``thresholds``   where adversarial training jumps
+``conventions``  which SAM?                              ``perturbed``    what each SAM maximises
+``logistic``, ``squared``  the same for losses that are trained
+``equivalence``  rho against eps                         ``bounds``       Tsipras, PAC-Bayes, margins
+``landscape``    the two-valley loss of chapter 2
+"""
+
+from sam_edu.toy.bounds import first_layer_perturbation, margin_shift, pac_bayes_bound, tsipras_bound
+from sam_edu.toy.conventions import CONVENTION, CONVENTIONS, Convention, Expansion, sam_expansion
+from sam_edu.toy.equivalence import equivalent_rho, equivalent_rho_leading
+from sam_edu.toy.logistic import logistic_optimum
 from sam_edu.toy.model import NRFModel
+from sam_edu.toy.perturbed import perturbed_accuracy
 from sam_edu.toy.solutions import (
     AdversarialOptimum,
     adversarial_optimum,
     sam_optimum,
     standard_optimum,
 )
+from sam_edu.toy.squared import squared_optimum
 from sam_edu.toy.thresholds import AttackThresholds, attack_thresholds
+from sam_edu.toy.tradeoff import Tradeoff, pareto_interval, small_shift
 
 __all__ = [
+    "CONVENTION",
+    "CONVENTIONS",
     "AdversarialOptimum",
     "AttackThresholds",
+    "Convention",
+    "Expansion",
     "NRFModel",
+    "Tradeoff",
     "adversarial_optimum",
     "attack_thresholds",
+    "equivalent_rho",
+    "equivalent_rho_leading",
+    "first_layer_perturbation",
+    "logistic_optimum",
+    "margin_shift",
+    "pac_bayes_bound",
+    "pareto_interval",
+    "perturbed_accuracy",
+    "sam_expansion",
     "sam_optimum",
+    "small_shift",
+    "squared_optimum",
     "standard_optimum",
+    "tsipras_bound",
 ]

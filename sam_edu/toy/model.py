@@ -68,6 +68,12 @@ class NRFModel:
         """c = eta*sqrt(d), the signal-to-noise ratio of all non-robust features together."""
         return float(self.eta * np.sqrt(self.d))
 
+    @property
+    def tie_density(self) -> float:
+        r"""G = p phi(c + t*) = (1-p) phi(c - t*), t* = w1*/sqrt(d): the two slopes that balance at w1*."""
+        t = self.log_odds / (2 * self.c)
+        return float(np.sqrt(self.p * (1 - self.p) / (2 * np.pi)) * np.exp(-(t**2 + self.c**2) / 2))
+
     def sample(self, n: int, seed: int | None = None) -> tuple[NDArray, NDArray]:
         """Draw ``n`` samples: features of shape (n, d+1), robust one first, and labels (n,) in {-1, +1}."""
         rng = np.random.default_rng(seed)

@@ -1,0 +1,156 @@
+"""Which SAM? The conventions of chapter 8: who is perturbed, in which ball, by the worst case or on average.
+
+"SAM raises the robust weight" is true, false or void depending on these choices, so every function that
+solves SAM for the 0-1 risk takes them by name. :data:`CONVENTIONS` lists the rows of the table that closes
+the chapter, in its order; :data:`CONVENTION` finds one by its key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sam_edu import _check
+from sam_edu.toy.model import NRFModel
+
+PERTURBED = ("robust", "all")
+NORMS = ("l2", "linf")
+KINDS = ("worst", "uniform", "gaussian", "per-sample", "one-step", "free-scale")
+
+
+@dataclass(frozen=True)
+class Convention:
+    """One way to read "SAM" for the 0-1 risk.
+
+    Attributes
+    ----------
+    key : str
+        Short name, the key of :data:`CONVENTION`.
+    label : str
+        The convention in plain words.
+    perturbed : {"robust", "all"}
+        Whether only the robust weight moves or every weight.
+    norm : {"l2", "linf"}
+        The ball; without meaning where one weight moves, and for averages over a Gaussian.
+    kind : {"worst", "uniform", "gaussian", "per-sample", "one-step", "free-scale"}
+        The exact worst case for all samples at once, the average over the interval, the average over
+        Gaussian noise of standard deviation rho, the worst case for each sample on its own, the one-step
+        full-batch algorithm with small steps, or the worst case where the scale of the weights is free.
+    """
+
+    key: str
+    label: str
+    perturbed: str
+    norm: str
+    kind: str
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The keyword arguments of this convention: ``sam_optimum(m, rho, **convention.options)``."""
+        return {"perturbed": self.perturbed, "norm": self.norm, "kind": self.kind}
+
+
+CONVENTIONS: tuple[Convention, ...] = (
+    Convention("robust-worst", "robust weight only, exact worst case", "robust", "l2", "worst"),
+    Convention("robust-uniform", "robust weight only, uniform average", "robust", "l2", "uniform"),
+    Convention("robust-gaussian", "robust weight only, Gaussian average", "robust", "l2", "gaussian"),
+    Convention("one-step", "one ascent step on the full batch, small steps", "all", "l2", "one-step"),
+    Convention("l2-worst", "all weights, worst case in an l2 ball", "all", "l2", "worst"),
+    Convention("linf-worst", "all weights, worst case in an l-infinity ball", "all", "linf", "worst"),
+    Convention("gaussian", "all weights, Gaussian average", "all", "l2", "gaussian"),
+    Convention(
+        "per-sample", "all weights, worst case in an l2 ball for each sample", "all", "l2", "per-sample"
+    ),
+    Convention("free-scale", "worst case, scale of the weights free", "all", "l2", "free-scale"),
+)
+CONVENTION: dict[str, Convention] = {c.key: c for c in CONVENTIONS}
+
+
+@dataclass(frozen=True)
+class Expansion:
+    r"""SAM's optimum for small radii: :math:`w_1^{SAM} = w_1^*(1 + k\rho^n) + \dots`
+
+    Attributes
+    ----------
+    coefficient : float
+        k, the relative change of the robust weight per rho**order; 0 where SAM changes nothing.
+    order : int
+        n: 2 where one perturbation serves all samples, 1 where each sample has its own.
+    w1 : float
+        The standard optimum, from which it starts.
+    """
+
+    coefficient: float
+    order: int
+    w1: float
+
+    def __call__(self, rho: ArrayLike) -> np.ndarray:
+        """The leading-order optimum at ``rho`` (broadcast)."""
+        return self.w1 * (1 + self.coefficient * np.asarray(rho, dtype=float) ** self.order)
+
+
+def check_convention(perturbed: str, norm: str, kind: str) -> None:
+    """Raise ValueError unless the three names are known and this combination is solved in the book."""
+    _check.choice("perturbed", perturbed, PERTURBED)
+    _check.choice("norm", norm, NORMS)
+    _check.choice("kind", kind, KINDS)
+    if perturbed == "all" and kind == "uniform":
+        raise ValueError(
+            'kind="uniform" is solved for perturbed="robust" only; with all weights use "gaussian"'
+        )
+    if perturbed == "all" and kind == "per-sample" and norm == "linf":
+        raise ValueError('kind="per-sample" with all weights is solved for norm="l2" only')
+
+
+def input_norm_rms(model: NRFModel) -> float:
+    r"""Root mean square norm of an input, :math:`r_x = \sqrt{1 + d(1+\eta^2)}`."""
+    return float(np.sqrt(1 + model.d * (1 + model.eta**2)))
+
+
+def sam_expansion(
+    model: NRFModel, perturbed: str = "robust", norm: str = "l2", kind: str = "worst"
+) -> Expansion:
+    r"""How SAM's optimum for the 0-1 risk leaves the standard one as rho grows from 0 (non-robust weights 1).
+
+    ==================================== ====================================================== =====
+    convention                            coefficient k                                          order
+    ==================================== ====================================================== =====
+    robust, worst or uniform (Thm 7, 8)   1/(3d)                                                 2
+    robust, Gaussian (Prop. 8)            1/d, exact                                             2
+    robust, per sample                    1/(d eta); exact optimum L/(2(eta - rho/d))            1
+    one step, full batch (Thm 9)          0, exact                                               2
+    all, l2, worst (Thm 10)               -(2 - t^2)/(3d), t = w1*/sqrt(d)                        2
+    all, l-infinity, worst (Exp. 11)      see below                                              2
+    all, Gaussian                         1 + eta^2 + 1/d                                        2
+    all, l2, per sample                   sqrt(1 + d(1+eta^2))/(d eta)                           1
+    free scale                            0, a supremum that is not attained                     2
+    ==================================== ====================================================== =====
+
+    Expansion 11: with :math:`a = w_1^*`, if :math:`a(1+a)\ge d` all non-robust weights move together and
+    :math:`k = \frac{(1+a)[a(1+a)-3d]}{3ad}`; otherwise part of them moves up and part down, and
+    :math:`k = -\frac23\frac{d}{(d-a^2)^2}` in the continuum of large d (for small d the rounding of the
+    split can change even its sign).
+
+    Raises
+    ------
+    ValueError
+        If the convention is unknown or not solved.
+    """
+    check_convention(perturbed, norm, kind)
+    d, eta = model.d, model.eta
+    star = model.log_odds / (2 * eta)
+    if kind in ("one-step", "free-scale"):
+        return Expansion(0.0, 2, star)
+    if kind == "per-sample":
+        return Expansion((1.0 if perturbed == "robust" else input_norm_rms(model)) / (d * eta), 1, star)
+    if kind == "gaussian":
+        return Expansion(1 / d if perturbed == "robust" else 1 + eta**2 + 1 / d, 2, star)
+    if perturbed == "robust":
+        return Expansion(1 / (3 * d), 2, star)
+    if norm == "l2":
+        return Expansion(-(2 - star**2 / d) / (3 * d), 2, star)
+    if star * (1 + star) >= d:
+        return Expansion((1 + star) * (star * (1 + star) - 3 * d) / (3 * star * d), 2, star)
+    return Expansion(-2 / 3 * d / (d - star**2) ** 2, 2, star)
