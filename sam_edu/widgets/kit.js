@@ -43,6 +43,11 @@ export const signif = (x, digits = 3) => {
   const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(x))));
   return minus(Math.abs(x) >= 1e5 ? x.toExponential(1) : x.toFixed(Math.min(decimals, 6)));
 };
+/** A radius in pixel units, exact where it is one of grey levels: "8/255", "0.03". */
+export const pixels = (eps) => {
+  const levels = Math.round(255 * eps);
+  return eps > 0 && Math.abs(255 * eps - levels) < 1e-6 ? `${levels}/255` : String(Number(eps.toPrecision(3)));
+};
 export const line = (points) => (points.length ? "M" + points.map(([x, y]) => x.toFixed(2) + "," + y.toFixed(2)).join("L") : "M0,0");
 
 // Round tick values between low and high, about `count` of them.

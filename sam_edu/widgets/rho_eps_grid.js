@@ -1,10 +1,10 @@
-import { line, marker, mount, move, panel, percent, scale, set, svg } from "./kit.js";
+import { line, marker, mount, move, panel, percent, pixels, scale, set, svg } from "./kit.js";
 
 const STYLE = { SGD: ["se-std", "circle", ""], SAM: ["se-sam", "square", ""], AT: ["se-at", "triangle", "se-dash"], "SAM+AT": ["se-both", "diamond", "se-dashdot"], AWP: ["se-awp", "pentagon", "se-dots"] };
 const style = (row) => STYLE[row.method] || ["se-control", "circle", "se-thin"];
 const isControl = (row) => !STYLE[row.method];
-const short = (v) => String(Number(v.toPrecision(3))); // 16/255 is shown as 0.0627
-const name = (row) => row.label || row.method + (row.method.startsWith("SAM") && row.rho != null ? ` ρ = ${short(row.rho)}` : "") + (row.train_eps ? ` ε = ${short(row.train_eps)}` : "");
+const short = (v) => String(Number(v.toPrecision(3)));
+const name = (row) => row.label || row.method + (row.method.startsWith("SAM") && row.rho != null ? ` ρ = ${short(row.rho)}` : "") + (row.train_eps ? ` ε = ${pixels(row.train_eps)}` : "");
 const near = (list, v) => list.reduce((best, w, i) => (Math.abs(w - v) < Math.abs(list[best] - v) ? i : best), 0);
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 const spread = (values) => { const m = mean(values); return Math.sqrt(values.reduce((a, b) => a + (b - m) ** 2, 0) / (values.length - 1)); };
@@ -20,9 +20,9 @@ function build(root, model) {
   const curves = panel(root, { heading: "Robust accuracy falls with the attack", xLabel: "attack radius ε (measured points, joined by lines)", height: H, left: 46, right: 16 });
   const X = scale(eps[0], eps[eps.length - 1], curves.x0 + 6, curves.x1 - 4), Y = scale(0, 1, curves.y0, curves.y1);
   curves.place("y", [0, 0.25, 0.5, 0.75, 1].map((v) => [Y(v), 100 * v + " %"]));
-  const gap = (curves.x1 - curves.x0) / 9; // labels of crowded radii are left out, their ticks stay
+  const gap = (curves.x1 - curves.x0) / 7; // labels of crowded radii are left out, their ticks stay
   let lastAt = -99;
-  curves.place("x", eps.map((e) => { const at = X(e), room = at - lastAt > gap; if (room) lastAt = at; return [at, room ? short(e) : ""]; }));
+  curves.place("x", eps.map((e) => { const at = X(e), room = at - lastAt > gap; if (room) lastAt = at; return [at, room ? pixels(e) : ""]; }));
   const draw = (row, parent) => {
     const [kind, shape, dash] = style(row);
     svg("path", { class: `se-line ${kind} ${dash}`, d: line(eps.map((e, k) => [X(e), Y(row.mean[k])])) }, parent);
@@ -71,7 +71,7 @@ function build(root, model) {
     }
     stdLine.setAttribute("d", `M${XC(sgd.mean[k]).toFixed(1)},${cut.y1}V${cut.y0}`);
     guide.setAttribute("d", `M${X(eps[k]).toFixed(1)},${curves.y0}V${curves.y1}`);
-    cut.entitle(`At ε = ${short(eps[k])}, every method and seed`);
+    cut.entitle(`At ε = ${pixels(eps[k])}, every method and seed`);
   }
 
   return (s, changed) => {
@@ -97,7 +97,7 @@ function sentence(row, sgd, trained, controls, k) {
   const seeds = points(row, k), base = points(sgd, k), paired = seeds.length > 1 && seeds.length === base.length;
   const gain = 100 * (row.mean[k] - sgd.mean[k]), by = paired ? spread(seeds.map((v, i) => 100 * (v - base[i]))) : null;
   const sign = (gain < 0 ? "−" : "+") + Math.abs(gain).toFixed(1);
-  let text = `At ε = ${short(row.eps[k])}, SAM with ρ = ${short(row.rho)} keeps ${percent(row.mean[k], 1)}, SGD ${percent(sgd.mean[k], 1)}: ${sign} points`;
+  let text = `At ε = ${pixels(row.eps[k])}, SAM with ρ = ${short(row.rho)} keeps ${percent(row.mean[k], 1)}, SGD ${percent(sgd.mean[k], 1)}: ${sign} points`;
   text += paired ? ` (± ${by.toFixed(1)}, standard deviation over ${seeds.length} seeds).` : seeds.length ? ` (${seeds.length} seed${seeds.length > 1 ? "s" : ""}).` : ".";
   const top = (list) => list.reduce((a, b) => (b.mean[k] > a.mean[k] ? b : a));
   if (controls.length) text += ` The best control, ${name(top(controls))}, keeps ${percent(top(controls).mean[k], 1)}.`;
@@ -109,7 +109,7 @@ const controls = (model) => {
   const rows = model.get("rows"), rhos = rows.filter((r) => r.method === "SAM").map((r) => r.rho).sort((a, b) => a - b);
   return [
     { trait: "rho", label: "ρ of SAM", values: rhos, show: short, speak: (v) => "rho " + short(v), kind: "se-sam" },
-    { trait: "eps", label: "ε of the attack", values: rows[0].eps, show: short, speak: (v) => "epsilon " + short(v), kind: "se-at" },
+    { trait: "eps", label: "ε of the attack", values: rows[0].eps, show: pixels, speak: (v) => "epsilon " + pixels(v), kind: "se-at" },
   ];
 };
 export default { render: (context) => mount(context, { name: "rho-eps", label: "Explorer: measured robust accuracy over ρ and ε", controls: controls(context.model), build }) };
