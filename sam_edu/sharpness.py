@@ -1,8 +1,9 @@
-"""How sharp is a minimum? The worst loss in a ball of weights, and the top Hessian eigenvalue.
+"""How sharp is a minimum? The worst loss in a ball of weights, the mean loss in noise, the top eigenvalue.
 
-Neither number is invariant under rescaling of the weights (Dinh et al., ICML 2017, arXiv 1703.04933),
-and neither predicts generalisation well in modern settings (Andriushchenko et al., ICML 2023, arXiv
-2302.07011): report them, do not explain with them alone.
+These numbers change when a ReLU network is rescaled without changing what it computes (Dinh et al.,
+ICML 2017, arXiv 1703.04933); with ``adaptive=True`` weights are measured in units of their own size
+(Kwon et al., ICML 2021, arXiv 2102.11600) and they do not. Neither kind predicts generalisation well in
+modern settings (Andriushchenko et al., ICML 2023, arXiv 2302.07011): report, do not explain by it alone.
 """
 
 from __future__ import annotations
@@ -45,8 +46,11 @@ class BallLoss:
 
 
 def worst_loss_in_ball(model: nn.Module, x: Tensor, y: Tensor, rho: float, steps: int = 20,
-                       loss: Loss = cross_entropy) -> BallLoss:  # fmt: skip
+                       loss: Loss = cross_entropy, adaptive: bool = False) -> BallLoss:  # fmt: skip
     r"""Search :math:`\max_{\|e\|_2\le\rho} L(w+e)` by projected gradient ascent.
+
+    With ``adaptive`` the ball is :math:`\|e/|w|\,\|_2\le\rho` (entry by entry): relative changes count,
+    and weights that are 0 stay.
 
     The first step is SAM's (the full radius along the gradient); each later step moves by rho/4 along
     the normalised gradient and projects onto the ball. The best point seen counts. Where the gradient
@@ -63,6 +67,7 @@ def worst_loss_in_ball(model: nn.Module, x: Tensor, y: Tensor, rho: float, steps
     steps : int
     loss : callable
         ``loss(model(x), y)``, a scalar.
+    adaptive : bool
 
     Raises
     ------
@@ -72,24 +77,50 @@ def worst_loss_in_ball(model: nn.Module, x: Tensor, y: Tensor, rho: float, steps
     rho = _check.number("rho", rho, low=0, high=float("inf"), open_high=True)
     steps = _check.integer("steps", steps, low=1)
     params = list(model.parameters())
+    units = _units(params, adaptive)  # the search walks in u = e / units, where the ball is round
     with attack_mode(model):
         at_w, gradient = _loss_and_gradient(model, x, y, loss, params)
         if not any(g.any() for g in gradient):
             gradient = _noise(params)
-        worst, e = at_w, [g * (rho / global_norm(gradient)) for g in gradient]
+        gradient = list(torch._foreach_mul(gradient, units))
+        worst, u = at_w, torch._foreach_mul(gradient, rho / global_norm(gradient))
         for _ in range(steps if rho > 0 else 0):
-            with perturbed(model, e):
+            with perturbed(model, torch._foreach_mul(u, units)):
                 value, gradient = _loss_and_gradient(model, x, y, loss, params)
             worst = max(worst, value)
-            size = rho / 4 / global_norm(gradient)
-            e = [step + size * g for step, g in zip(e, gradient, strict=True)]
-            shrink = (rho / global_norm(e)).clamp(max=1)
-            e = [step * shrink for step in e]
+            gradient = list(torch._foreach_mul(gradient, units))
+            u = torch._foreach_add(u, torch._foreach_mul(gradient, rho / 4 / global_norm(gradient)))
+            u = torch._foreach_mul(u, (rho / global_norm(u)).clamp(max=1))
     return BallLoss(at_w, worst)
 
 
+def average_loss(model: nn.Module, x: Tensor, y: Tensor, sigma: float, draws: int = 20,
+                 loss: Loss = cross_entropy, seed: int = 0) -> float:  # fmt: skip
+    r"""Mean of :math:`L(w+\sigma z)` over ``draws`` Gaussian z: the flatness of a typical direction.
+
+    Eval mode; frozen weights stay, and the others come back bit for bit. A length
+    :math:`\|\sigma z\|\approx\sigma\sqrt k` belongs to k weights.
+
+    Raises
+    ------
+    ValueError
+        If sigma is negative or NaN.
+    """
+    sigma = _check.number("sigma", sigma, low=0, high=float("inf"), open_high=True)
+    draws = _check.integer("draws", draws, low=1)
+    params = list(model.parameters())
+    generator = torch.Generator().manual_seed(seed)
+    total = 0.0
+    with attack_mode(model), torch.no_grad():
+        for _ in range(draws):
+            with perturbed(model, [sigma * z for z in _noise(params, generator)]):
+                total += float(loss(model(x), y))
+    return total / draws
+
+
 def top_eigenvalue(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = cross_entropy,
-                   max_iterations: int = 200, tol: float = 1e-4, seed: int = 0) -> float:  # fmt: skip
+                   max_iterations: int = 200, tol: float = 1e-4, seed: int = 0,
+                   adaptive: bool = False) -> float:  # fmt: skip
     r"""Largest eigenvalue :math:`\lambda_{\max}` of the Hessian of the loss, by power iteration.
 
     Hessian-vector products come from double backpropagation, in eval mode, over the trainable weights.
@@ -101,6 +132,8 @@ def top_eigenvalue(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = cross_en
     ----------
     tol : float
         Relative change of the eigenvalue at which to stop.
+    adaptive : bool
+        Take :math:`DHD` with :math:`D=\mathrm{diag}|w|`, the Hessian in relative changes of the weights.
 
     Raises
     ------
@@ -115,10 +148,12 @@ def top_eigenvalue(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = cross_en
         _check_finite(float(value.detach()))
         gradient = torch.autograd.grad(value, params, create_graph=True, materialize_grads=True)
         flat = torch.cat([g.flatten() for g in gradient])
+        units = torch.cat([u.flatten() for u in _units(params, adaptive)])
 
         def hessian_times(v: Tensor) -> Tensor:
-            product = torch.autograd.grad(flat, params, v, retain_graph=True, materialize_grads=True)
-            return torch.cat([h.flatten() for h in product])
+            along = units * v
+            product = torch.autograd.grad(flat, params, along, retain_graph=True, materialize_grads=True)
+            return units * torch.cat([h.flatten() for h in product])
 
         top, size = _power_iteration(hessian_times, flat.detach(), max_iterations, tol, seed)
         if top >= (1 - 10 * tol) * size:  # Hv has the length of the eigenvalue: v is an eigenvector
@@ -147,10 +182,15 @@ def _power_iteration(times: Callable[[Tensor], Tensor], like: Tensor, max_iterat
     )
 
 
-def _noise(params: list[nn.Parameter]) -> list[Tensor]:
-    """Always the same random direction; frozen weights have no part in it."""
-    generator = torch.Generator().manual_seed(0)
+def _noise(params: list[nn.Parameter], generator: torch.Generator | None = None) -> list[Tensor]:
+    """Gaussian numbers, by default always the same; frozen weights have no part in it."""
+    generator = generator or torch.Generator().manual_seed(0)
     return [torch.randn(p.shape, generator=generator).to(p) * p.requires_grad for p in params]
+
+
+def _units(params: list[nn.Parameter], adaptive: bool) -> list[Tensor]:
+    """What one unit of each weight is: 1, or the weight's own size."""
+    return [p.detach().abs() if adaptive else torch.ones_like(p) for p in params]
 
 
 def _loss_and_gradient(model: nn.Module, x: Tensor, y: Tensor, loss: Loss,

@@ -57,6 +57,7 @@ def grid_rows() -> list[dict[str, Any]]:
 
 MAKE: dict[str, Callable[[], widgets.Explorer]] = {
     "nrf": widgets.NRFExplorer,
+    "flatness": widgets.FlatnessExplorer,
     "sam-step": widgets.SAMStepExplorer,
     "teaser": widgets.Teaser,
     "rho-eps": lambda: widgets.RhoEpsGrid(grid_rows(), rho=0.4, eps=0.1),

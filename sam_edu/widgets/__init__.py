@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sam_edu.widgets.base import Explorer, WidgetValueError
 from sam_edu.widgets.digit_attack import DigitAttackExplorer
+from sam_edu.widgets.flatness import FlatnessExplorer
 from sam_edu.widgets.nrf import NRFExplorer
 from sam_edu.widgets.rho_eps_grid import RhoEpsGrid
 from sam_edu.widgets.sam_step import SAMStepExplorer
@@ -17,6 +18,7 @@ from sam_edu.widgets.teaser import Teaser
 __all__ = [
     "DigitAttackExplorer",
     "Explorer",
+    "FlatnessExplorer",
     "NRFExplorer",
     "RhoEpsGrid",
     "SAMStepExplorer",

@@ -1,0 +1,195 @@
+"""Six ways to get SAM wrong, each beside the right way (chapter 2): one function with a switch.
+
+Every function takes one training step, ``step(model, optimizer, x, y, rho, right=True)``, and returns
+the loss at the weights before it. With ``right=False`` it does what published loops have been seen to
+do. None of them raises or warns: that is what makes them traps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from sam_edu.objectives import SAM, perturbed
+from sam_edu.objectives.sam import global_norm
+
+Step = Callable[..., Tensor]
+
+
+def batch_norm(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
+               right: bool = True) -> Tensor:  # fmt: skip
+    """Right: running statistics see the pass at w alone. Wrong: they see the pass at w + e as well."""
+    optimizer.zero_grad()
+    if right:
+        loss = SAM(model, rho).backward(lambda: cross_entropy(model(x), y))
+    else:
+        loss = cross_entropy(model(x), y)
+        weights = [p.detach() for p in model.parameters()]
+        saved, e = [w.clone() for w in weights], _climb(_gradient(loss, model), rho)
+        torch._foreach_add_(weights, e)
+        cross_entropy(model(x), y).backward()  # BatchNorm averages this pass in, too
+        torch._foreach_copy_(weights, saved)
+    optimizer.step()
+    return loss.detach()
+
+
+def weight_decay(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
+                 right: bool = True, decay: float = 5e-4) -> Tensor:  # fmt: skip
+    """Right: decay * w is added at w, after SAM. Wrong: decay/2 |w|^2 stands in the loss of both passes.
+
+    The optimizer must have no weight decay of its own.
+    """
+
+    def closure() -> Tensor:
+        loss = cross_entropy(model(x), y)
+        return loss if right else loss + decay / 2 * _squared_length(model)
+
+    optimizer.zero_grad()
+    loss = SAM(model, rho).backward(closure)
+    if right:
+        for p in model.parameters():
+            if p.grad is not None:
+                p.grad.add_(p.detach(), alpha=decay)
+    optimizer.step()
+    return loss
+
+
+def accumulation(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
+                 right: bool = True, parts: int = 4) -> Tensor:  # fmt: skip
+    """A batch in several parts. Right: their SAM gradients add up. Wrong: each part erases the earlier ones.
+
+    The wrong way reads the climb from ``p.grad`` and clears it between the passes, as SAM written as an
+    optimizer wrapper does: only the last part reaches the step.
+    """
+    optimizer.zero_grad()
+    total = x.new_zeros(())
+    for some, labels in zip(x.chunk(parts), y.chunk(parts), strict=True):
+
+        def closure(some: Tensor = some, labels: Tensor = labels) -> Tensor:
+            return cross_entropy(model(some), labels, reduction="sum") / len(x)
+
+        if right:
+            total += SAM(model, rho).backward(closure)
+        else:
+            loss = closure()
+            loss.backward()
+            e = _climb([_grad_of(p) for p in model.parameters()], rho)
+            optimizer.zero_grad()
+            with perturbed(model, e):
+                closure().backward()
+            total += loss.detach()
+    optimizer.step()
+    return total
+
+
+def precision(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
+              right: bool = True) -> Tensor:  # fmt: skip
+    """bfloat16. Right: e is added to the float32 weights. Wrong: to weights already rounded to bfloat16.
+
+    There a step of less than about 1/500 of a weight is rounded away: the climb is shorter than rho.
+    Both ways run their two passes in bfloat16 (autocast) and take the step in float32.
+    """
+
+    def closure() -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return cross_entropy(model(x), y)
+
+    optimizer.zero_grad()
+    loss = closure()
+    e = _climb(_gradient(loss, model), rho)
+    if not right:
+        weights = [p.detach() for p in model.parameters()]
+        climbed = [(w.bfloat16() + step.bfloat16()).to(w) for w, step in zip(weights, e, strict=True)]
+        e = [there - w for there, w in zip(climbed, weights, strict=True)]
+    with perturbed(model, e):
+        closure().backward()
+    optimizer.step()
+    return loss.detach()
+
+
+def m_sharpness(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
+                right: bool = True, m: int = 8) -> Tensor:  # fmt: skip
+    """Right: one e for the batch, as announced. Wrong: one e for each m samples (parts, or workers)."""
+    return accumulation(model, optimizer, x, y, rho, True, parts=1 if right else -(-len(x) // m))
+
+
+def stale_gradient(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
+                   right: bool = True, eps: float = 0.1, steps: int = 5) -> Tensor:  # fmt: skip
+    """SAM + adversarial training with a loop that calls backward() for the attack and for the climb.
+
+    Right: the gradients that the attack left in ``p.grad`` are cleared before the climb. Wrong: they
+    stay, and become part of its direction. (``SAM`` never reads ``p.grad``, so it cannot fall for this.)
+    """
+    x = _pgd_by_backward(model, x, y, eps, steps)
+    if right:
+        optimizer.zero_grad()
+    loss = cross_entropy(model(x), y)
+    loss.backward()
+    e = _climb([_grad_of(p) for p in model.parameters()], rho)
+    optimizer.zero_grad()
+    with perturbed(model, e):
+        cross_entropy(model(x), y).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.detach()
+
+
+@dataclass(frozen=True)
+class Trap:
+    """One way to go wrong, for menus and tables.
+
+    Attributes
+    ----------
+    title : str
+    right, wrong : str
+        What the two positions of the switch do.
+    step : callable
+        ``step(model, optimizer, x, y, rho, right=True)``.
+    """
+
+    title: str
+    right: str
+    wrong: str
+    step: Step
+
+
+TRAPS: dict[str, Trap] = {
+    "batch-norm": Trap("BatchNorm statistics", "updated at w", "updated at w and at w + e", batch_norm),
+    "decay": Trap("weight decay", "outside the maximum", "inside, in both passes", weight_decay),
+    "accumulation": Trap("gradient accumulation", "parts add up", "each part erases the last", accumulation),
+    "precision": Trap("bfloat16", "climb in float32", "climb in bfloat16", precision),
+    "m": Trap("m-sharpness", "one e per batch", "one e per 8 samples", m_sharpness),
+    "stale": Trap("stale gradients", "cleared after the attack", "left in the climb", stale_gradient),
+}
+
+
+def _gradient(loss: Tensor, model: nn.Module) -> list[Tensor]:
+    return list(torch.autograd.grad(loss, list(model.parameters()), materialize_grads=True))
+
+
+def _grad_of(p: nn.Parameter) -> Tensor:
+    return torch.zeros_like(p) if p.grad is None else p.grad.detach().clone()
+
+
+def _climb(g: Sequence[Tensor], rho: float) -> list[Tensor]:
+    return [rho / global_norm(g) * part for part in g]
+
+
+def _squared_length(model: nn.Module) -> Tensor:
+    return torch.stack([p.square().sum() for p in model.parameters()]).sum()
+
+
+def _pgd_by_backward(model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int) -> Tensor:
+    """l-infinity PGD in [0, 1] as many scripts write it: ``backward()`` fills the weights' p.grad, too."""
+    moved = x.detach().clone()
+    for _ in range(steps):
+        moved.requires_grad_()
+        cross_entropy(model(moved), y).backward()
+        assert moved.grad is not None
+        step = moved.detach() + eps / 4 * moved.grad.sign()
+        moved = torch.clamp(step, min=x - eps, max=x + eps).clamp(0, 1)
+    return moved
