@@ -47,7 +47,7 @@ function build(root) {
       move(lowest, X(bottom), Y(0));
       names(s);
       const shown = critical <= RHO;
-      cross.style.display = crossNote.style.display = shown ? "" : "none";
+      for (const node of [cross, crossNote]) set(node, { visibility: shown ? "visible" : "hidden" });
       if (shown) {
         const y = YP(wellPrices(critical, s.alpha, s.floor)[0]);
         move(cross, XP(critical), y);
