@@ -43,9 +43,42 @@ FASHION: Protocol = {
     "SGD, label smoothing 0.1": {"label_smoothing": 0.1},
 }
 
+#: Chapter 12: a convolutional net (7.7 thousand parameters) on the same images.
+FASHION_CNN_BASE: dict[str, Any] = {
+    **FASHION_BASE, "model": "cnn-nobn", "test_size": 1_000, "epochs": 20, "attack_steps": 3,
+}  # fmt: skip
+FASHION_CNN: Protocol = {
+    "SGD": {},
+    **{f"SAM ρ={rho:g}": {"method": "sam", "rho": rho} for rho in (0.05, 0.1, 0.2, 0.4)},
+    "ASAM ρ=1": {"method": "asam", "rho": 1.0},
+    **{f"AT ε={n}/255": {"method": "at", "eps": n / 255} for n in (2, 4, 8)},
+    "AWP γ=0.005 ε=4/255": {"method": "awp", "eps": 4 / 255, "gamma": 5e-3},
+    "SAM+AT ρ=0.1 ε=4/255": {"method": "sam+at", "rho": 0.1, "eps": 4 / 255},
+    **{f"SGD, {epochs} epochs": {"epochs": epochs} for epochs in (40, 3, 8)},
+    **{f"SGD, weight decay {decay:g}": {"weight_decay": decay} for decay in (5e-3, 2e-2)},
+    "SGD, label smoothing 0.1": {"label_smoothing": 0.1},
+}
+
+#: Chapter 13: CIFAR-10 at the scale of a CPU, a PreActResNet-18 an eighth as wide on 5,000 images.
+CIFAR_SMALL_BASE: dict[str, Any] = {
+    "dataset": "cifar10-jpeg", "train_size": 5_000, "test_size": 500, "model": "preact-resnet", "width": 8,
+    "epochs": 30, "batch_size": 128, "lr": 0.1, "attack_steps": 3,
+    "eval_linf": (1 / 255, 2 / 255, 4 / 255, 8 / 255), "eval_l2": (32 / 255,),
+}  # fmt: skip
+CIFAR_SMALL: Protocol = {
+    "SGD": {},
+    **{f"SAM ρ={rho:g}": {"method": "sam", "rho": rho} for rho in (0.1, 0.2, 0.05)},
+    "AT ε=2/255": {"method": "at", "eps": 2 / 255},
+    "SGD, 10 epochs": {"epochs": 10},
+    "SGD, weight decay 0.005": {"weight_decay": 5e-3},
+    "SGD, 60 epochs": {"epochs": 60},
+}
+
 PROTOCOLS: Mapping[str, tuple[dict[str, Any], Protocol]] = {
     "digits": (DIGITS_BASE, DIGITS),
     "fashion-mnist": (FASHION_BASE, FASHION),
+    "fashion-mnist-cnn": (FASHION_CNN_BASE, FASHION_CNN),
+    "cifar10-small": (CIFAR_SMALL_BASE, CIFAR_SMALL),
 }
 
 
@@ -60,8 +93,8 @@ def configs(name: str, seeds: Iterable[int]) -> dict[str, list[RunConfig]]:
 
 
 def kind(label: str) -> str:
-    """The style of a label in the figures: "SGD", "SAM", "AT", "SAM+AT" or "control"."""
+    """The style of a label in the figures: "SGD", "SAM", "ASAM", "AT", "SAM+AT", "AWP" or "control"."""
     first = label.split()[0]
-    if first in ("SAM", "AT", "SAM+AT"):
+    if first in ("SAM", "ASAM", "AT", "SAM+AT", "AWP"):
         return first
     return "SGD" if label == "SGD" else "control"
