@@ -1,0 +1,133 @@
+"""Are two methods different? Paired tests over seeds, the error of a finite test set, honest choices.
+
+Three sources of error are kept apart: other seeds (:func:`compare`), other test images
+(:func:`image_error`) and the freedom to choose (:func:`choose`: on one half of the images, reported on
+the other).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from sam_edu.experiments import summary
+from sam_edu.experiments.records import Record
+
+Records = Sequence[Record]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A method against a reference, paired over the seeds, in units of accuracy (0.01 is one point).
+
+    Attributes
+    ----------
+    difference : Spread
+        Mean and sample standard deviation of the differences.
+    interval : (float, float)
+        95 % interval of the mean difference over seeds (Student's t).
+    effect : float
+        Cohen's d_z, mean over standard deviation of the differences.
+    p, p_holm : float
+        Two-sided paired t-test; corrected for the number of comparisons made together (Holm 1979).
+    """
+
+    label: str
+    difference: summary.Spread
+    interval: tuple[float, float]
+    effect: float
+    p: float
+    p_holm: float
+
+
+def compare(groups: Mapping[str, Records], reference: str, eps: float, norm: str = "linf",
+            labels: Sequence[str] | None = None) -> list[Comparison]:  # fmt: skip
+    """Compare several groups with one reference at radius ``eps`` (0: clean), all tests corrected together.
+
+    Raises
+    ------
+    ValueError
+        With fewer than two seeds, unequal seeds, or nothing to compare.
+    """
+    chosen = [label for label in groups if label != reference] if labels is None else list(labels)
+    if not chosen:
+        raise ValueError("there is nothing to compare: labels is empty")
+    differences = [summary.gain(groups[label], groups[reference], eps, norm) for label in chosen]
+    if min(d.n for d in differences) < 2:
+        raise ValueError("a test over seeds needs at least two seeds")
+    ps = [_paired_p(d) for d in differences]
+    return [Comparison(label, d, _interval(d), d.mean / d.sd if d.sd else np.inf * np.sign(d.mean), p, q)
+            for label, d, p, q in zip(chosen, differences, ps, holm(ps), strict=True)]  # fmt: skip
+
+
+def _paired_p(d: summary.Spread) -> float:
+    if d.sd == 0:
+        return float(d.mean == 0)
+    return float(2 * stats.t.sf(abs(d.mean) / (d.sd / np.sqrt(d.n)), d.n - 1))
+
+
+def _interval(d: summary.Spread) -> tuple[float, float]:
+    half = stats.t.ppf(0.975, d.n - 1) * d.sd / np.sqrt(d.n)
+    return float(d.mean - half), float(d.mean + half)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: p-values that bound the chance of any false alarm among all tests."""
+    p = np.asarray(ps, dtype=float)
+    order = np.argsort(p)
+    raised = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    corrected = np.empty_like(raised)
+    corrected[order] = raised
+    return corrected.tolist()
+
+
+def image_error(records: Records, reference: Records, eps: float, norm: str = "linf") -> float:
+    """Standard error of the mean difference from the finite number of test images.
+
+    The verdicts of all seeds are averaged for each image first: seeds share their images.
+    """
+    difference = verdicts(records, eps, norm).mean(0) - verdicts(reference, eps, norm).mean(0)
+    return float(difference.std(ddof=1) / np.sqrt(len(difference)))
+
+
+def verdicts(records: Records, eps: float, norm: str = "linf") -> NDArray:
+    """Which image survived the whole ladder in which run: shape (seeds, images), 0 or 1."""
+    rows = []
+    for record in records:
+        evaluation = record.linf if norm == "linf" else record.l2
+        entry = next((e for e in evaluation.at if abs(e.eps - eps) < 1e-12), None) if evaluation else None
+        if entry is None:
+            raise ValueError(f"run {record.config.run_id} was not attacked in {norm} at eps = {eps:.4g}")
+        rows.append(np.asarray(entry.robust, dtype=float))
+    return np.stack(rows)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen on one half of the test images and how it does on the other."""
+
+    label: str
+    chosen_on: float
+    reported: float
+
+
+def choose(groups: Mapping[str, Records], eps: float, norm: str = "linf",
+           score: Callable[[NDArray], float] = np.mean) -> tuple[Choice, Choice]:  # fmt: skip
+    """Choose a group by its accuracy at ``eps`` on even images, report on odd ones; then the reverse.
+
+    The better of many results, judged on the images it was chosen by, flatters itself.
+    ``score`` maps verdicts (seeds, images) to the number that is maximised.
+    """
+    table = {label: verdicts(records, eps, norm) for label, records in groups.items()}
+
+    def by(half: int) -> Choice:
+        best = max(table, key=lambda label: score(table[label][:, half::2]))
+        return Choice(
+            best, float(table[best][:, half::2].mean()), float(table[best][:, 1 - half :: 2].mean())
+        )
+
+    return by(0), by(1)

@@ -1,0 +1,93 @@
+"""Paired tests, corrected; the error of the images; choices that do not flatter themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sam_edu.evaluation import AtRadius, EvaluationRecord
+from sam_edu.experiments import Record, RunConfig, comparison
+
+EPS = 8 / 255
+
+
+def record(seed: int, robust: np.ndarray, clean: float = 0.9) -> Record:
+    at = AtRadius(EPS, float(robust.mean()), (0.0, 1.0), [], [], robust.astype(bool).tolist())
+    linf = EvaluationRecord(len(robust), "linf", "quick", clean, (0, 1), [], [at], [], 0.0)
+    config = RunConfig(seed=seed, eval_linf=(EPS,))
+    return Record(config, 1.0, linf, None, {}, [], {}, {})
+
+
+def group(rates: list[float], n: int = 400, seed: int = 0) -> list[Record]:
+    rng = np.random.default_rng(seed)
+    return [record(s, rng.random(n) < rate) for s, rate in enumerate(rates)]
+
+
+GROUPS = {
+    "SGD": group([0.5, 0.52, 0.48, 0.51, 0.5]),
+    "SAM": group([0.62, 0.65, 0.6, 0.66, 0.61], seed=1),
+    "nothing": group([0.5, 0.51, 0.5, 0.49, 0.52], seed=2),
+}
+
+
+def test_the_paired_test_is_scipys():
+    found = comparison.compare(GROUPS, "SGD", EPS)
+    reference = [r.linf.at[0].accuracy for r in GROUPS["SGD"]]
+    for c in found:
+        values = [r.linf.at[0].accuracy for r in GROUPS[c.label]]
+        expected = stats.ttest_rel(values, reference)
+        assert c.p == pytest.approx(expected.pvalue, rel=1e-9)
+        assert c.interval == pytest.approx(tuple(expected.confidence_interval()), rel=1e-9)
+        d = np.subtract(values, reference)
+        assert c.effect == pytest.approx(d.mean() / d.std(ddof=1))
+        assert c.p <= c.p_holm <= 1
+    assert [c.label for c in found] == ["SAM", "nothing"] and found[0].p_holm < 0.01 < found[1].p_holm
+
+
+def test_holm_by_hand():
+    assert comparison.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert comparison.holm([0.9, 0.8]) == [1, 1]
+
+
+def test_holm_keeps_false_alarms_below_five_percent():
+    rng = np.random.default_rng(0)
+    alarms = [min(comparison.holm(rng.random(10))) < 0.05 for _ in range(2000)]
+    assert np.mean(alarms) < 0.05 + 4 * (0.05 * 0.95 / 2000) ** 0.5
+    uncorrected = [rng.random(10).min() < 0.05 for _ in range(2000)]
+    assert np.mean(uncorrected) > 0.3, "without the correction most families give a false alarm"
+
+
+def test_image_error_is_the_spread_over_other_test_sets():
+    error = comparison.image_error(GROUPS["SAM"], GROUPS["nothing"], EPS)
+    means = []
+    for seed in range(400):
+        one, other = group([0.62] * 5, seed=10 + seed), group([0.5] * 5, seed=10_000 + seed)
+        means.append(comparison.verdicts(one, EPS).mean() - comparison.verdicts(other, EPS).mean())
+    assert error == pytest.approx(np.std(means), rel=0.2)
+
+
+def test_choosing_on_one_half_does_not_flatter():
+    """Fifty equally good settings: the winner looks better on the images that chose it, not on others."""
+    flattered, honest = [], []
+    for family in range(20):
+        groups = {str(i): group([0.5], n=200, seed=100 * family + i) for i in range(50)}
+        for choice in comparison.choose(groups, EPS):
+            flattered.append(choice.chosen_on)
+            honest.append(choice.reported)
+    assert np.mean(flattered) > 0.58
+    assert abs(np.mean(honest) - 0.5) < 4 * np.std(honest) / len(honest) ** 0.5
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="two seeds"):
+        comparison.compare({k: v[:1] for k, v in GROUPS.items()}, "SGD", EPS)
+    with pytest.raises(ValueError, match="nothing to compare"):
+        comparison.compare({"SGD": GROUPS["SGD"]}, "SGD", EPS)
+    with pytest.raises(ValueError, match="not attacked"):
+        comparison.verdicts(GROUPS["SGD"], 0.1)
+    other = [dataclasses.replace(r, config=RunConfig(seed=r.config.seed + 1)) for r in GROUPS["SAM"]]
+    with pytest.raises(ValueError, match="same seeds"):
+        comparison.compare({**GROUPS, "SAM": other}, "SGD", EPS)
