@@ -141,9 +141,10 @@ def test_the_norm_runs_over_all_tensors():
     seen = []
 
     class Spy(SAM):
-        def direction(self, w, g):
-            seen.append(super().direction(w, g))
-            return seen[-1]
+        def climb(self, w, g):
+            v, size = super().climb(w, g)
+            seen.append([size * part for part in v])
+            return v, size
 
     Spy(model, 0.7).backward(loss_closure(model, x, y))
     assert len(seen) == 1 and len(seen[0]) == 4
@@ -185,9 +186,10 @@ def test_tiny_and_huge_gradients_still_climb_by_rho(size):
     climbed = []
 
     class Spy(SAM):
-        def direction(self, w, g):
-            climbed.extend(super().direction(w, g))
-            return climbed
+        def climb(self, w, g):
+            v, size = super().climb(w, g)
+            climbed.extend(size * part for part in v)
+            return v, size
 
     Spy(model, 0.5).backward(lambda: size * model(torch.ones(1, 4)).sum())
     assert all(torch.isfinite(e).all() for e in climbed)
@@ -482,8 +484,8 @@ def test_perturbed_on_an_integer_error_inside_the_move_restores():
 
 def test_a_new_member_of_the_family_needs_one_function():
     class Backwards(WeightPerturbation):
-        def direction(self, w, g):
-            return [-0.1 * part for part in g]
+        def climb(self, w, g):
+            return g, -0.1
 
     h = symmetric(3, 0)
     model = Quadratic(h, torch.ones(3, dtype=torch.float64))

@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 from sam_edu import _check
 from sam_edu.objectives.base import WeightPerturbation
-from sam_edu.objectives.sam import global_norm
+from sam_edu.objectives.perturb import Size, length, ratio
 
 
 class ASAM(WeightPerturbation):
     r"""SAM in a ball that stretches with the weights, so that rescaling the weights changes nothing.
 
-    .. math:: \max_{\|T_w^{-1}e\|_2\le\rho} L(w+e), \qquad
+    .. math:: \min_w \max_{\|T_w^{-1}e\|_2\le\rho} L(w+e), \qquad
               \hat e = \rho\,\frac{T_w^2\,g}{\|T_w\,g\|_2},\qquad T_w=\operatorname{diag}(|w|+\eta)
 
     On biases (every tensor whose name contains "bias") T is 1, as in the authors' code. Scale invariance
-    is exact for eta = 0; eta keeps weights that are 0 from never moving. Cost: two passes.
+    is exact for eta = 0; eta > 0 lets weights that are 0 move at all. Cost: two passes.
 
     Parameters
     ----------
@@ -29,6 +29,8 @@ class ASAM(WeightPerturbation):
         and 1 for CIFAR-100.
     eta : float
         Added to \|w\|, >= 0, in the units of the weights.
+    sync : bool
+        As in :class:`~sam_edu.objectives.WeightPerturbation`.
 
     Raises
     ------
@@ -36,20 +38,19 @@ class ASAM(WeightPerturbation):
         If ``rho`` or ``eta`` is negative or NaN.
     """
 
-    def __init__(self, model: nn.Module, rho: float = 0.5, eta: float = 0.01) -> None:
-        super().__init__(model)
+    def __init__(self, model: nn.Module, rho: float = 0.5, eta: float = 0.01, sync: bool = False) -> None:
+        super().__init__(model, sync)
         self.rho = _check.number("rho", rho, low=0, high=float("inf"), open_high=True)
         self.eta = _check.number("eta", eta, low=0, high=float("inf"), open_high=True)
         self._biases = {p for name, p in model.named_parameters() if "bias" in name.split(".")[-1]}
 
     def scaling(self, w: Sequence[Tensor]) -> list[Tensor]:
-        """The diagonal of T_w, tensor by tensor."""
+        """The diagonal of T_w, tensor by tensor; of the model's own parameters it knows the biases."""
         return [torch.ones_like(p) if p in self._biases else p.abs() + self.eta for p in w]
 
-    def direction(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> Sequence[Tensor]:
+    def climb(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> tuple[Sequence[Tensor], Size]:
         t = self.scaling(w)
-        tg = torch._foreach_mul(t, list(g))
-        norm = global_norm(tg)
-        torch._foreach_mul_(tg, t)
-        torch._foreach_mul_(tg, self.rho / norm)
-        return tg
+        v = torch._foreach_mul(t, list(g))
+        size = ratio(self.rho, length(v))
+        torch._foreach_mul_(v, t)
+        return v, size

@@ -9,18 +9,19 @@ from torch import Tensor, nn
 
 from sam_edu import _check
 from sam_edu.objectives.base import WeightPerturbation
+from sam_edu.objectives.perturb import Size
 
 
 class AWP(WeightPerturbation):
     r"""Perturb every weight matrix relative to its own size, on the loss of attacked inputs.
 
-    .. math:: \min_w \max_{\|v_l\|\le\gamma\|w_l\|} L(w+v;\,x'), \qquad
-              \hat v_l = \gamma\,\|w_l\|_2\,\frac{g_l}{\|g_l\|_2},\quad g=\nabla_w L(w;\,x')
+    .. math:: \min_w \max_{\|e_l\|\le\gamma\|w_l\|} L(w+e;\,x'), \qquad
+              \hat e_l = \gamma\,\|w_l\|_2\,\frac{g_l}{\|g_l\|_2},\quad g=\nabla_w L(w;\,x')
 
     for each tensor l with two or more dimensions (the weights of linear and convolutional layers);
     biases and normalisation layers stay. The attacked inputs x' are found once, at w, before the call:
     the closure computes the loss on them. One ascent step, as in the paper's experiments; their proxy
-    network cancels in the normalisation. Weight decay acts at w (the authors' code: at w + v). To warm
+    network cancels in the normalisation. Weight decay acts at w (the authors' code: at w + e). To warm
     up, keep ``gamma`` at 0 for the first epochs. Cost: two passes, besides the attack.
 
     Parameters
@@ -28,6 +29,8 @@ class AWP(WeightPerturbation):
     model : torch.nn.Module
     gamma : float
         Size of the perturbation relative to each tensor, >= 0; 5e-3 in the paper.
+    sync : bool
+        As in :class:`~sam_edu.objectives.WeightPerturbation`.
 
     Raises
     ------
@@ -40,14 +43,14 @@ class AWP(WeightPerturbation):
     >>> loss, logits = training.step(objective, optimizer, x, y, attack)          # doctest: +SKIP
     """
 
-    def __init__(self, model: nn.Module, gamma: float = 5e-3) -> None:
-        super().__init__(model)
+    def __init__(self, model: nn.Module, gamma: float = 5e-3, sync: bool = False) -> None:
+        super().__init__(model, sync)
         self.gamma = _check.number("gamma", gamma, low=0, high=float("inf"), open_high=True)
 
-    def direction(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> Sequence[Tensor]:
+    def climb(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> tuple[Sequence[Tensor], Size]:
         sizes, slopes = torch._foreach_norm(list(w)), torch._foreach_norm(list(g))
-        tiny = torch.finfo(g[0].dtype).tiny
-        return [
-            part * (self.gamma * size / slope.clamp_min(tiny)) if part.dim() > 1 else torch.zeros_like(part)
+        v = [
+            part * (size / slope.clamp_min(1e-30)) if part.dim() > 1 else torch.zeros_like(part)
             for part, size, slope in zip(g, sizes, slopes, strict=True)
         ]
+        return v, self.gamma

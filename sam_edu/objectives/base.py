@@ -1,4 +1,4 @@
-"""The one verb that all objectives share, and the context manager beneath them.
+"""The one verb that all objectives share.
 
 An objective decides *along which gradient* to step; a plain torch optimizer still takes the step:
 
@@ -7,21 +7,24 @@ An objective decides *along which gradient* to step; a plain torch optimizer sti
     opt.step()
 
 ``backward(closure)`` stands where ``loss.backward()`` stood. The closure runs the forward pass and
-returns the loss, nothing else. Since the optimizer is untouched, schedulers, clipping, gradient
-accumulation, mixed precision and checkpoints work as with any other training loop.
+returns the loss, nothing else. Since the optimizer is untouched, schedulers, parameter groups,
+clipping, gradient accumulation, mixed precision and checkpoints work as with any other training loop.
+Like an optimizer, an objective looks at the model's parameters once, when it is made: replace a layer,
+and make a new objective. Freezing and unfreezing is noticed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-Closure = Callable[[], Tensor]
-Scale = Callable[[Tensor], Tensor]
+from sam_edu.objectives import parallel
+from sam_edu.objectives.closures import Closure, RandomState, Scale, evaluate
+from sam_edu.objectives.perturb import Size, batch_norms, shifted
 
 
 class ERM:
@@ -35,6 +38,7 @@ class ERM:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
+        self._params = list(model.parameters())
 
     def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
         """Add the objective's gradient to ``p.grad`` of every trainable parameter.
@@ -56,109 +60,111 @@ class ERM:
         (loss if scale is None else scale(loss)).backward()
         return loss.detach()
 
+    def state_dict(self) -> dict[str, Any]:
+        """What must be saved beside model and optimizer to go on as if nothing had happened."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where ``state_dict`` was taken.
+
+        Raises
+        ------
+        ValueError
+            If the state is another method's.
+        """
+        if set(state) != set(self.state_dict()):
+            known, got = sorted(self.state_dict()), sorted(state)
+            raise ValueError(f"the state of {type(self).__name__} has the entries {known}, got {got}")
+
 
 class WeightPerturbation(ERM):
     """Base of the methods that take the gradient at perturbed weights, min_w L(w + e(w)).
 
-    A member of the family differs in one function, ``direction``. Two passes: the first finds the
-    gradient g at w, the second the gradient at w + e, which is what the optimizer gets; e counts as a
-    constant (no second derivatives). Both passes see the same random numbers (dropout masks).
-    """
-
-    def direction(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Map weights and gradients (lists over tensors) to the weight perturbation e."""
-        raise NotImplementedError
-
-    def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
-        params = list(self.model.parameters())
-        trainable = [p for p in params if p.requires_grad]
-        if not trainable:
-            raise ValueError("the model has no trainable parameter: nothing to perturb")
-        random_state = _RandomState(trainable[0].device)
-        loss = evaluate(closure)
-        # autograd.grad, not backward(): p.grad may hold gradients of earlier batches
-        # (accumulation), and they must not leak into the ascent direction.
-        grads = torch.autograd.grad(loss, trainable, allow_unused=True)
-        used = [(p, g) for p, g in zip(trainable, grads, strict=True) if g is not None]
-        with torch.no_grad():
-            steps = self.direction([p for p, _ in used], [g for _, g in used])
-        by_param = {id(p): e for (p, _), e in zip(used, steps, strict=True)}
-        random_state.restore()
-        with perturbed(self.model, [by_param.get(id(p)) for p in params]):
-            ERM.backward(self, closure, scale)
-        return loss.detach()
-
-
-class _RandomState:
-    """torch's random state at one moment, for one device."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.cpu = torch.get_rng_state()
-        self.cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-        self.device = device
-
-    def restore(self) -> None:
-        torch.set_rng_state(self.cpu)
-        if self.cuda is not None:
-            torch.cuda.set_rng_state(self.cuda, self.device)
-
-
-def evaluate(closure: Closure) -> Tensor:
-    """Run the closure and make sure that it returned a differentiable scalar."""
-    with torch.enable_grad():
-        loss = closure()
-    if not isinstance(loss, Tensor) or loss.dim() != 0:
-        got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-        raise TypeError(f"the closure must return the loss as a scalar tensor, got {got}")
-    if not loss.requires_grad:
-        raise ValueError(
-            "the closure's loss does not depend on any trainable parameter; "
-            "compute it from the model's output without .item() or .detach()"
-        )
-    return loss
-
-
-@contextmanager
-def perturbed(model: nn.Module, e: Sequence[Tensor | None]) -> Iterator[None]:
-    """Inside the context the model's weights are w + e; afterwards they are w again, bit for bit.
-
-    BatchNorm still normalises with the batch's own statistics in training mode but leaves its running
-    averages and its count alone: they belong to w, and a step must count once. Both are restored
-    also when the body raises. Contexts may be nested.
+    A member of the family differs in one function, ``climb``. Two passes: the first finds the gradient g
+    at w, the second the gradient at w + e, which is what the optimizer gets; e counts as a constant (no
+    second derivatives). Both passes see the same random numbers (dropout masks). Where g is 0 or not
+    finite, e is 0: the step is a plain one, and a GradScaler sees the infinity. Should the closure
+    raise, the weights are where they were.
 
     Parameters
     ----------
     model : torch.nn.Module
-    e : sequence of Tensor or None
-        One entry per tensor of ``model.parameters()``, in that order, of its shape; None leaves a
-        tensor alone.
-
-    Raises
-    ------
-    ValueError
-        If the number of entries or a shape does not fit.
+        May be wrapped in DistributedDataParallel.
+    sync : bool
+        With several processes: whether e follows the gradient averaged over all of them (True) or every
+        process climbs on its own share of the batch (False: m-sharpness, as in the SAM paper, with m the
+        batch of one process). The gradient that the optimizer gets is averaged in any case. Needs
+        ``torch.distributed``; without it there is nothing to average.
     """
-    params = [p.detach() for p in model.parameters()]  # shares storage with the parameters
-    if len(params) != len(e):
-        raise ValueError(f"e has {len(e)} entries, the model has {len(params)} parameter tensors")
-    moved = [(p, step) for p, step in zip(params, e, strict=True) if step is not None]
-    for p, step in moved:
-        if p.shape != step.shape:
-            raise ValueError(f"e has a tensor of shape {tuple(step.shape)} for {tuple(p.shape)}")
-    targets, steps = [p for p, _ in moved], [step for _, step in moved]
-    # torch's _foreach functions do a whole list of tensors in one call; the leading underscore
-    # notwithstanding, they are what torch.optim itself runs on.
-    saved = [p.clone() for p in targets]
-    norms = [m for m in model.modules()
-             if isinstance(m, _BatchNorm) and m.training and m.track_running_stats]  # fmt: skip
+
+    def __init__(self, model: nn.Module, sync: bool = False) -> None:
+        super().__init__(model)
+        self.sync = sync
+        self._norms = batch_norms(model)
+        self._saved: list[Tensor] = []
+
+    def climb(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> tuple[Sequence[Tensor], Size]:
+        """Map weights and gradients (lists over tensors) to v and size: e = size * v."""
+        raise NotImplementedError
+
+    def direction(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> list[Tensor]:
+        """The weight perturbation e itself, for a given gradient g at the weights w."""
+        v, size = self.climb(w, g)
+        return [part * size for part in v]
+
+    def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
+        random_state = RandomState(self._params[0]) if self._params else None
+        loss, used, v, size = self._first_pass(closure, scale)
+        if random_state is not None:
+            random_state.restore()
+        with self._shifted(used, v, size):
+            ERM.backward(self, closure, scale)
+        return loss
+
+    def _first_pass(self, closure: Closure, scale: Scale | None,
+                    ) -> tuple[Tensor, list[nn.Parameter], Sequence[Tensor], Size]:  # fmt: skip
+        """The loss at w, and e: in a function of its own so that g is gone before the second pass."""
+        loss, used, g = self._gradient(closure, scale)
+        with torch.no_grad():
+            return loss, used, *self.climb(used, g)
+
+    def _gradient(self, closure: Closure, scale: Scale | None,
+                  among: Iterable[nn.Parameter] | None = None,
+                  ) -> tuple[Tensor, list[nn.Parameter], list[Tensor]]:  # fmt: skip
+        """The loss at w, the parameters that it depends on, and its gradient, unscaled."""
+        trainable = [p for p in (self._params if among is None else among) if p.requires_grad]
+        if not trainable:
+            raise ValueError("the model has no trainable parameter: nothing to perturb")
+        loss = evaluate(closure)
+        # autograd.grad, not backward(): p.grad may hold gradients of earlier batches
+        # (accumulation), and they must not leak into the ascent direction.
+        found = torch.autograd.grad(loss if scale is None else scale(loss), trainable, allow_unused=True)
+        if self.sync and parallel.active():
+            found = parallel.averaged(found, trainable, self.model)
+        used = [p for p, g in zip(trainable, found, strict=True) if g is not None]
+        g = [g for g in found if g is not None]
+        if scale is not None:
+            g = torch._foreach_div(g, scale(torch.ones_like(loss)))
+        return loss.detach(), used, g
+
+    def _shifted(self, used: list[nn.Parameter], v: Sequence[Tensor],
+                 size: Size) -> AbstractContextManager[None]:  # fmt: skip
+        return shifted(used, v, size, self._norms, self._saved)
+
+
+@contextmanager
+def fresh_gradients(params: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Inside, p.grad starts empty; what it held before is added afterwards (put back on an error)."""
+    held = [None if p.grad is None else p.grad.clone() for p in params]  # DDP may reuse the memory
+    for p in params:
+        p.grad = None
     try:
-        for m in norms:
-            m.track_running_stats = False
-        if targets:
-            torch._foreach_add_(targets, steps)
         yield
-    finally:
-        for m in norms:
-            m.track_running_stats = True
-        if targets:
-            torch._foreach_copy_(targets, saved)  # not "minus e": rounding would drift
+    except BaseException:
+        for p, old in zip(params, held, strict=True):
+            p.grad = old
+        raise
+    with torch.no_grad():
+        for p, old in zip(params, held, strict=True):
+            if old is not None:
+                p.grad = old if p.grad is None else p.grad.add_(old)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from sam_edu import _check
 from sam_edu.objectives.base import WeightPerturbation
+from sam_edu.objectives.closures import Closure, Scale, needs_batch
+from sam_edu.objectives.perturb import Size, global_norm, length, ratio
+
+__all__ = ["SAM", "global_norm"]
 
 
 class SAM(WeightPerturbation):
@@ -26,24 +29,36 @@ class SAM(WeightPerturbation):
     model : torch.nn.Module
     rho : float
         Radius of the ball in weight space, >= 0. The paper uses 0.05 for CIFAR-10, 0.1 for CIFAR-100.
+    m : int, optional
+        m-sharpness (section 4 of the paper): the batch is cut into sub-batches of m samples, each climbs
+        with its own e, and their gradients are averaged. The closure must then be a
+        :class:`~sam_edu.objectives.BatchLoss`. Every sub-batch is a batch to BatchNorm. Cost: the same
+        number of samples; smaller batches run less efficiently.
+    sync : bool
+        As in :class:`~sam_edu.objectives.WeightPerturbation`.
 
     Raises
     ------
     ValueError
-        If ``rho`` is negative or NaN.
+        If ``rho`` is negative or NaN, or ``m`` < 1.
+    TypeError
+        In ``backward``, if ``m`` is given and the closure does not know its batch.
     """
 
-    def __init__(self, model: nn.Module, rho: float = 0.05) -> None:
-        super().__init__(model)
+    def __init__(self, model: nn.Module, rho: float = 0.05, m: int | None = None, sync: bool = False) -> None:
+        super().__init__(model, sync)
         self.rho = _check.number("rho", rho, low=0, high=float("inf"), open_high=True)
+        self.m = None if m is None else _check.integer("m", m, low=1)
 
-    def direction(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> Sequence[Tensor]:
-        # out of place: autograd may hand the same tensor out twice (two biases that are added)
-        return torch._foreach_mul(list(g), self.rho / global_norm(g))
+    def climb(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> tuple[Sequence[Tensor], Size]:
+        return g, ratio(self.rho, length(g))
 
-
-def global_norm(tensors: Sequence[Tensor]) -> Tensor:
-    """l2 norm over all tensors together, kept away from 0 so that one may divide by it."""
-    norms = torch._foreach_norm(list(tensors))
-    norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
-    return norm.clamp_min(torch.finfo(norm.dtype).tiny)
+    def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
+        if self.m is None:
+            return super().backward(closure, scale)
+        batch = needs_batch(closure, "SAM with m")
+        losses = []
+        for part in batch.parts(self.m):
+            share = (part.stop - part.start) / len(batch)  # e does not change with the loss's scale
+            losses.append(super().backward(lambda part=part, share=share: share * batch(part), scale))
+        return sum(losses[1:], losses[0])

@@ -1,0 +1,118 @@
+"""Weights that are elsewhere for the length of a ``with`` block, and norms over all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+Size = float | Tensor
+
+# torch's _foreach functions do a whole list of tensors in one call; the leading underscore
+# notwithstanding, they are what torch.optim itself runs on.
+
+
+@contextmanager
+def perturbed(model: nn.Module, e: Sequence[Tensor | None]) -> Iterator[None]:
+    """Inside the context the model's weights are w + e; afterwards they are w again, bit for bit.
+
+    BatchNorm still normalises with the batch's own statistics in training mode but leaves its running
+    averages and its count alone: they belong to w, and a step must count once. Both are restored
+    also when the body raises. Contexts may be nested.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    e : sequence of Tensor or None
+        One entry per tensor of ``model.parameters()``, in that order, of its shape; None leaves a
+        tensor alone.
+
+    Raises
+    ------
+    ValueError
+        If the number of entries or a shape does not fit.
+    """
+    params = list(model.parameters())
+    if len(params) != len(e):
+        raise ValueError(f"e has {len(e)} entries, the model has {len(params)} parameter tensors")
+    moved = [(p, step) for p, step in zip(params, e, strict=True) if step is not None]
+    for p, step in moved:
+        if p.shape != step.shape:
+            raise ValueError(f"e has a tensor of shape {tuple(step.shape)} for {tuple(p.shape)}")
+    with shifted([p for p, _ in moved], [step for _, step in moved], 1.0, batch_norms(model), []):
+        yield
+
+
+@contextmanager
+def shifted(params: list[nn.Parameter], v: Sequence[Tensor], size: Size, norms: list[_BatchNorm],
+            saved: list[Tensor]) -> Iterator[None]:  # fmt: skip
+    """``perturbed`` by size * v, with what does not change from step to step found beforehand.
+
+    ``saved`` is the room for the copy of the weights: filled here where it does not fit yet.
+    """
+    if not _fits(saved, params):
+        saved[:] = [torch.empty_like(p) for p in params]
+    counting = [m for m in norms if m.training and m.track_running_stats]
+    with torch.no_grad():
+        if params:
+            torch._foreach_copy_(saved, params)
+        try:
+            for m in counting:
+                m.track_running_stats = False
+            move(params, v, size)
+            with torch.enable_grad():
+                yield
+        finally:
+            for m in counting:
+                m.track_running_stats = True
+            if params:
+                torch._foreach_copy_(params, saved)  # not "minus e": rounding would drift
+            torch.clear_autocast_cache()
+
+
+def move(params: Sequence[Tensor], v: Sequence[Tensor], size: Size) -> None:
+    """params += size * v, in place."""
+    if isinstance(size, Tensor):
+        v, size = torch._foreach_mul(list(v), size), 1.0
+    if params and size != 0:
+        torch._foreach_add_(list(params), list(v), alpha=size)
+        # Inside torch.autocast the low-precision copies of the weights are cached, and the cache does
+        # not notice that the weights have moved: the second pass would run at w.
+        torch.clear_autocast_cache()
+
+
+def _fits(saved: list[Tensor], params: list[nn.Parameter]) -> bool:
+    return len(saved) == len(params) and all(
+        s.shape == p.shape and s.dtype == p.dtype and s.device == p.device
+        for s, p in zip(saved, params, strict=True)
+    )
+
+
+def batch_norms(model: nn.Module) -> list[_BatchNorm]:
+    return [m for m in model.modules() if isinstance(m, _BatchNorm)]
+
+
+def length(tensors: Sequence[Tensor]) -> Size:
+    """l2 norm over all tensors together: a number on the CPU, a tensor elsewhere (nobody has to wait)."""
+    norms = torch._foreach_norm(list(tensors))
+    if norms[0].device.type == "cpu":
+        return math.hypot(*[norm.item() for norm in norms])
+    return norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
+
+
+def ratio(a: Size, b: Size) -> Size:
+    """a / b; 0 where b is 0 (or so small that the quotient could overflow) or not finite."""
+    if isinstance(b, Tensor):
+        return torch.where((b > 1e-30) & b.isfinite(), a / b, torch.zeros_like(b))
+    return a / b if 1e-30 < b < math.inf else 0.0
+
+
+def global_norm(tensors: Sequence[Tensor]) -> Tensor:
+    """l2 norm over all tensors together, kept away from 0 so that one may divide by it."""
+    norms = torch._foreach_norm(list(tensors))
+    norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
+    return norm.clamp_min(torch.finfo(norm.dtype).tiny)
