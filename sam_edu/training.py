@@ -29,8 +29,12 @@ class EpochResult:
 
 
 def step(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor,
-         attack: Attack | None = None, loss_of: Loss = cross_entropy) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """One training step; returns the loss and the logits at the weights before it."""
+         attack: Attack | None = None, loss_of: Loss = cross_entropy,
+         scaler: torch.amp.GradScaler | None = None) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """One training step; returns the loss and the logits at the weights before it.
+
+    With float16, ``scaler`` scales the loss and skips a step whose gradient has overflowed.
+    """
     model = objective.model
     if attack is not None:
         x = attack(model, x, y)  # moves x within eps: adversarial training
@@ -41,15 +45,21 @@ def step(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor,
         return loss_of(outputs[-1], y)
 
     optimizer.zero_grad()
-    loss = objective.backward(closure)  # SAM moves w within rho here, and back
-    optimizer.step()
+    if scaler is None:
+        loss = objective.backward(closure)  # SAM moves w within rho here, and back
+        optimizer.step()
+    else:
+        loss = objective.backward(closure, scaler.scale)
+        scaler.step(optimizer)
+        scaler.update()
     return loss, outputs[0].detach()
 
 
 def train_epoch(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor,
                 batch_size: int, attack: Attack | None = None, loss_of: Loss = cross_entropy,
                 augment: Callable[[Tensor], Tensor] | None = None,
-                generator: torch.Generator | None = None) -> EpochResult:  # fmt: skip
+                generator: torch.Generator | None = None, scaler: torch.amp.GradScaler | None = None,
+                share: tuple[int, int] = (0, 1)) -> EpochResult:  # fmt: skip
     """Go once through the data in random order.
 
     Parameters
@@ -64,6 +74,11 @@ def train_epoch(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: 
         Maps a batch of inputs to a batch of inputs, before the attack.
     generator : torch.Generator, optional
         Source of the order (on the CPU).
+    scaler : torch.amp.GradScaler, optional
+        For float16.
+    share : (rank, processes)
+        With several processes each takes its part of every batch, whose gradients are then averaged
+        (DistributedDataParallel); the result is this process's part of the sums over the epoch.
 
     Raises
     ------
@@ -74,12 +89,16 @@ def train_epoch(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: 
     objective.model.train()
     total = torch.zeros(2, dtype=torch.float64, device=x.device)
     order = torch.randperm(len(x), generator=generator).to(x.device)
-    for chosen in order.split(batch_size):
+    rank, processes = share
+    for whole in order.split(batch_size):
+        chosen = whole if processes == 1 else whole.tensor_split(processes)[rank]
         batch, labels = x[chosen], y[chosen]
         if augment is not None:
             batch = augment(batch)
-        loss, logits = step(objective, optimizer, batch, labels, attack, loss_of)
-        total[0] += loss * len(chosen)
+        weight = processes * len(chosen) / len(whole)  # 1, but for a last batch that does not divide
+        part_of = loss_of if weight == 1 else _weighted(loss_of, weight)
+        loss, logits = step(objective, optimizer, batch, labels, attack, part_of, scaler)
+        total[0] += loss * (len(whole) / processes)
         total[1] += (logits.argmax(1) == labels).sum()
     mean_loss, accuracy = (total / len(x)).tolist()
     if not abs(mean_loss) < float("inf"):
@@ -87,6 +106,10 @@ def train_epoch(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: 
             f"training diverged: the loss is {mean_loss}; lower the learning rate or rho"
         )
     return EpochResult(mean_loss, accuracy)
+
+
+def _weighted(loss_of: Loss, weight: float) -> Loss:
+    return lambda logits, y: weight * loss_of(logits, y)
 
 
 def fit(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, epochs: int,
