@@ -55,11 +55,48 @@ def grid_rows() -> list[dict[str, Any]]:
     ]
 
 
+def frontier_rows(rng: np.random.Generator, n: int = 6) -> list[dict[str, Any]]:
+    """SGD and ``n`` other 'runs' with clean accuracy, two radii and a cost."""
+
+    def row(method: str, label: str, cost: float, **more: Any) -> dict[str, Any]:
+        mean = np.round([rng.uniform(0.75, 0.9), rng.uniform(0.5, 0.8), rng.uniform(0.1, 0.6)], 2).tolist()
+        return {"method": method, "label": label, "cost": cost, "eps": [0, 4 / 255, 8 / 255], "mean": mean,
+                "low": mean, "high": mean, **more}  # fmt: skip
+
+    kinds = ["SAM", "AT", "SAM+AT", "SGD, early", "ASAM", "AWP"]
+    return [row("SGD", "SGD", 1.0)] + [
+        row(
+            kind,
+            f"{kind} {i}",
+            float(rng.choice([0.1, 2, 2.5, 6])),
+            rho=0.1 * (i + 1),
+            train_eps=0.01 * (i + 1),
+        )
+        for i, kind in enumerate((kinds * n)[:n])
+    ]
+
+
+def ladder_arguments() -> dict[str, Any]:
+    """Three 'networks', two radii, four rungs; the last network falls at the last rung."""
+    return {
+        "rows": [
+            {"name": "SGD", "kind": "SGD", "clean": 0.97, "after": [[0.8, 0.7, 0.7, 0.69], [0.5, 0.3, 0.3, 0.28]]},
+            {"name": "AT", "kind": "AT", "clean": 0.98, "after": [[0.95, 0.94, 0.94, 0.93], [0.9, 0.8, 0.8, 0.79]]},
+            {"name": "hot", "kind": "masked", "clean": 0.96, "after": [[0.96, 0.95, 0.95, 0.5], [0.96, 0.94, 0.9, 0.1]]},
+        ],
+        "rungs": ["FGSM", "PGD-20", "APGD-CE-20", "AutoAttack APGD-T (100 steps)"],
+        "eps_grid": [0.05, 0.1],
+        "measured_n": 100,
+    }  # fmt: skip
+
+
 MAKE: dict[str, Callable[[], widgets.Explorer]] = {
     "nrf": widgets.NRFExplorer,
     "flatness": widgets.FlatnessExplorer,
     "sam-step": widgets.SAMStepExplorer,
     "teaser": widgets.Teaser,
+    "ladder": lambda: widgets.LadderExplorer(**ladder_arguments(), model=2, rung=1, eps=0.1),
+    "frontier": lambda: widgets.FrontierExplorer(frontier_rows(np.random.default_rng(4), 12)),
     "rho-eps": lambda: widgets.RhoEpsGrid(grid_rows(), rho=0.4, eps=0.1),
     "digit": lambda: widgets.DigitAttackExplorer(**digit_arrays()),
 }

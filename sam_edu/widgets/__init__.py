@@ -10,6 +10,8 @@ from __future__ import annotations
 from sam_edu.widgets.base import Explorer, WidgetValueError
 from sam_edu.widgets.digit_attack import DigitAttackExplorer
 from sam_edu.widgets.flatness import FlatnessExplorer
+from sam_edu.widgets.frontier import FrontierExplorer
+from sam_edu.widgets.ladder import LadderExplorer
 from sam_edu.widgets.nrf import NRFExplorer
 from sam_edu.widgets.rho_eps_grid import RhoEpsGrid
 from sam_edu.widgets.sam_step import SAMStepExplorer
@@ -19,6 +21,8 @@ __all__ = [
     "DigitAttackExplorer",
     "Explorer",
     "FlatnessExplorer",
+    "FrontierExplorer",
+    "LadderExplorer",
     "NRFExplorer",
     "RhoEpsGrid",
     "SAMStepExplorer",
