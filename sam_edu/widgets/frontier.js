@@ -70,7 +70,7 @@ function sentence(rows, sgd, chosen, k, s, eps) {
 const budgets = (rows) => [...new Set(rows.map((r) => Number(r.cost.toPrecision(3))))].sort((a, b) => a - b);
 const controls = (model) => [
   { trait: "eps", label: "ε of the attack", values: model.get("rows")[0].eps.slice(1), show: pixels, speak: (v) => "epsilon " + pixels(v), kind: "se-at" },
-  { trait: "budget", label: "compute, SGD = 1", values: budgets(model.get("rows")), show: times, speak: (v) => short(v) + " times the gradient passes of SGD" },
-  { trait: "loss", label: "clean points to give", min: 0, max: 10, step: 0.5, show: (v) => v.toFixed(1), speak: (v) => v.toFixed(1) + " points of clean accuracy" },
+  { trait: "budget", label: "compute at most", values: budgets(model.get("rows")), show: times, speak: (v) => short(v) + " times the gradient passes of SGD" },
+  { trait: "loss", label: "clean loss at most", min: 0, max: 10, step: 0.5, show: (v) => v.toFixed(1), speak: (v) => v.toFixed(1) + " points of clean accuracy" },
 ];
 export default { render: (context) => mount(context, { name: "frontier", label: "Explorer: what robustness costs", controls: controls(context.model), build }) };
