@@ -1,5 +1,5 @@
 import { A_WIDTH, B_WIDTH, criticalRho, flattest, wellLoss, wellPrices, wellWorst } from "./flatness_math.js";
-import { fixed, line, marker, mount, move, panel, scale, set, svg } from "./kit.js";
+import { fixed, line, marker, mount, move, panel, say, scale, set, svg } from "./kit.js";
 
 const LOW = -3.2, HIGH = 2.7, N = 237, RHO = 1.2;
 const V = Array.from({ length: N }, (_, i) => LOW + ((HIGH - LOW) * i) / (N - 1));
@@ -14,10 +14,9 @@ function build(root) {
   const ball = svg("rect", { y: land.y1, height: land.y0 - land.y1, class: "se-band se-sam se-data" }, land.plot);
   const worst = svg("path", { class: "se-line se-sam se-data" }, land.plot), loss = svg("path", { class: "se-line se-theory se-thin se-data" }, land.plot);
   const lowest = marker(land.over, "circle", "se-std se-data"), best = marker(land.over, "square", "se-sam se-data", 5);
-  const nameA = svg("text", { y: land.y0 - 4, class: "se-note se-strong se-mid" }, land.over, "A");
-  const nameB = svg("text", { x: X(B_WIDTH), y: land.y0 - 4, class: "se-note se-strong se-mid" }, land.over, "B");
+  const nameA = svg("text", { y: land.y1 + 13, class: "se-note se-strong se-mid" }, land.over, "A");
+  const nameB = svg("text", { x: X(B_WIDTH), y: land.y1 + 13, class: "se-note se-strong se-mid" }, land.over, "B");
   svg("text", { x: land.x1, y: land.y1 - 1, class: "se-note se-sam se-end" }, land.over, "worst loss within ρ");
-  const ballNote = svg("text", { y: land.y1 + 13, class: "se-note se-soft se-mid" }, land.over, "± ρ");
 
   const XP = scale(0, RHO, price.x0, price.x1), YP = scale(0, 1.12, price.y0, price.y1);
   price.place("x", [0, 0.3, 0.6, 0.9, 1.2].map((v) => [XP(v), v.toFixed(1)]));
@@ -52,14 +51,14 @@ function build(root) {
         const y = YP(wellPrices(critical, s.alpha, s.floor)[0]);
         move(cross, XP(critical), y);
         set(crossNote, { x: XP(critical) + 9, y: Math.min(y + 16, price.y0 - 5) });
-        crossNote.textContent = "jump at " + critical.toFixed(2);
+        say(crossNote, "jump at " + critical.toFixed(2));
       }
     }
     worst.setAttribute("d", line(V.map((v) => [X(v), Y(wellWorst(v, s.rho, s.alpha, s.floor))])));
     move(best, X(at), Y(wellWorst(at, s.rho, s.alpha, s.floor)));
     set(ball, { x: X(at - s.rho).toFixed(1), width: (X(at + s.rho) - X(at - s.rho)).toFixed(1) });
-    set(ballNote, { x: X(at).toFixed(1) });
-    ballNote.style.display = s.rho > 0.12 ? "" : "none";
+    say(nameA, at < 0 && s.rho > 0.12 ? "A ± ρ" : "A");
+    say(nameB, at > 0 && s.rho > 0.12 ? "B ± ρ" : "B");
     guide.setAttribute("d", `M${XP(s.rho).toFixed(1)},${price.y0}V${price.y1}`);
     move(dotA, XP(s.rho), YP(a));
     move(dotB, XP(s.rho), YP(b));
