@@ -80,9 +80,12 @@ def ladder_arguments() -> dict[str, Any]:
     """Three 'networks', two radii, four rungs; the last network falls at the last rung."""
     return {
         "rows": [
-            {"name": "SGD", "kind": "SGD", "clean": 0.97, "after": [[0.8, 0.7, 0.7, 0.69], [0.5, 0.3, 0.3, 0.28]]},
-            {"name": "AT", "kind": "AT", "clean": 0.98, "after": [[0.95, 0.94, 0.94, 0.93], [0.9, 0.8, 0.8, 0.79]]},
-            {"name": "hot", "kind": "masked", "clean": 0.96, "after": [[0.96, 0.95, 0.95, 0.5], [0.96, 0.94, 0.9, 0.1]]},
+            {"name": "SGD", "kind": "SGD", "clean": 0.97,
+             "after": [[0.8, 0.7, 0.7, 0.69], [0.5, 0.3, 0.3, 0.28]]},
+            {"name": "AT", "kind": "AT", "clean": 0.98,
+             "after": [[0.95, 0.94, 0.94, 0.93], [0.9, 0.8, 0.8, 0.79]]},
+            {"name": "hot", "kind": "masked", "clean": 0.96,
+             "after": [[0.96, 0.95, 0.95, 0.5], [0.96, 0.94, 0.9, 0.1]]},
         ],
         "rungs": ["FGSM", "PGD-20", "APGD-CE-20", "AutoAttack APGD-T (100 steps)"],
         "eps_grid": [0.05, 0.1],
