@@ -1,8 +1,9 @@
 """The linear model of robust and non-robust features, solved (chapters 1, 6 to 10).
 
 ``model``        the distribution and its accuracies     ``tradeoff``     the Pareto arc
-``solutions``    standard, adversarial, SAM: 0-1 risk    ``thresholds``   where adversarial training jumps
-``conventions``  which SAM?                              ``perturbed``    what each SAM maximises
+``solutions``    standard, adversarial: 0-1 risk         ``thresholds``   where adversarial training jumps
+``conventions``  which SAM?                              ``sam``          SAM: 0-1 risk, every convention
+``perturbed``    what each SAM maximises                 ``worst``, ``averages``, ``per_sample``  by kind
 ``logistic``, ``squared``  the same for losses that are trained
 ``equivalence``  rho against eps                         ``bounds``       Tsipras, PAC-Bayes, margins
 ``landscape``    the two-valley loss of chapter 2
@@ -14,12 +15,8 @@ from sam_edu.toy.equivalence import equivalent_rho, equivalent_rho_leading
 from sam_edu.toy.logistic import logistic_optimum
 from sam_edu.toy.model import NRFModel
 from sam_edu.toy.perturbed import perturbed_accuracy
-from sam_edu.toy.solutions import (
-    AdversarialOptimum,
-    adversarial_optimum,
-    sam_optimum,
-    standard_optimum,
-)
+from sam_edu.toy.sam import sam_optimum
+from sam_edu.toy.solutions import AdversarialOptimum, adversarial_optimum, standard_optimum
 from sam_edu.toy.squared import squared_optimum
 from sam_edu.toy.thresholds import AttackThresholds, attack_thresholds
 from sam_edu.toy.tradeoff import Tradeoff, pareto_interval, small_shift

@@ -15,7 +15,7 @@ def logistic_optimum(
     attacked: str = "nonrobust",
     input_norm: str = "true",
 ) -> tuple[float, float]:
-    r"""Minimiser (w1, w_nr) of the expected logistic loss ln(1+exp(-margin)), w_nr being every non-robust weight.
+    r"""Minimiser (w1, w_nr) of the expected logistic loss ln(1+exp(-margin)); w_nr is each non-robust weight.
 
     Compare ratios w1/w_nr, not w1: methods change the scale of all weights.
 

@@ -1,4 +1,4 @@
-"""The toy model solved: what standard, adversarial and sharpness-aware training converge to.
+"""The toy model solved: what standard and adversarial training converge to.
 
 All optima are for the 0-1 risk over linear classifiers, given as the robust weight ``w1`` where every
 non-robust weight is 1; ``w1 = inf`` stands for the classifier sgn(x_1), which ignores them.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import log_ndtr
 
 from sam_edu import _check
@@ -99,55 +98,3 @@ def _interior_optimum(model: NRFModel, eps: float, attacked: str) -> float | Non
         return 0.0
     discriminant = k**2 - 2 * eps * log_odds / model.d
     return None if discriminant <= 0 else float(log_odds / (k + np.sqrt(discriminant)))
-
-
-def sam_optimum(
-    model: NRFModel, rho: float, perturbed: str = "robust", norm: str = "l2", kind: str = "worst"
-) -> float:
-    r"""The robust weight that maximises the accuracy of the worst (or average) perturbed classifier.
-
-    Theorem 7 (``perturbed="robust"``, ``kind="worst"``: only w_1 moves, by at most rho): the unique
-    maximiser of :math:`\min_{|e|\le\rho} A(w_1+e)` solves :math:`A(w_1+\rho) = A(w_1-\rho)`, lies in
-    :math:`(w_1^*, w_1^*+\rho)` and equals :math:`w_1^*(1+\frac{\rho^2}{3d}) + O(\rho^4)`. In one
-    dimension the l2 and the l-infinity ball are the same interval.
-
-    Proposition 8: the uniform average over the interval (``kind="uniform"``) has the same optimum; a
-    Gaussian average of standard deviation rho (``kind="gaussian"``) has :math:`w_1^*(1+\rho^2/d)`.
-
-    Raises
-    ------
-    ValueError
-        If rho < 0 or a convention is unknown.
-    """
-    rho = _check.number("rho", rho, low=0, high=np.inf, open_high=True)
-    _check.choice("perturbed", perturbed, ("robust",))
-    _check.choice("norm", norm, ("l2", "linf"))
-    _check.choice("kind", kind, ("worst", "uniform", "gaussian"))
-    best = standard_optimum(model)
-    if kind == "gaussian":
-        return best * (1 + rho**2 / model.d)
-    if rho == 0:
-        return best
-    return float(brentq(_imbalance, best, best + rho, args=(model, rho), xtol=1e-13, rtol=1e-14))
-
-
-def _imbalance(w1: float, model: NRFModel, rho: float) -> float:
-    """Has the sign of A(w1+rho) - A(w1-rho): positive while the optimum lies to the right of w1.
-
-    The difference is compared as a ratio of two probability masses, on the log scale: far out, both
-    accuracies agree with p to machine precision and their difference would be rounding noise.
-    """
-    root, c = np.sqrt(model.d), model.c
-    # A(b) - A(a) = p[Phi(c+b)-Phi(c+a)] - (1-p)[Phi(c-a)-Phi(c-b)] with a, b in units of sqrt(d)
-    a, b = (w1 - rho) / root, (w1 + rho) / root
-    rise = _log_mass(c + a, c + b)
-    fall = _log_mass(c - b, c - a)
-    return model.log_odds + rise - fall
-
-
-def _log_mass(low: float, high: float) -> float:
-    """ln P(low < Z < high) for standard normal Z, computed in the tail where the mass is small."""
-    if low + high > 0:  # mirror into the lower tail
-        low, high = -high, -low
-    top, bottom = log_ndtr(high), log_ndtr(low)
-    return float(top + np.log1p(-np.exp(bottom - top)))

@@ -12,7 +12,7 @@ def squared_optimum(
     attacked: str = "nonrobust",
     input_norm: str = "true",
 ) -> tuple[float, float]:
-    r"""Minimiser (w1, w_nr) of the expected squared loss (1 - margin)^2, w_nr being every non-robust weight.
+    r"""Minimiser (w1, w_nr) of the expected squared loss (1 - margin)^2, w_nr is each non-robust weight.
 
     With :math:`\mu = 2p-1`, :math:`c^2 = d\eta^2`:
 

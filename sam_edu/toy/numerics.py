@@ -1,0 +1,102 @@
+"""Root finding, minimisation and quadrature that the toy model needs; nothing here knows of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from numpy.polynomial.legendre import leggauss
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import eigh_tridiagonal
+
+Quadratic = tuple[float, NDArray, NDArray]  # value, gradient (2,), Hessian (2, 2)
+
+
+def sign_change(sign: Callable[[NDArray], NDArray], low: ArrayLike, high: ArrayLike) -> NDArray:
+    """Where ``sign`` turns from positive to not positive, for all brackets (low, high) at once.
+
+    A bisection with nine points a round. ``sign`` is handed an array of shape (..., 7), the inner points
+    of each bracket, and returns values of that shape; their sizes do not matter, so a jump is as good as
+    a zero. It is taken to be positive at ``low`` and not positive at ``high``.
+    """
+    low, high = (np.array(x, dtype=float) for x in np.broadcast_arrays(low, high))
+    share = np.arange(9) / 8
+    for _ in range(18):  # 8**18 = 2**54: down to the last bit
+        x = low[..., None] + (high - low)[..., None] * share
+        ended = sign(x[..., 1:-1]) <= 0
+        at = np.where(ended.any(-1), ended.argmax(-1), 7)[..., None]
+        low = np.take_along_axis(x, at, -1)[..., 0]
+        high = np.take_along_axis(x, at + 1, -1)[..., 0]
+    return (low + high) / 2
+
+
+def expand(sign: Callable[[NDArray], NDArray], start: ArrayLike, rounds: int = 200) -> NDArray:
+    """Double ``start`` where ``sign`` is still positive there; infinity where it is after all rounds."""
+    x = np.array(start, dtype=float)
+    for _ in range(rounds):
+        positive = sign(x[..., None])[..., 0] > 0
+        if not positive.any():
+            return x
+        x = np.where(positive, 2 * x, x)
+    return np.where(positive, np.inf, x)
+
+
+@lru_cache(maxsize=256)
+def chi_rule(df: int, n: int = 24) -> tuple[NDArray, NDArray]:
+    """Nodes and weights (sum 1) of a Gauss rule for the chi distribution; the single node 0 for df = 0.
+
+    Golub and Welsch's eigenvalue method for chi-square, whose weights are normalised: no Gamma function
+    overflows, however large df.
+    """
+    if df == 0:
+        return np.zeros(1), np.ones(1)
+    alpha, i = df / 2 - 1, np.arange(n)
+    nodes, vectors = eigh_tridiagonal(2 * i + 1 + alpha, np.sqrt(i[1:] * (i[1:] + alpha)))
+    rule = np.sqrt(2 * np.maximum(nodes, 0)), vectors[0] ** 2
+    for part in rule:
+        part.flags.writeable = False  # shared by all callers
+    return rule
+
+
+def normal_panels(mean: float, breaks: NDArray, n: int = 16) -> tuple[NDArray, NDArray]:
+    """Nodes and weights, shape (..., Q), for E h(N(mean, 1)) with h smooth between breaks.
+
+    ``breaks`` has shape (..., B). Panels also end at mean, mean +- 3 and mean +- 10, beyond which
+    less than 1e-22 of the mass lies; breaks outside are moved to the ends, where their panels are empty.
+    """
+    fixed = np.broadcast_to(mean + np.array([-10.0, -3, 0, 3, 10]), (*breaks.shape[:-1], 5))
+    ends = np.sort(np.concatenate([np.clip(breaks, mean - 10, mean + 10), fixed], axis=-1), axis=-1)
+    t, w = leggauss(n)
+    half = np.diff(ends)[..., None] / 2
+    x = (ends[..., :-1, None] + half) + half * t
+    weights = half * w * np.exp(-((x - mean) ** 2) / 2) / np.sqrt(2 * np.pi)
+    return x.reshape(*breaks.shape[:-1], -1), weights.reshape(*breaks.shape[:-1], -1)
+
+
+def newton(objective: Callable[[NDArray], Quadratic], start: ArrayLike, rounds: int = 200) -> NDArray:
+    """Minimise a smooth convex function of (w1, e), e > 0, by Newton steps, shortened while they do not help.
+
+    Raises
+    ------
+    RuntimeError
+        If the steps do not come to rest.
+    """
+    x = np.array(start, dtype=float)
+    value, gradient, hessian = objective(x)
+    for _ in range(rounds):
+        step = -np.linalg.solve(hessian, gradient)
+        decrement = float(-gradient @ step)
+        if decrement <= 1e-26 * (1 + abs(value)):
+            return x
+        size = 1.0 if x[1] + step[1] > 0 else 0.9 * x[1] / -step[1]
+        while True:
+            trial = x + size * step
+            new = objective(trial)
+            if new[0] <= value - 0.1 * size * decrement:
+                break
+            if size * decrement <= 1e-13 * (1 + abs(value)):  # below rounding: trust the step, stop there
+                return x + size * step
+            size /= 2
+        x, (value, gradient, hessian) = trial, new
+    raise RuntimeError("Newton's method did not come to rest; the parameters are too extreme")

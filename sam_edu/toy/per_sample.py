@@ -1,0 +1,89 @@
+"""Each sample has its own worst perturbation of the weights: 1-SAM with the 0-1 risk."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq, minimize_scalar
+from scipy.special import log_ndtr, logsumexp, ndtr
+
+from sam_edu.toy.model import NRFModel
+from sam_edu.toy.numerics import chi_rule
+
+
+def per_sample_accuracy(model: NRFModel, w1: NDArray, rho: NDArray, perturbed: str) -> NDArray:
+    r"""Share of samples whose margin survives, :math:`m > \rho\|x\|_2` (only x_1 counts if only w_1 moves).
+
+    Given the norm k of the part of :math:`x_{2:}` across (1, ..., 1), chi with d-1 degrees of freedom, a
+    sample survives iff :math:`g=\sum_j yx_j/\sqrt d` exceeds
+
+    .. math:: T_s = \frac{-w_1 s\sqrt d + \rho\sqrt{w_1^2+(d-\rho^2)(1+k^2)}}{d-\rho^2}, \qquad s = yx_1,
+
+    for :math:`\rho<\sqrt d`. With only w_1 moving the threshold is :math:`(\rho - w_1s)/\sqrt d`, and the
+    share is :math:`A_{\eta-\rho/d}(w_1)`.
+    """
+    if perturbed == "robust":
+        return model.robust_accuracy(w1, rho / model.d)
+    k, weights = chi_rule(model.d - 1)
+    survive = [
+        ndtr(model.c - _threshold(model, w1[..., None], rho[..., None], k, s)[0]) @ weights for s in (1, -1)
+    ]
+    return np.asarray(model.p * survive[0] + (1 - model.p) * survive[1])
+
+
+def per_sample_optimum(model: NRFModel, rho: float, perturbed: str) -> float:
+    r"""The best robust weight; ``inf`` where sgn(x_1) is best.
+
+    Only w_1 moves: :math:`\frac{L}{2(\eta-\rho/d)}`, exactly, for rho < eta*d. All weights move: near
+    :math:`\frac{L}{2(\eta-\rho r_x/d)}`, :math:`r_x=\sqrt{1+d(1+\eta^2)}`, for small rho. As with an attack
+    on all features, far out the share rises again to p, so that the best weight *jumps* to infinity.
+    """
+    if perturbed == "robust":
+        left = model.eta - rho / model.d
+        return model.log_odds / (2 * left) if left > 0 else np.inf
+    top = _local_optimum(model, rho)
+    return top if top is not None and _lead(model, top, rho) > 0 else np.inf
+
+
+def _local_optimum(model: NRFModel, rho: float) -> float | None:
+    """The first top of the share of survivors at a finite w1 > 0, or None."""
+    if rho >= np.sqrt(model.d):
+        return None
+    low, high = 0.0, model.log_odds / (2 * model.eta)
+    while log_slope_ratio(model, high, rho) > 0:
+        if log_slope_ratio(model, 2 * high, rho) > log_slope_ratio(model, high, rho):  # the dip lies between
+            dip = minimize_scalar(
+                lambda a: log_slope_ratio(model, a, rho), bounds=(low, 2 * high), method="bounded"
+            )
+            if dip.fun > 0:
+                return None
+            high = float(dip.x)
+            break
+        low, high = high, 2 * high
+    return float(brentq(lambda a: log_slope_ratio(model, a, rho), low, high, xtol=1e-13, rtol=1e-14))
+
+
+def log_slope_ratio(model: NRFModel, w1: float, rho: float) -> float:
+    """Positive where the share of survivors rises with w1: log of (gain at s = 1) / (loss at s = -1)."""
+    k, weights = chi_rule(model.d - 1)
+    logs = []
+    for s in (1, -1):
+        threshold, slope = _threshold(model, np.asarray(w1), np.asarray(rho), k, s)
+        logs.append(logsumexp(-((model.c - threshold) ** 2) / 2 + np.log(np.abs(slope)), b=weights))
+    return float(model.log_odds + logs[0] - logs[1])
+
+
+def _lead(model: NRFModel, w1: float, rho: float) -> float:
+    """Has the sign of (share of survivors) - p, compared on the log scale of two tails."""
+    k, weights = chi_rule(model.d - 1)
+    gain = log_ndtr(model.c - _threshold(model, np.asarray(w1), np.asarray(rho), k, -1)[0])
+    loss = log_ndtr(_threshold(model, np.asarray(w1), np.asarray(rho), k, 1)[0] - model.c)
+    return float(logsumexp(gain, b=weights) - model.log_odds - logsumexp(loss, b=weights))
+
+
+def _threshold(model: NRFModel, w1: NDArray, rho: NDArray, k: NDArray, s: int) -> tuple[NDArray, NDArray]:
+    """T_s and its derivative in w1."""
+    d = model.d
+    left = d - rho**2
+    root = np.sqrt(w1**2 + left * (1 + k**2))
+    return (rho * root - w1 * s * np.sqrt(d)) / left, (rho * w1 / root - s * np.sqrt(d)) / left

@@ -1,0 +1,101 @@
+"""SAM solved for the 0-1 risk, exactly, under every convention of chapter 8."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam_edu.toy.averages import gaussian_slope
+from sam_edu.toy.conventions import check_convention
+from sam_edu.toy.model import NRFModel
+from sam_edu.toy.numerics import expand, sign_change
+from sam_edu.toy.per_sample import per_sample_optimum
+from sam_edu.toy.solutions import standard_optimum
+from sam_edu.toy.worst import BALLS, ball_limit, worst_side
+
+
+def sam_optimum(
+    model: NRFModel, rho: Any, perturbed: str = "robust", norm: str = "l2", kind: str = "worst"
+) -> Any:
+    r"""The robust weight that maximises the accuracy of the worst (or average) perturbed classifier.
+
+    The weights are (w1, 1, ..., 1): without a fixed scale a ball means nothing to the 0-1 risk.
+
+    ``perturbed="robust"``: only w_1 moves, by at most rho.
+
+    * worst (Theorem 7): the only maximiser of :math:`\min_{|e|\le\rho} A(w_1+e)`. It solves
+      :math:`A(w_1+\rho) = A(w_1-\rho)`, lies in :math:`(w_1^*, w_1^*+\rho)` and equals
+      :math:`w_1^*(1+\frac{\rho^2}{3d}) + O(\rho^4)`. The l2 and the l-infinity ball are the same interval.
+    * uniform (Proposition 8a): the same optimum. gaussian (8b): :math:`w_1^*(1+\rho^2/d)`, exactly.
+    * per-sample: :math:`\frac{L}{2(\eta-\rho/d)}`, exactly; infinite from rho = eta*d on.
+
+    ``perturbed="all"``:
+
+    * worst, l2 (Theorem 10) and l-infinity (Expansion 11): exact for every radius, also where the worst
+      perturbation makes the non-robust weights unequal. From rho = sqrt(d), or 1, on the ball can
+      reverse all of them: nothing is better than sgn(x_1), ``inf``.
+    * gaussian: root of the averaged slope. per-sample: the best of the first top and sgn(x_1), ``inf``.
+
+    one-step (Theorem 9) and free-scale: :math:`w_1^*` for every rho; for free-scale the best accuracy is
+    a supremum that no finite scale reaches.
+
+    Parameters
+    ----------
+    rho : float or array_like
+        Radius >= 0 (standard deviation for "gaussian").
+
+    Returns
+    -------
+    float, or ndarray of the shape of ``rho``
+
+    Raises
+    ------
+    ValueError
+        If rho is negative, infinite or NaN, or the convention is unknown or not solved.
+    """
+    check_convention(perturbed, norm, kind)
+    radius = np.asarray(rho, dtype=float)
+    if not ((radius >= 0) & (radius < np.inf)).all():
+        raise ValueError(f"rho must be >= 0 and finite, got {rho!r}")
+    best = _solve(model, radius, perturbed, norm, kind)
+    best = np.where(radius == 0, standard_optimum(model), best)
+    return float(best) if best.ndim == 0 else best
+
+
+def _solve(model: NRFModel, rho: NDArray, perturbed: str, norm: str, kind: str) -> NDArray:
+    star = standard_optimum(model)
+    if kind in ("one-step", "free-scale"):
+        return np.full_like(rho, star)
+    if kind == "per-sample":
+        each = [per_sample_optimum(model, float(r), perturbed) for r in rho.ravel()]
+        return np.reshape(each, rho.shape)
+    if kind == "gaussian":
+        return star * (1 + rho**2 / model.d) if perturbed == "robust" else _averaged(model, rho)
+    return _worst_case(model, rho, perturbed, norm)
+
+
+def _worst_case(model: NRFModel, rho: NDArray, perturbed: str, norm: str) -> NDArray:
+    """Where the worst perturbation changes sides: also the optimum of the uniform average (Proposition 8a)."""
+    beyond = rho >= ball_limit(model, perturbed, norm)
+    rho = np.where(beyond, 0.0, rho)
+    star = standard_optimum(model)
+
+    def rising(w1: NDArray) -> NDArray:
+        return worst_side(model, BALLS[perturbed, norm](model, w1, rho[..., None]))
+
+    if perturbed == "robust":
+        found = sign_change(rising, np.full_like(rho, star), star + rho)
+    else:
+        found = sign_change(rising, np.zeros_like(rho), expand(rising, np.full_like(rho, 2 * star)))
+    return np.where(beyond, np.inf, found)
+
+
+def _averaged(model: NRFModel, rho: NDArray) -> NDArray:
+    def slope(w1: NDArray) -> NDArray:
+        return gaussian_slope(model, w1, np.broadcast_to(rho[..., None], w1.shape))
+
+    high = expand(slope, np.full_like(rho, 2 * standard_optimum(model)))
+    lost = np.isinf(high)
+    return np.where(lost, np.inf, sign_change(slope, np.zeros_like(rho), np.where(lost, 1.0, high)))
