@@ -91,3 +91,30 @@ def test_bad_input():
     other = [dataclasses.replace(r, config=RunConfig(seed=r.config.seed + 1)) for r in GROUPS["SAM"]]
     with pytest.raises(ValueError, match="same seeds"):
         comparison.compare({**GROUPS, "SAM": other}, "SGD", EPS)
+
+
+def test_gradient_passes_are_those_that_are_made():
+    """Counted on a model that notes every forward pass in training."""
+    import torch
+
+    from sam_edu import attacks, models, training
+    from sam_edu.experiments.summary import gradient_passes
+    from sam_edu.objectives import AWP, ERM, SAM
+
+    x, y = torch.rand(8, 1, 8, 8), torch.arange(8)
+    for settings, make in (
+        ({}, ERM),
+        ({"method": "sam", "rho": 0.1}, lambda m: SAM(m, 0.1)),
+        ({"method": "at", "eps": 0.1, "attack_steps": 3}, ERM),
+        ({"method": "sam+at", "rho": 0.1, "eps": 0.1, "attack_steps": 2}, lambda m: SAM(m, 0.1)),
+        ({"method": "awp", "gamma": 0.01, "eps": 0.1, "attack_steps": 2}, lambda m: AWP(m, 0.01)),
+    ):
+        config = RunConfig(epochs=2, **settings)
+        model, seen = models.build("mlp", (1, 8, 8), 10, seed=0), [0]
+        model.register_forward_hook(lambda *_: seen.__setitem__(0, seen[0] + 1))  # noqa: B023
+        attack = attacks.PGD(config.eps, steps=config.attack_steps) if config.eps else None
+        optimizer = torch.optim.SGD(model.parameters(), 0.01)
+        for _ in range(config.epochs):
+            training.train_epoch(make(model), optimizer, x, y, 8, attack)
+        # an attack scores its last point by one forward pass without a backward pass
+        assert gradient_passes(config) <= seen[0] <= gradient_passes(config) + config.epochs, settings

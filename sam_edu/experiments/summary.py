@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sam_edu.evaluation import EvaluationRecord
 from sam_edu.experiments import protocols
+from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.records import Record
 
 
@@ -66,6 +67,17 @@ def gain(records: Sequence[Record], reference: Sequence[Record], eps: float, nor
     if seeds[0] != seeds[1]:
         raise ValueError(f"a paired difference needs the same seeds, got {seeds[0]} and {seeds[1]}")
     return Spread.of(_column(records, eps, norm) - _column(reference, eps, norm))
+
+
+def gradient_passes(config: RunConfig) -> int:
+    """Forward-backward passes that the training makes with each image: the price that no machine changes.
+
+    One per step moves the weights, one more finds the weight perturbation of SAM, ASAM and AWP, and the
+    training attack takes one per step of its own.
+    """
+    ascent = int(config.rho > 0 or config.gamma > 0)
+    attack = config.attack_steps if config.eps > 0 else 0
+    return config.epochs * (1 + ascent + attack)
 
 
 def grid_rows(groups: Mapping[str, Sequence[Record]], norm: str = "linf") -> list[dict[str, Any]]:
