@@ -2,6 +2,18 @@
 
 Standard training, SAM, PGD adversarial training and SAM + AT are the same eight lines with two
 constructor calls changed; ``step`` is the book's thesis in code.
+
+Stochastic weight averaging (Izmailov et al., UAI 2018, arXiv 1803.05407) needs nothing of its own; torch
+has it. Average the weights after each epoch from 75 % of the training on, at a constant learning rate, then
+measure BatchNorm's statistics anew, on the kind of inputs trained on (attacked ones after adversarial
+training)::
+
+    average = torch.optim.swa_utils.AveragedModel(model)
+    for epoch in range(epochs):
+        train_epoch(objective, optimizer, x, y, batch_size)
+        if epoch >= 0.75 * epochs:
+            average.update_parameters(model)
+    torch.optim.swa_utils.update_bn(x.split(batch_size), average)  # average, not model, is the result
 """
 
 from __future__ import annotations
@@ -14,10 +26,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from sam_edu import _check
-from sam_edu.objectives import ERM
+from sam_edu.objectives import ERM, BatchLoss
 
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[..., Tensor]  # loss(outputs, y); with reduction="none" one per sample, if asked for
 
 
 @dataclass(frozen=True)
@@ -38,12 +50,7 @@ def step(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor,
     model = objective.model
     if attack is not None:
         x = attack(model, x, y)  # moves x within eps: adversarial training
-    outputs: list[Tensor] = []
-
-    def closure() -> Tensor:
-        outputs.append(model(x))
-        return loss_of(outputs[-1], y)
-
+    closure = BatchLoss(model, x, y, loss_of)
     optimizer.zero_grad()
     if scaler is None:
         loss = objective.backward(closure)  # SAM moves w within rho here, and back
@@ -52,7 +59,7 @@ def step(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor,
         loss = objective.backward(closure, scaler.scale)
         scaler.step(optimizer)
         scaler.update()
-    return loss, outputs[0].detach()
+    return loss, closure.outputs
 
 
 def train_epoch(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor,
@@ -109,7 +116,7 @@ def train_epoch(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: 
 
 
 def _weighted(loss_of: Loss, weight: float) -> Loss:
-    return lambda logits, y: weight * loss_of(logits, y)
+    return lambda logits, y, **reduction: weight * loss_of(logits, y, **reduction)
 
 
 def fit(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, epochs: int,

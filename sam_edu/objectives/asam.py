@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sam_edu import _check
 from sam_edu.objectives.base import WeightPerturbation
-from sam_edu.objectives.perturb import Size, length, ratio
+from sam_edu.objectives.perturb import Size, Tensors, length, ratio
 
 
 class ASAM(WeightPerturbation):
@@ -42,15 +42,17 @@ class ASAM(WeightPerturbation):
         super().__init__(model, sync)
         self.rho = _check.number("rho", rho, low=0, high=float("inf"), open_high=True)
         self.eta = _check.number("eta", eta, low=0, high=float("inf"), open_high=True)
-        self._biases = {p for name, p in model.named_parameters() if "bias" in name.split(".")[-1]}
+        self._biases: set[Tensor] = {
+            p for name, p in model.named_parameters() if "bias" in name.split(".")[-1]
+        }
 
     def scaling(self, w: Sequence[Tensor]) -> list[Tensor]:
         """The diagonal of T_w, tensor by tensor; of the model's own parameters it knows the biases."""
         return [torch.ones_like(p) if p in self._biases else p.abs() + self.eta for p in w]
 
-    def climb(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> tuple[Sequence[Tensor], Size]:
+    def climb(self, w: Tensors, g: Tensors) -> tuple[Tensors, Size]:
         t = self.scaling(w)
-        v = torch._foreach_mul(t, list(g))
+        v = torch._foreach_mul(t, g)
         size = ratio(self.rho, length(v))
         torch._foreach_mul_(v, t)
         return v, size

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sam_edu import _check
 from sam_edu.objectives.base import WeightPerturbation
-from sam_edu.objectives.perturb import Size
+from sam_edu.objectives.perturb import Size, Tensors
 
 
 class AWP(WeightPerturbation):
@@ -47,7 +45,7 @@ class AWP(WeightPerturbation):
         super().__init__(model, sync)
         self.gamma = _check.number("gamma", gamma, low=0, high=float("inf"), open_high=True)
 
-    def climb(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> tuple[Sequence[Tensor], Size]:
+    def climb(self, w: Tensors, g: Tensors) -> tuple[Tensors, Size]:
         sizes, slopes = torch._foreach_norm(list(w)), torch._foreach_norm(list(g))
         v = [
             part * (size / slope.clamp_min(1e-30)) if part.dim() > 1 else torch.zeros_like(part)

@@ -16,7 +16,7 @@ and make a new objective. Freezing and unfreezing is noticed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from sam_edu.objectives import parallel
 from sam_edu.objectives.closures import Closure, RandomState, Scale, evaluate
-from sam_edu.objectives.perturb import Size, batch_norms, shifted
+from sam_edu.objectives.perturb import Size, Tensors, batch_norms, shifted
 
 
 class ERM:
@@ -38,7 +38,7 @@ class ERM:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self._params = list(model.parameters())
+        self._params: list[Tensor] = list(model.parameters())
 
     def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
         """Add the objective's gradient to ``p.grad`` of every trainable parameter.
@@ -103,57 +103,54 @@ class WeightPerturbation(ERM):
         self._norms = batch_norms(model)
         self._saved: list[Tensor] = []
 
-    def climb(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> tuple[Sequence[Tensor], Size]:
+    def climb(self, w: Tensors, g: Tensors) -> tuple[Tensors, Size]:
         """Map weights and gradients (lists over tensors) to v and size: e = size * v."""
         raise NotImplementedError
 
-    def direction(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> list[Tensor]:
+    def direction(self, w: Tensors, g: Tensors) -> list[Tensor]:
         """The weight perturbation e itself, for a given gradient g at the weights w."""
         v, size = self.climb(w, g)
         return [part * size for part in v]
 
     def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
-        random_state = RandomState(self._params[0]) if self._params else None
-        loss, used, v, size = self._first_pass(closure, scale)
-        if random_state is not None:
-            random_state.restore()
-        with self._shifted(used, v, size):
+        random_state = RandomState(self._params)
+        loss, up = self._first_pass(closure, scale)
+        random_state.restore()
+        with up:
             ERM.backward(self, closure, scale)
         return loss
 
-    def _first_pass(self, closure: Closure, scale: Scale | None,
-                    ) -> tuple[Tensor, list[nn.Parameter], Sequence[Tensor], Size]:  # fmt: skip
-        """The loss at w, and e: in a function of its own so that g is gone before the second pass."""
+    def _first_pass(self, closure: Closure, scale: Scale | None) -> tuple[Tensor, shifted]:
+        """The loss at w and the way to w + e. (A function of its own: g is gone before the second pass.)"""
         loss, used, g = self._gradient(closure, scale)
         with torch.no_grad():
-            return loss, used, *self.climb(used, g)
+            return loss, self._shifted(used, *self.climb(used, g))
 
-    def _gradient(self, closure: Closure, scale: Scale | None,
-                  among: Iterable[nn.Parameter] | None = None,
-                  ) -> tuple[Tensor, list[nn.Parameter], list[Tensor]]:  # fmt: skip
+    def _gradient(self, closure: Closure, scale: Scale | None, among: Iterable[Tensor] | None = None,
+                  ) -> tuple[Tensor, list[Tensor], Tensors]:  # fmt: skip
         """The loss at w, the parameters that it depends on, and its gradient, unscaled."""
-        trainable = [p for p in (self._params if among is None else among) if p.requires_grad]
-        if not trainable:
+        used = [p for p in (self._params if among is None else among) if p.requires_grad]
+        if not used:
             raise ValueError("the model has no trainable parameter: nothing to perturb")
         loss = evaluate(closure)
         # autograd.grad, not backward(): p.grad may hold gradients of earlier batches
         # (accumulation), and they must not leak into the ascent direction.
-        found = torch.autograd.grad(loss if scale is None else scale(loss), trainable, allow_unused=True)
+        g = torch.autograd.grad(loss if scale is None else scale(loss), used, allow_unused=True)
         if self.sync and parallel.active():
-            found = parallel.averaged(found, trainable, self.model)
-        used = [p for p, g in zip(trainable, found, strict=True) if g is not None]
-        g = [g for g in found if g is not None]
+            g = parallel.averaged(g, used, self.model)
+        if any(part is None for part in g):
+            used = [p for p, part in zip(used, g, strict=True) if part is not None]
+            g = tuple(part for part in g if part is not None)
         if scale is not None:
             g = torch._foreach_div(g, scale(torch.ones_like(loss)))
         return loss.detach(), used, g
 
-    def _shifted(self, used: list[nn.Parameter], v: Sequence[Tensor],
-                 size: Size) -> AbstractContextManager[None]:  # fmt: skip
+    def _shifted(self, used: list[Tensor], v: Tensors, size: Size) -> shifted:
         return shifted(used, v, size, self._norms, self._saved)
 
 
 @contextmanager
-def fresh_gradients(params: Sequence[nn.Parameter]) -> Iterator[None]:
+def fresh_gradients(params: Sequence[Tensor]) -> Iterator[None]:
     """Inside, p.grad starts empty; what it held before is added afterwards (put back on an error)."""
     held = [None if p.grad is None else p.grad.clone() for p in params]  # DDP may reuse the memory
     for p in params:

@@ -79,8 +79,11 @@ def needs_batch(closure: Closure, who: str) -> BatchLoss:
 
 def evaluate(closure: Closure) -> Tensor:
     """Run the closure and make sure that it returned a differentiable scalar."""
-    with torch.enable_grad():
+    if torch.is_grad_enabled():
         loss = closure()
+    else:
+        with torch.enable_grad():
+            loss = closure()
     if not isinstance(loss, Tensor) or loss.dim() != 0:
         got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise TypeError(f"the closure must return the loss as a scalar tensor, got {got}")
@@ -95,10 +98,11 @@ def evaluate(closure: Closure) -> Tensor:
 class RandomState:
     """torch's random state at one moment, for one device: two passes see the same dropout masks."""
 
-    def __init__(self, like: Tensor) -> None:
-        self.cpu = torch.get_rng_state()
-        self.device = like.device
-        self.cuda = torch.cuda.get_rng_state(self.device) if like.is_cuda else None
+    def __init__(self, params: list[Tensor]) -> None:
+        self.cpu, self.cuda = torch.get_rng_state(), None
+        if params and params[0].is_cuda:
+            self.device = params[0].device
+            self.cuda = torch.cuda.get_rng_state(self.device)
 
     def restore(self) -> None:
         torch.set_rng_state(self.cpu)

@@ -11,6 +11,7 @@ from sam_edu import _check
 from sam_edu.objectives import parallel
 from sam_edu.objectives.base import WeightPerturbation
 from sam_edu.objectives.closures import BatchLoss, Closure, Scale
+from sam_edu.objectives.perturb import Tensors
 
 
 class EntropySGD(WeightPerturbation):
@@ -20,9 +21,10 @@ class EntropySGD(WeightPerturbation):
 
     The walk (Langevin dynamics), L times from w' = mu = w, each time with a new mini-batch B:
 
-    .. math:: w' &\leftarrow w' - \eta'\big(\nabla L_B(w') - \gamma(w-w')\big) + \sqrt{\eta'}\,\varepsilon\,N(0, I)
-              \\ \mu &\leftarrow (1-\alpha)\mu + \alpha w', \qquad\text{gradient used: } \gamma_t\,(w-\mu),\quad
-              \gamma_t=\gamma_0(1+\gamma_1)^t
+    .. math:: w' &\leftarrow w' - \eta'\big(\nabla L_B(w') - \gamma_t(w-w')\big)
+                  + \sqrt{\eta'}\,\varepsilon\,N(0, I) \\
+              \mu &\leftarrow (1-\alpha)\mu + \alpha w', \qquad
+              \text{gradient used: } \gamma_t\,(w-\mu),\quad \gamma_t=\gamma_0(1+\gamma_1)^t
 
     The optimizer thus sees gradients of the size of gamma: its learning rate is that of SGD divided by
     gamma, about (the authors' code leaves the factor gamma out). Cost: L passes per step: compare it
@@ -56,12 +58,12 @@ class EntropySGD(WeightPerturbation):
                  lr: float = 0.1, noise: float = 1e-4, average: float = 0.75, seed: int = 0,
                  sync: bool = False) -> None:  # fmt: skip
         super().__init__(model, sync)
-        infinite = {"high": float("inf"), "open_high": True}
-        self.gamma = _check.number("gamma", gamma, low=0, open_low=True, **infinite)
-        self.scoping = _check.number("scoping", scoping, low=0, **infinite)
+        inf = float("inf")
+        self.gamma = _check.number("gamma", gamma, low=0, high=inf, open_low=True, open_high=True)
+        self.scoping = _check.number("scoping", scoping, low=0, high=inf, open_high=True)
         self.steps = _check.integer("steps", steps, low=1)
-        self.lr = _check.number("lr", lr, low=0, open_low=True, **infinite)
-        self.noise = _check.number("noise", noise, low=0, **infinite)
+        self.lr = _check.number("lr", lr, low=0, high=inf, open_low=True, open_high=True)
+        self.noise = _check.number("noise", noise, low=0, high=inf, open_high=True)
         self.average = _check.number("average", average, low=0, high=1, open_low=True)
         self._generator = torch.Generator().manual_seed(_check.integer("seed", seed))
         self.t = 0
@@ -85,7 +87,7 @@ class EntropySGD(WeightPerturbation):
         self.t += 1
         return loss
 
-    def _walk(self, moving: list[nn.Parameter], w: list[Tensor], g: list[Tensor], gamma: float) -> None:
+    def _walk(self, moving: list[Tensor], w: list[Tensor], g: Tensors, gamma: float) -> None:
         pull = torch._foreach_sub(w, moving)
         torch._foreach_add_(moving, g, alpha=-self.lr)
         torch._foreach_add_(moving, pull, alpha=self.lr * gamma)
@@ -100,9 +102,9 @@ class EntropySGD(WeightPerturbation):
         parts = closure.parts(-(-len(closure) // self.steps))
         return [lambda part=part: closure(part) for part in parts]  # type: ignore[misc]
 
-    def _add_to_grad(self, used: list[nn.Parameter], force: list[Tensor], size: float | Tensor) -> None:
+    def _add_to_grad(self, used: list[Tensor], force: Tensors, size: float | Tensor) -> None:
         if parallel.wrapped(self.model):
-            force = list(parallel.averaged(force, used, self.model))
+            force = parallel.averaged(force, used, self.model)
         for p, part in zip(used, force, strict=True):
             p.grad = part * size if p.grad is None else p.grad + part * size
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from sam_edu import _check
 from sam_edu.objectives.base import ERM, WeightPerturbation
 from sam_edu.objectives.closures import BatchLoss, Closure, RandomState, Scale, needs_batch
-from sam_edu.objectives.perturb import Size, length, ratio
+from sam_edu.objectives.perturb import Size, Tensors, length, ratio
 
 
 class ESAM(WeightPerturbation):
@@ -57,13 +56,14 @@ class ESAM(WeightPerturbation):
         self.gamma = _check.number("gamma", gamma, low=0, high=1, open_low=True)
         self._generator = torch.Generator().manual_seed(_check.integer("seed", seed))
 
-    def climb(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> tuple[Sequence[Tensor], Size]:
+    def climb(self, w: Tensors, g: Tensors) -> tuple[Tensors, Size]:
         """For the selected tensors alone: nothing else comes in."""
         return g, ratio(self.rho / self.beta, length(g))
 
     def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
         batch = needs_batch(closure, "ESAM")
-        random_state, before = RandomState(self._params[0]), []
+        random_state = RandomState(self._params)
+        before: list[Tensor] = []
 
         def mean() -> Tensor:
             before.append(batch.each())
@@ -77,7 +77,7 @@ class ESAM(WeightPerturbation):
             ERM.backward(self, lambda: batch.each(part).mean(), scale)
         return loss
 
-    def _selected(self) -> list[nn.Parameter]:
+    def _selected(self) -> list[Tensor]:
         trainable = [p for p in self._params if p.requires_grad]
         drawn = torch.rand(len(trainable), generator=self._generator)
         limit = max(self.beta, drawn.min().item()) if trainable else 1.0

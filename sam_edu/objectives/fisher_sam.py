@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sam_edu import _check
 from sam_edu.objectives.base import WeightPerturbation
-from sam_edu.objectives.perturb import Size, length, ratio
+from sam_edu.objectives.perturb import Size, Tensors, length, ratio
 
 
 class FisherSAM(WeightPerturbation):
@@ -45,12 +43,12 @@ class FisherSAM(WeightPerturbation):
         self.rho = _check.number("rho", rho, low=0, high=float("inf"), open_high=True)
         self.eta = _check.number("eta", eta, low=0, high=float("inf"), open_high=True)
 
-    def climb(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> tuple[Sequence[Tensor], Size]:
-        metric = torch._foreach_mul(list(g), list(g))
+    def climb(self, w: Tensors, g: Tensors) -> tuple[Tensors, Size]:
+        metric = torch._foreach_mul(g, g)
         torch._foreach_mul_(metric, self.eta)
         torch._foreach_add_(metric, 1.0)  # F
         torch._foreach_sqrt_(metric)
-        v = torch._foreach_div(list(g), metric)  # F^(-1/2) g, whose length is the root in the formula
+        v = torch._foreach_div(g, metric)  # F^(-1/2) g, whose length is the root in the formula
         size = ratio(self.rho, length(v))
         torch._foreach_div_(v, metric)
         return v, size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from sam_edu import _check
 from sam_edu.objectives.base import ERM, WeightPerturbation, fresh_gradients
 from sam_edu.objectives.closures import Closure, RandomState, Scale
 from sam_edu.objectives.parallel import wrapped
-from sam_edu.objectives.perturb import Size, length, move, ratio
+from sam_edu.objectives.perturb import Size, Tensors, length, move, ratio
 
 
 class LookSAM(WeightPerturbation):
@@ -50,9 +49,9 @@ class LookSAM(WeightPerturbation):
         self.k = _check.integer("k", k, low=1)
         self.alpha = _check.number("alpha", alpha, low=0, high=float("inf"), open_high=True)
         self.t = 0
-        self.g_v: dict[nn.Parameter, Tensor] = {}
+        self.g_v: dict[Tensor, Tensor] = {}
 
-    def climb(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> tuple[Sequence[Tensor], Size]:
+    def climb(self, w: Tensors, g: Tensors) -> tuple[Tensors, Size]:
         return g, ratio(self.rho, length(g))
 
     def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
@@ -62,7 +61,7 @@ class LookSAM(WeightPerturbation):
         return loss
 
     def _look(self, closure: Closure, scale: Scale | None) -> Tensor:
-        random_state = RandomState(self._params[0])
+        random_state = RandomState(self._params)
         loss, used, g = self._gradient(closure, scale)
         random_state.restore()
         with self._shifted(used, *self.climb(used, g)):
@@ -71,7 +70,8 @@ class LookSAM(WeightPerturbation):
             # A GradScaler's factor on g_s does no harm: only the direction of g_v is ever used.
             g_s = [torch.zeros_like(p) if p.grad is None else p.grad for p in used]
             inner = sum(float(torch.dot(a.flatten(), b.flatten())) for a, b in zip(g_s, g, strict=True))
-            g_v = torch._foreach_add(g_s, g, alpha=-ratio(inner, float(length(g)) ** 2))
+            share = float(ratio(inner, float(length(g)) ** 2))
+            g_v = torch._foreach_add(g_s, g, alpha=-share)
             if math.isfinite(float(length(g_v))):
                 self.g_v = dict(zip(used, g_v, strict=True))
         return loss

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 Size = float | Tensor
+Tensors = list[Tensor] | tuple[Tensor, ...]
 
 # torch's _foreach functions do a whole list of tensors in one call; the leading underscore
 # notwithstanding, they are what torch.optim itself runs on.
@@ -36,7 +37,7 @@ def perturbed(model: nn.Module, e: Sequence[Tensor | None]) -> Iterator[None]:
     ValueError
         If the number of entries or a shape does not fit.
     """
-    params = list(model.parameters())
+    params: list[Tensor] = list(model.parameters())
     if len(params) != len(e):
         raise ValueError(f"e has {len(e)} entries, the model has {len(params)} parameter tensors")
     moved = [(p, step) for p, step in zip(params, e, strict=True) if step is not None]
@@ -47,48 +48,58 @@ def perturbed(model: nn.Module, e: Sequence[Tensor | None]) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def shifted(params: list[nn.Parameter], v: Sequence[Tensor], size: Size, norms: list[_BatchNorm],
-            saved: list[Tensor]) -> Iterator[None]:  # fmt: skip
+class shifted:
     """``perturbed`` by size * v, with what does not change from step to step found beforehand.
 
-    ``saved`` is the room for the copy of the weights: filled here where it does not fit yet.
+    ``saved`` is the room for the copy of the weights: filled here where it does not fit yet. (A class,
+    since a generator's context manager costs more, and all of SAM's overhead on a small model is such.)
     """
-    if not _fits(saved, params):
-        saved[:] = [torch.empty_like(p) for p in params]
-    counting = [m for m in norms if m.training and m.track_running_stats]
-    with torch.no_grad():
-        if params:
-            torch._foreach_copy_(saved, params)
-        try:
-            for m in counting:
-                m.track_running_stats = False
-            move(params, v, size)
-            with torch.enable_grad():
-                yield
-        finally:
-            for m in counting:
-                m.track_running_stats = True
-            if params:
-                torch._foreach_copy_(params, saved)  # not "minus e": rounding would drift
-            torch.clear_autocast_cache()
+
+    def __init__(self, params: list[Tensor], v: Tensors, size: Size, norms: list[_BatchNorm],
+                 saved: list[Tensor]) -> None:  # fmt: skip
+        self.params, self.saved = params, saved
+        self.e: tuple[Tensors, Size] | None = (v, size)
+        self.counting = [m for m in norms if m.training and m.track_running_stats]
+
+    def __enter__(self) -> None:
+        if not _fits(self.saved, self.params):
+            self.saved[:] = [torch.empty_like(p) for p in self.params]
+        (v, size), self.e = self.e or ((), 0.0), None  # the second pass needs the room
+        with torch.no_grad():
+            if self.params:
+                torch._foreach_copy_(self.saved, self.params)
+            try:
+                for m in self.counting:
+                    m.track_running_stats = False
+                move(self.params, v, size)
+            except BaseException:
+                self.__exit__()
+                raise
+
+    def __exit__(self, *_: object) -> None:
+        for m in self.counting:
+            m.track_running_stats = True
+        if self.params:
+            with torch.no_grad():
+                torch._foreach_copy_(self.params, self.saved)  # not "minus e": rounding would drift
+        torch.clear_autocast_cache()
 
 
-def move(params: Sequence[Tensor], v: Sequence[Tensor], size: Size) -> None:
+def move(params: list[Tensor], v: Tensors, size: Size) -> None:
     """params += size * v, in place."""
     if isinstance(size, Tensor):
-        v, size = torch._foreach_mul(list(v), size), 1.0
-    if params and size != 0:
-        torch._foreach_add_(list(params), list(v), alpha=size)
+        v, size = torch._foreach_mul(v, size), 1.0
+    if size != 0 and params:
+        torch._foreach_add_(params, v, alpha=size)
         # Inside torch.autocast the low-precision copies of the weights are cached, and the cache does
         # not notice that the weights have moved: the second pass would run at w.
         torch.clear_autocast_cache()
 
 
-def _fits(saved: list[Tensor], params: list[nn.Parameter]) -> bool:
+def _fits(saved: list[Tensor], params: list[Tensor]) -> bool:
+    """The model may have been moved to another device or type meanwhile."""
     return len(saved) == len(params) and all(
-        s.shape == p.shape and s.dtype == p.dtype and s.device == p.device
-        for s, p in zip(saved, params, strict=True)
+        s.dtype == p.dtype and s.device == p.device for s, p in zip(saved, params, strict=True)
     )
 
 
@@ -96,10 +107,10 @@ def batch_norms(model: nn.Module) -> list[_BatchNorm]:
     return [m for m in model.modules() if isinstance(m, _BatchNorm)]
 
 
-def length(tensors: Sequence[Tensor]) -> Size:
+def length(tensors: Tensors) -> Size:
     """l2 norm over all tensors together: a number on the CPU, a tensor elsewhere (nobody has to wait)."""
-    norms = torch._foreach_norm(list(tensors))
-    if norms[0].device.type == "cpu":
+    norms = torch._foreach_norm(tensors)
+    if norms[0].is_cpu:
         return math.hypot(*[norm.item() for norm in norms])
     return norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
 

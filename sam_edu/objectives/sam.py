@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 from sam_edu import _check
 from sam_edu.objectives.base import WeightPerturbation
-from sam_edu.objectives.closures import Closure, Scale, needs_batch
-from sam_edu.objectives.perturb import Size, global_norm, length, ratio
+from sam_edu.objectives.closures import BatchLoss, Closure, Scale, needs_batch
+from sam_edu.objectives.perturb import Size, Tensors, global_norm, length, ratio
 
 __all__ = ["SAM", "global_norm"]
 
@@ -50,7 +48,7 @@ class SAM(WeightPerturbation):
         self.rho = _check.number("rho", rho, low=0, high=float("inf"), open_high=True)
         self.m = None if m is None else _check.integer("m", m, low=1)
 
-    def climb(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> tuple[Sequence[Tensor], Size]:
+    def climb(self, w: Tensors, g: Tensors) -> tuple[Tensors, Size]:
         return g, ratio(self.rho, length(g))
 
     def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
@@ -59,6 +57,10 @@ class SAM(WeightPerturbation):
         batch = needs_batch(closure, "SAM with m")
         losses = []
         for part in batch.parts(self.m):
-            share = (part.stop - part.start) / len(batch)  # e does not change with the loss's scale
-            losses.append(super().backward(lambda part=part, share=share: share * batch(part), scale))
+            losses.append(super().backward(self._share(batch, part), scale))
         return sum(losses[1:], losses[0])
+
+    @staticmethod
+    def _share(batch: BatchLoss, part: slice) -> Closure:
+        """The sub-batch's contribution to the mean; e does not change with the scale of the loss."""
+        return lambda: (part.stop - part.start) / len(batch) * batch(part)

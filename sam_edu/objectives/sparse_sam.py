@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from sam_edu import _check
 from sam_edu.objectives.base import WeightPerturbation
 from sam_edu.objectives.closures import BatchLoss, Closure, Scale, eval_mode, needs_batch
-from sam_edu.objectives.perturb import Size, length, ratio
+from sam_edu.objectives.perturb import Size, Tensors, length, ratio
 
 
 class SparseSAM(WeightPerturbation):
@@ -72,11 +71,12 @@ class SparseSAM(WeightPerturbation):
             raise ValueError(
                 "a dynamic mask needs steps, the number of training steps, to anneal its changes"
             )
-        self.steps = _check.integer("steps", steps, low=1) if steps is not None else None
+        self.steps = _check.integer("steps", 1 if steps is None else steps, low=1)
         self._generator = torch.Generator().manual_seed(_check.integer("seed", seed))
-        self.t, self.m = 0, {}  # type: int, dict[nn.Parameter, Tensor]
+        self.t = 0
+        self.m: dict[Tensor, Tensor] = {}
 
-    def climb(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> tuple[Sequence[Tensor], Size]:
+    def climb(self, w: Tensors, g: Tensors) -> tuple[Tensors, Size]:
         if self.mask == "dynamic" and self.t % self.every == 0:
             self._renew_dynamic(w, g)
         v = [
@@ -113,7 +113,7 @@ class SparseSAM(WeightPerturbation):
         keep[scores.topk(self._ones(len(scores))).indices] = True
         self._set(trainable, keep)
 
-    def _renew_dynamic(self, w: Sequence[Tensor], g: Sequence[Tensor]) -> None:
+    def _renew_dynamic(self, w: Tensors, g: Tensors) -> None:
         slopes = torch.cat([part.flatten().abs() for part in g])
         ones = self._ones(len(slopes))
         if any(p not in self.m for p in w):  # the first time
@@ -134,7 +134,7 @@ class SparseSAM(WeightPerturbation):
     def _some(self, of: Tensor, count: int) -> Tensor:
         return of[torch.randperm(len(of), generator=self._generator)[:count].to(of.device)]
 
-    def _set(self, params: Sequence[Tensor], keep: Tensor) -> None:
+    def _set(self, params: Tensors, keep: Tensor) -> None:
         pieces = keep.split([p.numel() for p in params])
         self.m = {p: piece.view_as(p) for p, piece in zip(params, pieces, strict=True)}
 
