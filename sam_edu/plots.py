@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 STYLES: dict[str, dict[str, Any]] = {
     "SGD": {"color": "#767676", "linestyle": "-", "marker": "o"},
     "SAM": {"color": "#0072B2", "linestyle": "-", "marker": "s"},
+    "ASAM": {"color": "#0072B2", "linestyle": ":", "marker": "s", "markerfacecolor": "none"},
     "AT": {"color": "#D55E00", "linestyle": "--", "marker": "^"},
     "SAM+AT": {"color": "#CC79A7", "linestyle": "-.", "marker": "D"},
     "AWP": {"color": "#009E73", "linestyle": ":", "marker": "p"},

@@ -1,6 +1,6 @@
 import { line, marker, mount, move, panel, percent, pixels, scale, set, svg } from "./kit.js";
 
-const STYLE = { SGD: ["se-std", "circle", ""], SAM: ["se-sam", "square", ""], AT: ["se-at", "triangle", "se-dash"], "SAM+AT": ["se-both", "diamond", "se-dashdot"], AWP: ["se-awp", "pentagon", "se-dots"] };
+const STYLE = { SGD: ["se-std", "circle", ""], SAM: ["se-sam", "square", ""], ASAM: ["se-sam", "square", "se-dots"], AT: ["se-at", "triangle", "se-dash"], "SAM+AT": ["se-both", "diamond", "se-dashdot"], AWP: ["se-awp", "pentagon", "se-dots"] };
 const style = (row) => STYLE[row.method] || ["se-control", "circle", "se-thin"];
 const isControl = (row) => !STYLE[row.method];
 const short = (v) => String(Number(v.toPrecision(3)));
