@@ -114,7 +114,7 @@ def average_loss(model: nn.Module, x: Tensor, y: Tensor, sigma: float, draws: in
     with attack_mode(model), torch.no_grad():
         for _ in range(draws):
             with perturbed(model, [sigma * z for z in _noise(params, generator)]):
-                total += float(loss(model(x), y))
+                total += float(loss(model(x), y).detach())
     return total / draws
 
 
