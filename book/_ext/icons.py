@@ -34,9 +34,7 @@ def codepoints(css: str) -> set[int]:
 
 def cut(font: Path, keep: set[int]) -> None:
     """Replace `font` (.woff2) by a .woff beside it that has the characters `keep` only."""
-    options = subset.Options(
-        flavor="woff", layout_features=[], drop_tables=["GSUB"], notdef_outline=True
-    )
+    options = subset.Options(flavor="woff", layout_features=[], drop_tables=["GSUB"], notdef_outline=True)
     source = subset.load_font(str(font.with_suffix(".ttf")), options)
     cutter = subset.Subsetter(options)
     cutter.populate(unicodes=keep)

@@ -11,9 +11,15 @@ Write it like any other statement and refer to it with {prf:ref}::
 `_config.yml` lets it count together with the theorems (prf_realtyp_to_countertyp).
 """
 
+import sys
+from pathlib import Path
+
 from docutils import nodes
 from sphinx_proof.directive import DEFAULT_REALTYP_TO_COUNTERTYP, ElementDirective
 from sphinx_proof.proof_type import PROOF_TYPES
+
+sys.path.insert(0, str(Path(__file__).parent))
+from witnesses import STATEMENTS, stem, witnesses_in
 
 
 class ExpansionDirective(ElementDirective):
@@ -32,12 +38,29 @@ def tidy_ids(app, doctree, docname):
             node["classes"].append("proof-of-statement")
 
 
+def link_witnesses(app, doctree):
+    """End each statement with a link to the tests that try to break it."""
+    folder = Path(app.srcdir) / "tests" / "witnesses"
+    tests = [(file, name, line) for file in sorted(folder.glob("test_witnesses_ch*.py"))
+             for name, line in witnesses_in(file)]  # fmt: skip
+    source = app.config.html_theme_options["repository_url"] + "/blob/main/tests/witnesses/"
+    for node in doctree.findall(nodes.Element):
+        if node.get("realtype") not in STATEMENTS or not node.get("label"):
+            continue
+        found = [(file, line) for file, name, line in tests if name.startswith(stem(node["label"]))]
+        if not found:
+            continue
+        file, line = found[0]
+        many = f"{len(found)} tests try" if len(found) > 1 else "a test tries"
+        link = nodes.reference("", f"Witness: {many} to break this.", refuri=f"{source}{file.name}#L{line}")
+        node.children[-1] += nodes.paragraph("", "", link, classes=["witness"])
+
+
 def setup(app):
-    app.setup_extension(
-        "sphinx_proof"
-    )  # it registers one node per type, before ours joins the list
+    app.setup_extension("sphinx_proof")  # it registers one node per type, before ours joins the list
     DEFAULT_REALTYP_TO_COUNTERTYP["expansion"] = "theorem"
     PROOF_TYPES["expansion"] = ExpansionDirective
     app.add_directive_to_domain("prf", "expansion", ExpansionDirective)
+    app.connect("doctree-read", link_witnesses)
     app.connect("doctree-resolved", tidy_ids)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -12,7 +12,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import dblquad, quad
@@ -67,27 +66,12 @@ def random_linear(m, rng):
     return rng.normal() * 2 * scale * m.log_odds / (2 * m.eta), u
 
 
-# --- Lemma 0 --------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=50)
-@given(models, st.floats(-40, 40), st.floats(-2, 2))
-def test_lemma_0_the_derivative_against_autograd(m, a, kappa):
-    at = torch.tensor(a, dtype=torch.float64, requires_grad=True)
-    root = math.sqrt(m.d)
-    accuracy = m.p * torch.special.ndtr((at + m.d * kappa) / root) + (1 - m.p) * torch.special.ndtr(
-        (m.d * kappa - at) / root
-    )
-    (slope,) = torch.autograd.grad(accuracy, at)
-    assert float(m.accuracy_slope(a, shift=kappa)) == pytest.approx(float(slope), rel=1e-9, abs=1e-15)
-
-
 # --- Theorem 1: standard training -----------------------------------------------------------------------
 
 
 @settings(max_examples=15)
 @given(models)
-def test_theorem_1_search_finds_the_standard_optimum(m):
+def test_thm_standard_optimum_search_finds_the_standard_optimum(m):
     best = toy.standard_optimum(m)
     found = best_symmetric(m)
     assert symmetric(m, best) >= symmetric(m, found) - 1e-12
@@ -97,14 +81,14 @@ def test_theorem_1_search_finds_the_standard_optimum(m):
 
 @settings(max_examples=15)
 @given(models, st.integers(0, 10**6))
-def test_theorem_1_no_linear_classifier_does_better(m, seed):
+def test_thm_standard_optimum_no_linear_classifier_does_better(m, seed):
     rng, best = np.random.default_rng(seed), symmetric(m, toy.standard_optimum(m))
     for _ in range(30):
         assert linear_accuracy(m, *random_linear(m, rng)) <= best + 1e-12
 
 
 @pytest.mark.parametrize("p, eta", [(0.9, 0.4), (0.6, 1.0), (0.75, 0.1)])
-def test_theorem_1_no_classifier_of_any_kind_does_better(p, eta):
+def test_thm_standard_optimum_no_classifier_of_any_kind_does_better(p, eta):
     """Bayes accuracy by integrating the larger of the two joint densities, for d = 1 and d = 2."""
 
     def larger(s, x):
@@ -120,7 +104,7 @@ def test_theorem_1_no_classifier_of_any_kind_does_better(p, eta):
     assert two == pytest.approx(symmetric(m, toy.standard_optimum(m)), abs=1e-4)
 
 
-def test_theorem_1_needs_independent_features():
+def test_thm_standard_optimum_needs_independent_features():
     """Two copies of one weak feature count as one: the best w1 doubles."""
     m = toy.NRFModel(0.9, 0.4, 2)
 
@@ -136,7 +120,7 @@ def test_theorem_1_needs_independent_features():
 
 @settings(max_examples=15)
 @given(models, st.floats(0.05, 0.9))
-def test_theorem_2_search_finds_the_adversarial_optimum(m, share):
+def test_thm_at_nonrobust_search_finds_the_adversarial_optimum(m, share):
     eps = share * m.eta
     found, formula = best_symmetric(m, eps), toy.adversarial_optimum(m, eps)
     assert formula.regime == "interior"
@@ -146,7 +130,7 @@ def test_theorem_2_search_finds_the_adversarial_optimum(m, share):
 
 @settings(max_examples=15)
 @given(models, st.floats(0.05, 3.0), st.integers(0, 10**6))
-def test_theorem_2_no_linear_classifier_resists_better(m, share, seed):
+def test_thm_at_nonrobust_no_linear_classifier_resists_better(m, share, seed):
     rng, eps = np.random.default_rng(seed), share * m.eta
     best = toy.adversarial_optimum(m, eps).robust_accuracy
     for _ in range(30):
@@ -154,7 +138,7 @@ def test_theorem_2_no_linear_classifier_resists_better(m, share, seed):
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9, 1.5])
-def test_theorem_2_the_attack_is_the_worst_of_all_corners(share):
+def test_thm_at_nonrobust_the_attack_is_the_worst_of_all_corners(share):
     """Samples of a small model, every corner of the cube tried: the formula is the minimum."""
     m, rng = toy.NRFModel(0.8, 0.5, 3), np.random.default_rng(0)
     x, y = m.sample(40_000, seed=1)
@@ -167,7 +151,7 @@ def test_theorem_2_the_attack_is_the_worst_of_all_corners(share):
         assert abs((worst > 0).mean() - exact) < 4 * math.sqrt(exact * (1 - exact) / 40_000) + 1e-9
 
 
-def test_theorem_2_no_classifier_at_all_resists_better():
+def test_thm_at_nonrobust_no_classifier_at_all_resists_better():
     """Against the fixed attack delta_j = -eps y, the Bayes accuracy is what the linear rule keeps (d = 1)."""
     p, eta = 0.8, 0.6
     m = toy.NRFModel(p, eta, 1)
@@ -184,7 +168,7 @@ def test_theorem_2_no_classifier_at_all_resists_better():
 
 
 @pytest.mark.parametrize("key", SETS)
-def test_theorem_2_needs_eps_below_eta(key):
+def test_thm_at_nonrobust_needs_eps_below_eta(key):
     """Beyond eta the formula is negative and marks the worst classifier, while sgn(x_1) keeps p."""
     m = toy.NRFModel(*key)
     eps = 1.5 * m.eta
@@ -202,7 +186,7 @@ def test_theorem_2_needs_eps_below_eta(key):
 
 @pytest.mark.parametrize("key", SETS)
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.24, 0.3, 0.45, 0.5, 0.7, 0.95])
-def test_theorem_3_search_over_both_humps(key, share):
+def test_thm_at_all_search_over_both_humps(key, share):
     m = toy.NRFModel(*key)
     eps = share * m.eta
     # dense where the interior optimum can be, sparse up to where only x_1 counts
@@ -215,7 +199,7 @@ def test_theorem_3_search_over_both_humps(key, share):
         assert best == pytest.approx(found.w1, abs=6 * toy.standard_optimum(m) / 600 + 0.05 * found.w1)
 
 
-def test_theorem_3_no_linear_classifier_resists_better():
+def test_thm_at_all_no_linear_classifier_resists_better():
     rng = np.random.default_rng(0)
     for key in SETS[1:]:
         m = toy.NRFModel(*key)
@@ -227,7 +211,7 @@ def test_theorem_3_no_linear_classifier_resists_better():
 
 
 @pytest.mark.parametrize("key", SETS)
-def test_theorem_3_the_optimum_jumps(key):
+def test_thm_at_all_the_optimum_jumps(key):
     """Just below the threshold the best w1 is moderate, just above it is infinite: no value in between."""
     m = toy.NRFModel(*key)
     low, high = 0.0, m.eta
@@ -240,7 +224,7 @@ def test_theorem_3_the_optimum_jumps(key):
     assert last.robust_accuracy == pytest.approx(m.p, abs=1e-6) and 0 < low < m.eta
 
 
-def test_theorem_3_drops_the_robust_feature_where_it_is_the_weaker_one():
+def test_thm_at_all_drops_the_robust_feature_where_it_is_the_weaker_one():
     """2p-1 <= eps < eta: a = 0 is the local maximum, with accuracy Phi(sqrt(d)(eta-eps))."""
     m, eps = toy.NRFModel(0.55, 0.5, 4), 0.2
     found = toy.adversarial_optimum(m, eps, attacked="all")
@@ -248,7 +232,7 @@ def test_theorem_3_drops_the_robust_feature_where_it_is_the_weaker_one():
     assert all(symmetric(m, a, eps, eps) < found.robust_accuracy for a in (-1, -0.1, 0.1, 1, 1e4))
 
 
-def test_theorem_3_the_formula_of_theorem_2_is_wrong_here_unless_the_sign_of_x1_is_used():
+def test_thm_at_all_the_formula_of_theorem_2_is_wrong_here_unless_the_sign_of_x1_is_used():
     m = toy.NRFModel(*SETS[1])
     eps = 0.3 * m.eta
     naive = m.log_odds / (2 * (m.eta - eps))
@@ -261,12 +245,43 @@ def test_theorem_3_the_formula_of_theorem_2_is_wrong_here_unless_the_sign_of_x1_
     assert abs(hits - exact) < 4 * math.sqrt(exact * (1 - exact) / 100_000)
 
 
+# --- The error of the simple formula --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", SETS)
+def test_exp_at_error_the_slope_is_that_of_the_search(key):
+    """The optimum under a small attack on everything, found by a root finder on numerical slopes."""
+    m = toy.NRFModel(*key)
+    predicted = m.log_odds / (2 * m.c**2) - 2 / m.log_odds
+
+    def error(eps):
+        simple = m.log_odds / (2 * (m.eta - eps))
+
+        def slope(a):
+            return symmetric(m, 1.0001 * a, eps, eps) - symmetric(m, 0.9999 * a, eps, eps)
+
+        return brentq(slope, 0.8 * simple, 1.2 * simple, xtol=1e-10) / simple - 1
+
+    eps = 0.02 * m.eta
+    fitted = (4 * error(eps) - error(2 * eps)) / (2 * eps)  # the second order cancels
+    assert fitted == pytest.approx(predicted, rel=0.05)
+
+
+def test_exp_at_error_is_about_small_attacks():
+    """At 0.2 eta the size is already off, at 0.3 eta the optimum is gone (set 2)."""
+    m = toy.NRFModel(*SETS[1])
+    slope = m.log_odds / (2 * m.c**2) - 2 / m.log_odds
+    exact, eps = toy.adversarial_optimum(m, 0.2 * m.eta, attacked="all").w1, 0.2 * m.eta
+    assert exact / (m.log_odds / (2 * (m.eta - eps))) - 1 > 1.5 * slope * eps > 0
+    assert math.isinf(toy.adversarial_optimum(m, 0.3 * m.eta, attacked="all").w1)
+
+
 # --- Theorem 4: what a small shift costs and gains ------------------------------------------------------
 
 
 @settings(max_examples=15)
 @given(models, st.floats(0.1, 0.8))
-def test_theorem_4_the_trade_off_is_exactly_the_interval_between_the_optima(m, share):
+def test_thm_pareto_the_trade_off_is_exactly_the_interval_between_the_optima(m, share):
     eps = share * m.eta
     low, high = toy.standard_optimum(m), toy.adversarial_optimum(m, eps).w1
     inside = np.linspace(low, min(high, low + 3 * math.sqrt(m.d)), 7)
@@ -281,7 +296,7 @@ def test_theorem_4_the_trade_off_is_exactly_the_interval_between_the_optima(m, s
 
 @pytest.mark.parametrize("key, cost, gain", [(SETS[0], 3.8e-6, 6.0e-4), (SETS[1], 4.1e-6, 5.0e-4),
                                              (SETS[2], 2.7e-6, 4.0e-4)])  # fmt: skip
-def test_theorem_4_first_order_gain_second_order_cost(key, cost, gain):
+def test_thm_pareto_first_order_gain_second_order_cost(key, cost, gain):
     m = toy.NRFModel(*key)
     best, eps = toy.standard_optimum(m), m.eta / 2
 
@@ -298,7 +313,7 @@ def test_theorem_4_first_order_gain_second_order_cost(key, cost, gain):
 
 
 @pytest.mark.parametrize("key", SETS)
-def test_theorem_4_is_about_small_shifts(key):
+def test_thm_pareto_is_about_small_shifts(key):
     """Three times w1* costs far more than the quadratic rule near w1* gains, and can gain nothing."""
     m = toy.NRFModel(*key)
     best, eps = toy.standard_optimum(m), 0.05 * m.eta
@@ -312,7 +327,7 @@ def test_theorem_4_is_about_small_shifts(key):
 
 @settings(max_examples=40)
 @given(st.floats(0.51, 0.99), st.floats(0.05, 1.5), st.integers(0, 10**6))
-def test_theorem_5_random_classifiers_obey_the_bound(p, eta, seed):
+def test_thm_tsipras_random_classifiers_obey_the_bound(p, eta, seed):
     """Arbitrary sign tables over (x_1, cell of x_2): exact errors, the attack delta_2 = -2 eta y."""
     rng = np.random.default_rng(seed)
     edges = np.concatenate([[-np.inf], np.sort(rng.normal(size=rng.integers(1, 9)) * 2), [np.inf]])
@@ -335,13 +350,13 @@ def test_theorem_5_random_classifiers_obey_the_bound(p, eta, seed):
         assert robust <= p / (1 - p) * error + 1e-12
 
 
-def test_theorem_5_is_attained_by_ignoring_the_weak_features():
+def test_thm_tsipras_is_attained_by_ignoring_the_weak_features():
     """sgn(x_1) has error 1-p and robust accuracy p: equality."""
     for p in (0.6, 0.9, 0.99):
         assert p / (1 - p) * (1 - p) == pytest.approx(toy.NRFModel(p, 0.3, 5).robust_accuracy(math.inf, 0.6))
 
 
-def test_theorem_5_needs_an_attack_of_2_eta():
+def test_thm_tsipras_needs_an_attack_of_2_eta():
     m = toy.NRFModel(0.95, 0.5, 100)
     error = 1 - symmetric(m, toy.standard_optimum(m))
     bound = m.p / (1 - m.p) * error
@@ -376,7 +391,7 @@ def train_adversarially(points, weights, eps, loss):
 @settings(max_examples=25)
 @given(st.lists(st.floats(-0.85, 0.85), min_size=2, max_size=4), st.floats(0.05, 0.7),
        st.sampled_from(sorted(LOSSES)))  # fmt: skip
-def test_theorem_6_features_survive_iff_their_mean_exceeds_eps(means, eps, loss):
+def test_thm_feature_selection_features_survive_iff_their_mean_exceeds_eps(means, eps, loss):
     """Independent signs with these means, all combinations enumerated."""
     means = np.array([mu for mu in means if abs(abs(mu) - eps) > 0.02])
     if not len(means):
@@ -391,7 +406,7 @@ def test_theorem_6_features_survive_iff_their_mean_exceeds_eps(means, eps, loss)
             assert weight * np.sign(mu) > 1e-4
 
 
-def test_theorem_6_in_the_toy_model():
+def test_thm_feature_selection_in_the_toy_model():
     """Gauss-Hermite nodes in place of the normal features: dropped from eta on, the robust one later."""
     m = toy.NRFModel(0.8, 0.3, 2)
     nodes, mass = np.polynomial.hermite_e.hermegauss(15)
@@ -409,117 +424,9 @@ def test_theorem_6_in_the_toy_model():
         assert [abs(w[0]) > 1e-4, abs(w[1]) > 1e-4] == kept and w[1] == pytest.approx(w[2], abs=1e-4)
 
 
-def test_theorem_6_needs_independence():
+def test_thm_feature_selection_needs_independence():
     """A feature of mean 0 that carries the other one's noise is kept: it cancels that noise."""
     noise = np.array([-1.0, 0.0, 1.0])
     points = np.array([(0.5 + n, n) for n in noise])
     w = train_adversarially(points, np.array([0.3, 0.4, 0.3]), 0.05, "logistic")
     assert points[:, 1] @ [0.3, 0.4, 0.3] == 0 and w[1] < -0.1
-
-
-# --- Theorem 7 and Proposition 8: SAM with the robust weight perturbed ----------------------------------
-
-
-def worst_in_interval(m, a, r):
-    return min(symmetric(m, a + h) for h in np.linspace(-r, r, 21))
-
-
-@pytest.mark.parametrize("key", SETS)
-@pytest.mark.parametrize("r", [1.0, 5.0])
-def test_theorem_7_brute_force_max_min(key, r):
-    m = toy.NRFModel(*key)
-    best, found = toy.standard_optimum(m), toy.sam_optimum(m, r)
-    assert best < found < best + r
-    value = worst_in_interval(m, found, r)
-    for a in np.linspace(best - r, best + 2 * r, 25):
-        assert worst_in_interval(m, a, r) <= value + 1e-13
-    assert symmetric(m, found + r) == pytest.approx(symmetric(m, found - r), abs=1e-13)
-
-
-@settings(max_examples=25)
-@given(models, st.floats(0.05, 4.0))
-def test_theorem_7_the_optimum_moves_up_but_less_than_r(m, share):
-    r = share * math.sqrt(m.d)
-    best, found = toy.standard_optimum(m), toy.sam_optimum(m, r)
-    assert best < found < best + r
-    value = min(symmetric(m, found - r), symmetric(m, found + r))
-    for a in (best, best + r, found - 0.05 * r, found + 0.05 * r):
-        assert min(symmetric(m, a - r), symmetric(m, a + r)) <= value + 1e-12
-
-
-@pytest.mark.parametrize("key", SETS)
-def test_theorem_7_the_constant_is_one_over_3d_and_not_two_thirds(key):
-    m = toy.NRFModel(*key)
-    best = toy.standard_optimum(m)
-
-    def balance(a, r):
-        return symmetric(m, a + r) - symmetric(m, a - r)
-
-    def constant(r):
-        a = brentq(balance, best, best + r, args=(r,), xtol=1e-12)
-        return (a / best - 1) / r**2
-
-    r = 0.2 * math.sqrt(m.d)
-    one, half = constant(r), constant(r / 2)
-    limit = half + (half - one) / 3  # the remainder is of order r^4: extrapolate
-    assert limit == pytest.approx(1 / (3 * m.d), rel=1e-3)
-    assert limit < 0.1 * 2 / 3
-
-
-def test_theorem_7_far_out_the_left_end_rests_where_the_accuracy_is_p():
-    m = toy.NRFModel(*SETS[1])
-    rest = brentq(lambda a: symmetric(m, a) - m.p, 0, toy.standard_optimum(m))
-    gaps = [abs(toy.sam_optimum(m, r) - r - rest) for r in (5.0, 10.0, 40.0)]
-    assert gaps[0] > gaps[1] > gaps[2] - 1e-12 and gaps[2] < 1e-5
-
-
-def test_theorem_7_needs_the_perturbation_on_w1_alone():
-    """All weights perturbed in an l2 ball (scale fixed by v = 1): on the third set SAM lowers w1."""
-    m = toy.NRFModel(*SETS[2])
-    best, rho = toy.standard_optimum(m), 0.3 * math.sqrt(m.d)
-
-    def worst(a):
-        tilt = math.asin(rho / math.hypot(a, math.sqrt(m.d)))
-        angle = math.atan(a / math.sqrt(m.d))
-        return min(symmetric(m, math.sqrt(m.d) * math.tan(angle + t)) for t in np.linspace(-tilt, tilt, 41))
-
-    grid = np.linspace(0.8 * best, 1.1 * best, 61)
-    found = grid[int(np.argmax([worst(a) for a in grid]))]
-    assert found == pytest.approx(10.432, abs=0.06) and found < best < toy.sam_optimum(m, rho)
-
-
-@pytest.mark.parametrize("key", SETS)
-def test_proposition_8_the_uniform_average_has_the_optimum_of_the_worst_case(key):
-    m, r = toy.NRFModel(*key), 3.0
-    nodes, mass = np.polynomial.legendre.leggauss(12)
-
-    def slope(a):  # of the average, by central differences of quadratures
-        h = 1e-3
-        values = [
-            sum(w * symmetric(m, at + r * t) for t, w in zip(nodes, mass, strict=True))
-            for at in (a + h, a - h)
-        ]
-        return (values[0] - values[1]) / (2 * h)
-
-    best = toy.standard_optimum(m)
-    found = brentq(slope, best, best + r, xtol=1e-6)
-    assert found == pytest.approx(toy.sam_optimum(m, r), abs=2e-4)
-    assert toy.sam_optimum(m, r, kind="uniform") == toy.sam_optimum(m, r)
-
-
-@pytest.mark.parametrize("key", SETS)
-@pytest.mark.parametrize("sigma", [0.5, 2.0])
-def test_proposition_8_the_gaussian_average(key, sigma):
-    """Noise in w1 multiplies s = +-1: quadrature over the noise, root of the slope."""
-    m = toy.NRFModel(*key)
-    nodes, mass = np.polynomial.hermite_e.hermegauss(25)
-
-    def slope(a):
-        h = 1e-3
-        values = [sum(w * symmetric(m, at + sigma * t) for t, w in zip(nodes, mass, strict=True))
-                  for at in (a + h, a - h)]  # fmt: skip
-        return (values[0] - values[1]) / (2 * h)
-
-    exact = toy.standard_optimum(m) * (1 + sigma**2 / m.d)
-    found = brentq(slope, 0.5 * exact, 2 * exact, xtol=1e-6)
-    assert found == pytest.approx(exact, rel=1e-4) == toy.sam_optimum(m, sigma, kind="gaussian")

@@ -1,0 +1,39 @@
+"""Which test tries to break which statement: ties labels of the book to tests/witnesses.
+
+The witness of the statement labelled ``thm-pareto`` is every test ``test_thm_pareto_*``. Used by the build,
+which links each statement to its witnesses, and by the check that none is without one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+STATEMENTS = ("theorem", "lemma", "proposition", "corollary", "expansion")
+_DIRECTIVE = re.compile(rf"^[:`]{{3,}}\{{prf:({'|'.join(STATEMENTS)})\}}.*\n((?::\w+:.*\n)*)", re.MULTILINE)
+_TEST = re.compile(r"^def (test_\w+)", re.MULTILINE)
+
+
+def stem(label: str) -> str:
+    """How the names of a statement's witnesses begin."""
+    return "test_" + label.replace("-", "_")
+
+
+def labels_in(page: Path) -> list[str | None]:
+    """Labels of a page's statements, in their order; None for one without."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".ipynb":
+        cells = json.loads(text)["cells"]
+        text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    found: list[str | None] = []
+    for match in _DIRECTIVE.finditer(text + "\n"):
+        label = re.search(r"^:label: *(\S+)", match[2], re.MULTILINE)
+        found.append(label[1] if label else None)
+    return found
+
+
+def witnesses_in(file: Path) -> list[tuple[str, int]]:
+    """Names of a file's tests with their lines."""
+    text = file.read_text(encoding="utf-8")
+    return [(match[1], text.count("\n", 0, match.start()) + 1) for match in _TEST.finditer(text)]

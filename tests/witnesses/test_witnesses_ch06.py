@@ -1,0 +1,74 @@
+"""Witnesses of chapter 6: the closed forms of the accuracy against sampling, autograd and random weights."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from sam_edu import toy
+
+models = st.builds(toy.NRFModel, p=st.floats(0.52, 0.98), eta=st.floats(0.05, 1.0), d=st.integers(1, 60))
+
+
+def accuracy(m, w1, u):
+    """Formula (1), written down again."""
+    tau, gamma = w1 / np.linalg.norm(u), m.eta * u.sum() / np.linalg.norm(u)
+    return m.p * norm.cdf(gamma + tau) + (1 - m.p) * norm.cdf(gamma - tau)
+
+
+@settings(max_examples=40)
+@given(models, st.floats(-4, 4), st.integers(0, 10**6))
+def test_prop_equal_weights_no_other_direction_does_better(m, tau, seed):
+    rng = np.random.default_rng(seed)
+    best = accuracy(m, tau * math.sqrt(m.d), np.ones(m.d))
+    for u in (rng.normal(size=m.d), 1 + 0.2 * rng.normal(size=m.d), rng.exponential(size=m.d)):
+        value = accuracy(m, tau * np.linalg.norm(u), u)
+        assert value <= best + 1e-12
+        # strictly worse where the weights differ: 1 - cos is the share of the mean that is lost
+        if (1 - u.sum() / (math.sqrt(m.d) * np.linalg.norm(u))) * m.c > 1e-3 and abs(tau) + m.c < 4:
+            assert value < best
+
+
+def test_prop_equal_weights_the_formula_is_the_share_of_right_answers():
+    m, rng = toy.NRFModel(0.8, 0.3, 6), np.random.default_rng(0)
+    x, y = m.sample(200_000, seed=1)
+    for _ in range(5):
+        w1, u = rng.normal(), rng.normal(size=m.d)
+        expected = accuracy(m, w1, u)
+        hits = (y * (w1 * x[:, 0] + x[:, 1:] @ u) > 0).mean()
+        assert abs(hits - expected) < 4 * math.sqrt(expected * (1 - expected) / len(y))
+
+
+def test_prop_equal_weights_needs_independent_features_of_equal_strength():
+    """With one twin of a weak feature, or one stronger feature, unequal weights are better."""
+    m = toy.NRFModel(0.6, 0.4, 4)
+    covariance = np.eye(4)
+    covariance[0, 1] = covariance[1, 0] = 0.95  # features 2 and 3 say nearly the same
+
+    def gamma(u, mean, covariance):
+        return u @ mean / math.sqrt(u @ covariance @ u)
+
+    mean = np.full(4, m.eta)
+    assert gamma(np.linalg.solve(covariance, mean), mean, covariance) > 1.05 * gamma(
+        np.ones(4), mean, covariance
+    )
+    stronger = np.array([2.0, 1, 1, 1]) * m.eta
+    assert gamma(stronger, stronger, np.eye(4)) > 1.03 * gamma(np.ones(4), stronger, np.eye(4))
+
+
+@settings(max_examples=50)
+@given(models, st.floats(-40, 40), st.floats(-2, 2))
+def test_lem_slope_the_derivative_against_autograd(m, a, kappa):
+    at = torch.tensor(a, dtype=torch.float64, requires_grad=True)
+    root = math.sqrt(m.d)
+    accuracy = m.p * torch.special.ndtr((at + m.d * kappa) / root) + (1 - m.p) * torch.special.ndtr(
+        (m.d * kappa - at) / root
+    )
+    (slope,) = torch.autograd.grad(accuracy, at)
+    assert float(m.accuracy_slope(a, shift=kappa)) == pytest.approx(float(slope), rel=1e-9, abs=1e-15)
