@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from sam_edu.toy.model import NRFModel
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import log_expit
+
+from sam_edu import _check
+from sam_edu.toy.conventions import input_norm_rms
+from sam_edu.toy.full_batch import full_batch_optimum
+from sam_edu.toy.model import ATTACKED, NRFModel, check_eps
+from sam_edu.toy.numerics import newton
+from sam_edu.toy.softplus import expected_softplus
 
 METHODS = ("standard", "adversarial", "per-sample-sam", "full-batch-sam", "one-step-sam")
 INPUT_NORMS = ("true", "constant")
@@ -48,5 +57,57 @@ def logistic_optimum(
     ------
     ValueError, TypeError
         If an argument is outside its range.
+
+    Examples
+    --------
+    >>> w1, w_nr = logistic_optimum(NRFModel(p=0.95, eta=0.1, d=100), "per-sample-sam", radius=0.1)
+    >>> round(w1, 4), round(w_nr, 5), round(w1 / w_nr, 3)
+    (3.8729, 0.25157, 15.395)
     """
-    raise NotImplementedError
+    radius = check_training(method, radius, attacked, input_norm)
+    standard = (model.log_odds, 2 * model.eta)
+    if method in ("standard", "one-step-sam") or radius == 0:
+        return standard
+    if method == "adversarial":
+        if attacked == "all":
+            return _all_attacked(model, radius)
+        return model.log_odds, max(2 * (model.eta - radius), 0.0)
+    start = np.array([model.log_odds, 2 * model.c])
+    if method == "full-batch-sam":
+        w1, e = full_batch_optimum(model, radius, start)
+    else:
+        margin = model.log_odds * (2 * model.p - 1) + 2 * model.c**2  # on average, before SAM
+        start = start * (1 + radius * input_norm_rms(model) / margin)
+        w1, e = newton(lambda w: expected_softplus(model, w, radius, input_norm), start)
+    return float(w1), float(e / np.sqrt(model.d))
+
+
+def check_training(method: str, radius: float, attacked: str, input_norm: str) -> float:
+    """The radius, if all four arguments of an optimum for a training loss make sense."""
+    _check.choice("method", method, METHODS)
+    _check.choice("attacked", attacked, ATTACKED)
+    _check.choice("input_norm", input_norm, INPUT_NORMS)
+    radius = _check.number("radius", radius, low=0, high=np.inf, open_high=True)
+    if method == "adversarial":
+        check_eps(radius, attacked)
+    return radius
+
+
+def _all_attacked(model: NRFModel, eps: float) -> tuple[float, float]:
+    """Adversarial training, all features attacked: features of mean at most eps are dropped (Theorem 6)."""
+    robust, weak = 2 * model.p - 1 > eps, model.eta > eps
+    if robust and weak:
+        start = np.array([model.log_odds, 2 * np.sqrt(model.d) * (model.eta - eps)])
+        w1, e = newton(lambda w: expected_softplus(model, w, eps=eps), start)
+        return float(w1), float(e / np.sqrt(model.d))
+    return _robust_alone(model, eps) if robust else 0.0, max(2 * (model.eta - eps), 0.0)
+
+
+def _robust_alone(model: NRFModel, eps: float) -> float:
+    """w1 > 0 that minimises p l((1-eps) w1) + (1-p) l(-(1+eps) w1): where the two slopes balance."""
+    log_odds = model.log_odds - 2 * np.arctanh(eps)
+
+    def balance(w1: float) -> float:
+        return float(log_odds + log_expit(-w1 * (1 - eps)) - log_expit(w1 * (1 + eps)))
+
+    return float(brentq(balance, 0.0, log_odds / (1 - eps), xtol=1e-15, rtol=1e-14))

@@ -77,7 +77,7 @@ def _solve(model: NRFModel, rho: NDArray, perturbed: str, norm: str, kind: str) 
 
 
 def _worst_case(model: NRFModel, rho: NDArray, perturbed: str, norm: str) -> NDArray:
-    """Where the worst perturbation changes sides: also the optimum of the uniform average (Proposition 8a)."""
+    """Where the worst perturbation changes sides; the uniform average has the same top (Prop. 8a)."""
     beyond = rho >= ball_limit(model, perturbed, norm)
     rho = np.where(beyond, 0.0, rho)
     star = standard_optimum(model)
