@@ -19,7 +19,7 @@ import torch
 
 from benchmarks import cases
 from benchmarks.timing import Ratio
-from sam_edu.experiments.runner import _cpu_name
+from sam_edu.experiments.provenance import cpu_name
 
 HERE = Path(__file__).parent
 ROUNDS = 21
@@ -33,7 +33,7 @@ def measure(rounds: int, small: bool = False) -> dict[str, Any]:
     evaluation = cases.evaluation(max(1, rounds // 4), samples=100 if small else 500)
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else _cpu_name(),
+        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name(),
         "threads": 1,
         "rounds": rounds,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PEERS}},

@@ -1,4 +1,4 @@
-"""Command line: ``python -m sam_edu.experiments {run,sweep,table}``."""
+"""Command line: ``python -m sam_edu.experiments {run,sweep,status,table,verify}``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from sam_edu.experiments import Record, RunConfig, load_records, protocols, run, sweep
+from sam_edu.experiments import RunConfig, load_records, protocols, records, report, run, sweep, workers
+from sam_edu.experiments import verify as verification
 
 DEFAULT_FOLDER = Path("runs")
 
@@ -16,11 +17,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, do, print; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        options.action(options)
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+        return options.action(options) or 0
+    except (ValueError, TypeError, OSError, FloatingPointError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
+    except KeyboardInterrupt:
+        print("stopped; the same command continues from the last checkpoint", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,19 +31,33 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser("run", help="one run; every setting of RunConfig is an option")
     for setting in fields(RunConfig):
+        option = f"--{setting.name.replace('_', '-')}"
+        if setting.type == "bool":
+            one.add_argument(option, action="store_true", default=None, help="default: no")
+            continue
         kind = {"int": int, "int | None": int, "float": float}.get(str(setting.type), str)
         many = str(setting.type).startswith("tuple")
-        option = f"--{setting.name.replace('_', '-')}"
         one.add_argument(option, type=float if many else kind, nargs="+" if many else None,
                          help=f"default {setting.default}")  # fmt: skip
     one.set_defaults(action=_run)
-    many_runs = commands.add_parser("sweep", help="all runs of one of the book's protocols")
-    many_runs.add_argument("protocol", choices=list(protocols.PROTOCOLS))
-    many_runs.add_argument("--seeds", type=int, default=3, help="number of seeds (default 3)")
-    many_runs.set_defaults(action=_sweep)
+    several = commands.add_parser("sweep", help="all runs of one of the book's protocols")
+    several.add_argument(
+        "--dask", metavar="ADDRESS", help="scheduler of a Dask cluster, such as tcp://host:8786"
+    )
+    several.set_defaults(action=_sweep)
+    status = commands.add_parser("status", help="which runs are finished, begun, waiting, damaged")
+    status.set_defaults(action=_status)
     table = commands.add_parser("table", help="print the records in a folder")
     table.set_defaults(action=_table)
-    for command in (one, many_runs, table):
+    for command, nargs in ((several, None), (status, "?"), (table, "?")):
+        command.add_argument("protocol", choices=list(protocols.PROTOCOLS), nargs=nargs)
+        command.add_argument("--seeds", type=int, default=3, help="number of seeds (default 3)")
+    check = commands.add_parser("verify", help="attack recorded weights again, with another package")
+    check.add_argument("runs", nargs="*", metavar="RUN_ID", help="default: all that have weights")
+    check.add_argument("--images", type=int, help="the first so many test images only")
+    check.add_argument("--folder", type=Path, default=None, help="default: the runs shipped with the book")
+    check.set_defaults(action=_verify)
+    for command in (one, several, status, table):
         where = f"where records and checkpoints are (default {DEFAULT_FOLDER}/)"
         command.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help=where)
     return parser
@@ -48,36 +65,61 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> None:
     given = {f.name: getattr(options, f.name) for f in fields(RunConfig)}
+    given["workers"] = given["workers"] or workers.launched()
     config = RunConfig.from_dict({name: value for name, value in given.items() if value is not None})
-    print(_summary(run(config, options.folder, progress=True)))
+    record = run(config, options.folder, progress=True)
+    if workers.rank() == 0:
+        print(report.line(record))
 
 
 def _sweep(options: argparse.Namespace) -> None:
     groups = protocols.configs(options.protocol, range(options.seeds))
-    for label, records in sweep(groups, options.folder, progress=True).items():
+    if options.dask is None:
+        found = sweep(groups, options.folder, progress=True)
+    else:
+        from distributed import Client
+
+        with Client(options.dask) as client:
+            found = sweep(groups, options.folder.resolve(), client.get_executor(), progress=True)
+    for label, group in found.items():
         print(label)
-        for record in records:
-            print("   ", _summary(record))
+        for record in group:
+            print("   ", report.line(record))
+
+
+def _status(options: argparse.Namespace) -> None:
+    if not options.folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {options.folder}; `run` and `sweep` make it")
+    if options.protocol is None:
+        print(", ".join(report.contents(options.folder)))
+    else:
+        groups = protocols.configs(options.protocol, range(options.seeds))
+        print("\n".join(report.statuses(groups, options.folder)))
 
 
 def _table(options: argparse.Namespace) -> None:
-    found = load_records(folder=options.folder)
-    if not found:
+    if options.protocol is None:
+        lines = [report.line(record) for record in load_records(folder=options.folder)]
+    else:
+        groups = protocols.configs(options.protocol, range(options.seeds))
+        lines = report.table(found) if (found := records.available(groups, options.folder)) else []
+    if not lines:
         raise FileNotFoundError(f"no records in {options.folder}; `run` and `sweep` make them")
-    for record in found:
-        print(_summary(record))
+    print("\n".join(lines))
 
 
-def _summary(record: Record) -> str:
-    config = record.config
-    parts = [config.run_id, config.dataset, config.method, f"seed {config.seed}"]
-    parts += [f"{name} {value:g}" for name, value in (("rho", config.rho), ("eps", config.eps)) if value]
-    parts.append(f"train {record.train_accuracy:.1%}")
-    for evaluation in (record.linf, record.l2):
-        if evaluation is not None:
-            robust = ", ".join(f"{at.accuracy:.1%} at {at.eps:.3g}" for at in evaluation.at)
-            parts.append(f"clean {evaluation.clean_accuracy:.1%}, {evaluation.norm}: {robust}")
-    return ", ".join(parts) + f" ({record.seconds['train']:.0f} s)"
+def _verify(options: argparse.Namespace) -> int:
+    runs = options.runs or verification.with_weights(options.folder)
+    if not runs:
+        raise FileNotFoundError(f"no run with weights in {options.folder or 'the book'}")
+    verdicts = []
+    for run_id in runs:
+        for verdict in verification.verify(run_id, options.folder, options.images):
+            print(verdict, flush=True)
+            verdicts.append(verdict)
+    good = sum(verdict.ok for verdict in verdicts)
+    print(f"{good} of {len(verdicts)} accuracies agree within {100 * verification.TOLERANCE:g} points")
+    return int(good < len(verdicts))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from sam_edu.data import NAMES
 T = TypeVar("T")
 METHODS = ("sgd", "sam", "asam", "at", "sam+at", "awp")
 AUGMENTATIONS = ("none", "flip", "crop+flip")
+PRECISIONS = ("float32", "bfloat16", "float16")
 #: the methods for which a radius must be positive; for the others it must be 0
 NEEDS = {"rho": ("sam", "asam", "sam+at"), "eps": ("at", "sam+at", "awp"), "gamma": ("awp",)}
 Groups = Mapping[str, Sequence["RunConfig"]]  # label -> one run per seed
@@ -38,6 +39,10 @@ class RunConfig:
         learning rate is divided by 10 at 75 % and 90 % of the epochs
     eval_linf, eval_l2 : radii at which the trained model is attacked
     ladder : "quick" or "standard"
+    precision : "float32", "bfloat16" or "float16" in training; evaluation is always float32
+    compile : whether to train with ``torch.compile``
+    workers : processes that do the run together, started by ``torchrun``; each takes its part of every batch
+        and, with SAM, climbs on its own part (m-sharpness) unless ``sync``
     seed : initial weights, order of the batches, random starts of the training attack
 
     Raises
@@ -66,19 +71,29 @@ class RunConfig:
     eval_linf: tuple[float, ...] = ()
     eval_l2: tuple[float, ...] = ()
     ladder: str = "quick"
+    precision: str = "float32"
+    compile: bool = False
+    workers: int = 1
+    sync: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
         _check.choice("dataset", self.dataset, NAMES)
         _check.choice("method", self.method, METHODS)
-        for name in ("epochs", "batch_size", "attack_steps", "width"):
+        for name in ("epochs", "batch_size", "attack_steps", "width", "workers"):
             _check.integer(name, getattr(self, name), low=1)
         _check.integer("seed", self.seed)
         _check.choice("augment", self.augment, AUGMENTATIONS)
+        _check.choice("precision", self.precision, PRECISIONS)
         for name in ("rho", "eps", "gamma", "weight_decay", "momentum"):
             _check.number(name, getattr(self, name), low=0)
         _check.number("lr", self.lr, low=0, open_low=True)
         _check.number("label_smoothing", self.label_smoothing, low=0, high=1, open_high=True)
+        if self.batch_size % self.workers:
+            raise ValueError(f"batch_size = {self.batch_size} does not divide by workers = {self.workers}")
+        if self.sync and (self.workers == 1 or self.method in ("sgd", "at")):
+            raise ValueError("sync is about the ascent directions of several workers: it needs workers > 1 "
+                             "and a method that perturbs the weights")  # fmt: skip
         for name, what in (("rho", "SAM"), ("eps", "AT"), ("gamma", "AWP")):
             if (self.method in NEEDS[name]) != (getattr(self, name) > 0):
                 raise ValueError(f"{name} = {getattr(self, name)} does not fit method {self.method!r}: "

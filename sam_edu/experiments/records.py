@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any, overload
 
 from sam_edu.evaluation import EvaluationRecord
 from sam_edu.experiments.config import Groups, RunConfig, regroup
+from sam_edu.experiments.files import write_atomically
 
 SHIPPED = Path(__file__).resolve().parents[1] / "records"
 
@@ -34,7 +33,8 @@ class Record:
     seconds : dict
         ``train`` and ``evaluate``, wall time.
     origin : dict
-        Data (name, provenance, checksum), versions, hardware, date.
+        Data (name, provenance, checksum), versions, hardware, date; in newer records also the
+        training images a second and the checksum of the weights.
     """
 
     config: RunConfig
@@ -53,6 +53,11 @@ class Record:
         if evaluation is None:
             raise ValueError(f"run {self.config.run_id} was not evaluated: it lists no radii")
         return evaluation.clean_accuracy
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Training images a second, attacks and all; None in records that do not have it."""
+        return self.origin.get("images_per_second")
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -137,26 +142,28 @@ def load_records(configs=None, folder=None):
     return found
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a half.
+def available(groups: Groups, *folders: str | Path | None) -> dict[str, list[Record]]:
+    """Those of these runs that have a record in one of the folders (None: shipped with the book).
+
+    The first folder that has a run wins; labels without any record are left out.
 
     Raises
     ------
-    OSError
-        If the folder cannot be written or the disk is full; the old file is then untouched.
+    ValueError
+        If a record is damaged.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp makes it private
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    places = [SHIPPED if folder is None else Path(folder) for folder in folders]
+    found = {
+        label: [read(path) for config in group
+                if (path := _first(config.run_id, places)) is not None]
+        for label, group in groups.items()
+    }  # fmt: skip
+    return {label: group for label, group in found.items() if group}
+
+
+def _first(run_id: str, places: Iterable[Path]) -> Path | None:
+    candidates = (place / f"{run_id}.json" for place in places)
+    return next((path for path in candidates if path.exists()), None)
 
 
 def _digest(text: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import overload
 
@@ -27,38 +28,79 @@ def sweep(configs, folder=None, executor=None, progress=False):
     """Do the runs and return their records in the order, and in the shape, of ``configs``.
 
     ``configs`` may be a list of runs or, as :func:`protocols.configs` makes it, a mapping from labels to
-    lists.
+    lists. Each run is computed by one thread, wherever it is done: all executors give the same weights.
 
     Parameters
     ----------
     executor : concurrent.futures.Executor, optional
-        Default: one process per core, each with one thread. Dask's ``Client.get_executor()`` works too.
+        Default: one process per core, or, with a GPU, one run after the other in this process. Dask's
+        ``Client.get_executor()`` works too; the folder must then be one that all workers see.
     progress : bool
-        Show a bar over the runs.
+        Show a bar over the runs (and one for each run, where they are done one after the other).
 
     Raises
     ------
     Exception
-        The first error of a run, after the runs under way have ended; finished runs stay recorded in
+        The first error of a run, after all others have been tried; finished runs stay recorded in
         ``folder``.
     """
     if isinstance(configs, Mapping):
         flat = [config for group in configs.values() for config in group]
         return regroup(configs, sweep(flat, folder, executor, progress))
     configs = list(configs)
-    own = executor is None
-    pool = executor or ProcessPoolExecutor(
-        max_workers=min(len(configs) or 1, os.cpu_count() or 1),
+    if executor is None and torch.cuda.is_available():
+        return _in_turn(configs, folder, progress)
+    with _own_pool(len(configs)) if executor is None else _borrowed(executor) as pool:
+        futures = [pool.submit(one_thread, config, folder) for config in configs]
+        for _ in tqdm(as_completed(futures), total=len(futures), unit="run", disable=not progress):
+            pass
+        return _results(futures)
+
+
+def one_thread(config: RunConfig, folder: str | Path | None = None) -> Record:
+    """``run`` on one thread: sums that are split over another number of threads round differently."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return run(config, folder)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _in_turn(configs: list[RunConfig], folder: str | Path | None, progress: bool) -> list[Record]:
+    futures: list[Future[Record]] = []
+    for config in tqdm(configs, unit="run", disable=not progress):
+        futures.append(Future())
+        try:
+            futures[-1].set_result(run(config, folder, progress))
+        except Exception as error:  # the others may still succeed; _results raises it
+            futures[-1].set_exception(error)
+    return _results(futures)
+
+
+def _results(futures: list[Future[Record]]) -> list[Record]:
+    errors = [error for future in futures if (error := future.exception()) is not None]
+    if errors:
+        errors[0].add_note(f"({len(errors)} of {len(futures)} runs failed; this is the first error)")
+        raise errors[0]
+    return [future.result() for future in futures]
+
+
+@contextmanager
+def _own_pool(runs: int) -> Iterator[Executor]:
+    pool = ProcessPoolExecutor(
+        max_workers=min(runs or 1, os.cpu_count() or 1),
         # spawn: a forked child inherits the parent's thread pools in an unusable state
         mp_context=multiprocessing.get_context("spawn"),
         initializer=torch.set_num_threads,
         initargs=(1,),
     )
     try:
-        futures = [pool.submit(run, config, folder) for config in configs]
-        for done in tqdm(as_completed(futures), total=len(futures), unit="run", disable=not progress):
-            done.result()
-        return [future.result() for future in futures]
+        yield pool
     finally:
-        if own:
-            pool.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _borrowed(executor: Executor) -> Iterator[Executor]:
+    yield executor

@@ -1,0 +1,77 @@
+"""Checkpoints of a run: written whole, checked when read, two kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sam_edu.experiments import files
+
+#: An epoch's checkpoint is left out if saving would take more than this share of the time trained since
+#: the last one: epochs of milliseconds share one, epochs of seconds have one each.
+SHARE = 0.02
+
+
+class Checkpoints:
+    """The last two checkpoints of a run: the newer may be cut off by a crash of the machine."""
+
+    def __init__(self, folder: Path, run_id: str) -> None:
+        self.run_id = run_id
+        self.paths = [folder / f"{run_id}.{slot}.ckpt" for slot in (0, 1)]
+        self._slot = 0
+        self._last = time.perf_counter()
+        self._cost = 0.0
+
+    def due(self) -> bool:
+        """Whether enough has been trained since the last checkpoint to be worth another."""
+        return self._cost <= SHARE * (time.perf_counter() - self._last)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write ``state`` over the older of the two."""
+        started = time.perf_counter()
+        buffer = io.BytesIO()
+        torch.save({**state, "run_id": self.run_id}, buffer)
+        payload = buffer.getvalue()
+        digest = hashlib.sha256(payload).hexdigest().encode()
+        files.write_atomically(self.paths[self._slot], digest + payload)
+        self._slot = 1 - self._slot
+        self._last = time.perf_counter()
+        self._cost = self._last - started
+
+    def load(self) -> dict[str, Any] | None:
+        """The newest whole checkpoint; a damaged one is renamed to ``*.damaged`` and named."""
+        found: list[tuple[int, int, dict[str, Any]]] = []
+        for slot, path in enumerate(self.paths):
+            if not path.exists():
+                continue
+            state = read(path)
+            if state is None:
+                files.set_aside(path, "is damaged")
+            elif state.get("run_id", self.run_id) != self.run_id:
+                files.set_aside(path, f"is of another run, {state['run_id']}")
+            else:
+                found.append((state["epoch"], slot, state))
+        if not found:
+            return None
+        _, slot, newest = max(found, key=lambda entry: entry[:2])
+        self._slot = 1 - slot
+        return newest
+
+    def remove(self) -> None:
+        """Both are of no more use once the record is written."""
+        for path in self.paths:
+            path.unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """A checkpoint's state, or None if the file is truncated or was changed."""
+    content = path.read_bytes()
+    if hashlib.sha256(content[64:]).hexdigest().encode() != content[:64]:
+        return None
+    # weights_only: a checkpoint is data, loading it must not run code
+    return torch.load(io.BytesIO(content[64:]), weights_only=True, map_location="cpu")

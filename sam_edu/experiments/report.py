@@ -1,0 +1,82 @@
+"""Runs as text: one line each, the state of a folder, a table of a protocol."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sam_edu.experiments import checkpoints, files, records, summary
+from sam_edu.experiments.config import Groups, RunConfig
+from sam_edu.experiments.records import Record
+
+
+def name(config: RunConfig) -> str:
+    """What tells this run from its neighbours, in a few words."""
+    parts = [config.dataset, config.method, f"seed {config.seed}"]
+    radii = (("rho", config.rho), ("eps", config.eps), ("gamma", config.gamma))
+    return ", ".join(parts + [f"{label} {value:.3g}" for label, value in radii if value])
+
+
+def line(record: Record) -> str:
+    """A finished run in one line."""
+    parts = [record.config.run_id, name(record.config), f"train {record.train_accuracy:.1%}"]
+    for evaluation in (record.linf, record.l2):
+        if evaluation is not None:
+            robust = ", ".join(f"{at.accuracy:.1%} at {at.eps:.3g}" for at in evaluation.at)
+            parts.append(f"clean {evaluation.clean_accuracy:.1%}, {evaluation.norm}: {robust}")
+    speed = record.images_per_second
+    pace = f", {speed:,.0f} images/s" if speed else ""
+    return ", ".join(parts) + f" ({record.seconds['train']:.0f} s{pace})"
+
+
+def status(config: RunConfig, folder: Path) -> str:
+    """ "finished", "epoch k of n", "waiting" or "damaged: ..."."""
+    path = folder / f"{config.run_id}.json"
+    if path.exists():
+        try:
+            records.read(path)
+        except ValueError:
+            return f"damaged: {path.name}"
+        return "finished"
+    states = [checkpoints.read(p) for p in sorted(folder.glob(f"{config.run_id}.[01].ckpt"))]
+    whole = [state["epoch"] for state in states if state is not None]
+    if whole:
+        at_work = ", at work" if files.is_claimed(folder, config.run_id) else ""
+        return f"epoch {max(whole)} of {config.epochs}{at_work}"
+    return "damaged: checkpoints" if states else "waiting"
+
+
+def statuses(groups: Groups, folder: Path) -> list[str]:
+    """One line per run, and their numbers."""
+    lines, counts = [], Counter[str]()
+    width = max(map(len, groups))
+    for label, group in groups.items():
+        for config in group:
+            found = status(config, folder)
+            lines.append(f"{config.run_id}  {label:<{width}}  seed {config.seed}  {found}")
+            counts[found.partition(" ")[0].rstrip(":").replace("epoch", "begun")] += 1
+    return [*lines, ", ".join(f"{n} {what}" for what, n in counts.items())]
+
+
+def contents(folder: Path) -> list[str]:
+    """What lies in a folder of runs."""
+    kinds = {"finished": "*.json", "with weights": "*.safetensors", "begun": "*.[01].ckpt",
+             "set aside as damaged": "*.damaged*"}  # fmt: skip
+    return [f"{len({path.name.split('.')[0] for path in folder.glob(pattern)})} {what}"
+            for what, pattern in kinds.items()]  # fmt: skip
+
+
+def table(groups: Mapping[str, Sequence[Record]]) -> list[str]:
+    """Mean and standard deviation over the seeds, per cent: one line per label."""
+    rows: list[list[str]] = []
+    for label, group in groups.items():
+        cells = {"seeds": str(len(group)), "clean": summary.at(group, 0).percent() if group[0].linf else ""}
+        for norm, evaluation in (("linf", group[0].linf), ("l2", group[0].l2)):
+            for entry in evaluation.at if evaluation else ():
+                cells[f"{norm} {entry.eps:.3g}"] = summary.at(group, entry.eps, norm).percent()
+        if not rows:
+            rows.append(["", *cells])
+        rows.append([label, *cells.values()])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,137 @@
+"""Everything that changes while a run trains."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+
+from sam_edu import attacks, data, models, objectives, training
+from sam_edu.augmentation import Augmentation
+from sam_edu.experiments.config import RunConfig
+from sam_edu.experiments.forward import Forward
+from sam_edu.experiments.workers import Workers
+
+
+class Training:
+    """A run under way; ``to_dict`` and ``load`` carry all that its continuation depends on.
+
+    The images lie on the device from the beginning, and batches are drawn, cropped and mirrored there: no
+    step waits for a Python process that decodes images.
+    """
+
+    def __init__(self, config: RunConfig, dataset: data.Dataset, workers: Workers | None = None) -> None:
+        self.config, self.dataset, self.workers = config, dataset, workers or Workers()
+        cuda = torch.cuda.is_available()
+        self.device = torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
+        torch.backends.cudnn.benchmark = cuda  # all batches have one shape: let it try which code is fastest
+        net = models.build(config.model, dataset.shape, len(dataset.classes), config.width, config.seed)
+        convolutional = any(isinstance(m, nn.Conv2d) for m in net.modules())
+        # the layout that convolutions are fast in, on CPU and GPU
+        layout = torch.channels_last if convolutional else torch.contiguous_format
+        self.net: nn.Module = net.to(self.device).to(memory_format=layout)
+        self.optimizer = torch.optim.SGD(net.parameters(), config.lr, config.momentum,
+                                         weight_decay=config.weight_decay)  # fmt: skip
+        self.schedule = training.step_schedule(self.optimizer, config.epochs, (0.75, 0.9))
+        self.objective = _objective(config, self._seen())
+        self.scaler = torch.amp.GradScaler(self.device.type) if config.precision == "float16" else None
+        self.order = torch.Generator().manual_seed(config.seed)
+        own = config.seed + 1_000_003 * self.workers.rank  # every worker has random starts of its own
+        self.starts = torch.Generator(self.device).manual_seed(own)
+        self.flips = torch.Generator(self.device).manual_seed(own)
+        self.augment = None
+        if config.augment != "none":
+            pad = 4 if config.augment == "crop+flip" else 0
+            self.augment = Augmentation(pad, flip=True, generator=self.flips)
+        self.attack = None
+        if config.eps > 0:
+            self.attack = attacks.PGD(config.eps, steps=config.attack_steps, generator=self.starts)
+        self.x = dataset.train_x.to(self.device).contiguous(memory_format=layout)
+        self.y = dataset.train_y.to(self.device)
+        if 0 < len(self.x) % config.batch_size < self.workers.count:
+            raise ValueError(f"the last batch of {len(self.x)} images would leave a worker without any: "
+                             "choose another batch_size or train_size")  # fmt: skip
+        self.epoch, self.seconds = 0, 0.0
+        self.curves: list[dict[str, float]] = []
+
+    def _seen(self) -> nn.Module:
+        """The network as the objective sees it."""
+        config, model = self.config, self.net
+        if config.precision != "float32" or config.compile:
+            model = Forward(model, config.precision, config.compile)
+        if self.workers.count > 1:
+            model = DistributedDataParallel(model, broadcast_buffers=False)
+        return model
+
+    def train_epoch(self) -> dict[str, str]:
+        """One epoch; returns what the progress bar shows."""
+        started, smoothing = time.perf_counter(), self.config.label_smoothing
+        result = asdict(training.train_epoch(
+            self.objective, self.optimizer, self.x, self.y, self.config.batch_size, self.attack,
+            loss_of=lambda logits, y: cross_entropy(logits, y, label_smoothing=smoothing),
+            augment=self.augment, generator=self.order, scaler=self.scaler,
+            share=(self.workers.rank, self.workers.count)))  # fmt: skip
+        if self.workers.count > 1:
+            result = self._together(result)
+        self.schedule.step()
+        self.epoch += 1
+        spent = time.perf_counter() - started
+        self.seconds += spent
+        self.curves.append(result)
+        return {"loss": f"{result['loss']:.3f}", "accuracy": f"{result['accuracy']:.1%}",
+                "images/s": f"{len(self.x) / spent:,.0f}"}  # fmt: skip
+
+    def _together(self, part: dict[str, float]) -> dict[str, float]:
+        """Sum the workers' parts; the running averages of BatchNorm become the first worker's."""
+        for buffer in self.net.buffers():
+            torch.distributed.broadcast(buffer, src=0)
+        parts = self.workers.gather(part)
+        return {name: sum(p[name] for p in parts) for name in part}
+
+    def images_per_second(self) -> float:
+        """Training images a second, over all epochs so far."""
+        return self.epoch * len(self.x) / max(self.seconds, 1e-9)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of the state; with several workers a joint operation."""
+        generators: dict[str, Any] = {"starts": self.starts.get_state(), "flips": self.flips.get_state()}
+        if self.workers.count > 1:
+            everybody = self.workers.gather(generators)
+            generators = {name: [g[name] for g in everybody] for name in generators}
+        scaler = {} if self.scaler is None else {"scaler": self.scaler.state_dict()}
+        return {
+            "epoch": self.epoch, "seconds": self.seconds, "curves": self.curves,
+            "model": self.net.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(), "order": self.order.get_state(),
+            "device": self.device.type, **generators, **scaler,
+        }  # fmt: skip
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Go on where ``to_dict`` was called."""
+        self.epoch, self.seconds, self.curves = saved["epoch"], saved["seconds"], saved["curves"]
+        self.net.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+        self.order.set_state(saved["order"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(saved["scaler"])
+        if saved.get("device", self.device.type) != self.device.type:
+            return  # begun on a GPU, continued on a CPU or the reverse: their random streams differ anyway
+        for name, generator in (("starts", self.starts), ("flips", self.flips)):
+            if name in saved:
+                state = saved[name]
+                generator.set_state(state if isinstance(state, Tensor) else state[self.workers.rank])
+
+
+def _objective(config: RunConfig, model: nn.Module) -> objectives.ERM:
+    sync = {"sync": True} if config.sync else {}
+    if config.method in ("sam", "sam+at"):
+        return objectives.SAM(model, config.rho, **sync)
+    if config.method == "asam":
+        return objectives.ASAM(model, config.rho, **sync)
+    return objectives.AWP(model, config.gamma, **sync) if config.method == "awp" else objectives.ERM(model)

@@ -1,0 +1,78 @@
+"""Several processes that do one run together (``torchrun``)."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+
+def launched() -> int:
+    """How many processes ``torchrun`` has started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    """Which of them this is; 0 without ``torchrun``."""
+    return int(os.environ.get("RANK", "0"))
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The processes of one run, seen from one of them."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this one writes the files, evaluates and talks."""
+        return self.rank == 0
+
+    def tell(self, thing: Any) -> Any:
+        """What the leading process has, on all of them."""
+        if self.count == 1:
+            return thing
+        box = [thing]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def gather(self, thing: Any) -> list[Any]:
+        """Everybody's thing, in the order of the ranks."""
+        if self.count == 1:
+            return [thing]
+        box: list[Any] = [None] * self.count
+        dist.all_gather_object(box, thing)
+        return box
+
+
+@contextmanager
+def joined(count: int) -> Iterator[Workers]:
+    """Join the other processes of a run that ``count`` processes do together.
+
+    Raises
+    ------
+    ValueError
+        If there are not so many; the message says how to start them.
+    """
+    if count == 1:
+        yield Workers()
+        return
+    if launched() != count:
+        raise ValueError(f"this run is one of {count} processes and here {launched()} were started: torchrun "
+                         f"--nproc-per-node {count} -m sam_edu.experiments run ...")  # fmt: skip
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    # the others wait while the first one evaluates, for hours if need be
+    dist.init_process_group("nccl" if cuda else "gloo", timeout=datetime.timedelta(hours=12))
+    try:
+        yield Workers(dist.get_rank(), count)
+    finally:
+        dist.destroy_process_group()
