@@ -228,3 +228,51 @@ def test_bad_input(call, hint):
     with pytest.raises(ValueError) as error:
         call(net(), *batch())
     assert hint in str(error.value) and "\n" not in str(error.value)
+
+
+# --- the mean loss in noise, and relative changes -------------------------------------------------------
+
+
+def test_average_loss_of_a_quadratic_is_half_the_trace():
+    h = with_eigenvalues((4.0, 1.0, -0.5))
+    found = sharpness.average_loss(Weights([0.0] * 3), X, Y, 0.3, 20_000, quadratic(h))
+    assert found == pytest.approx(0.3**2 * 4.5 / 2, rel=0.03)
+    assert sharpness.average_loss(Weights([1.0] * 3), X, Y, 0.0, 3, quadratic(h)) == pytest.approx(
+        float(torch.ones(3).double() @ h @ torch.ones(3).double() / 2)
+    )
+
+
+def test_average_loss_leaves_the_model_and_the_random_state():
+    model, (x, y) = net().train(), batch()
+    before, state = [p.clone() for p in model.parameters()], torch.get_rng_state()
+    model[0].weight.requires_grad_(False)
+    one, two = (sharpness.average_loss(model, x, y, 0.1, 5) for _ in range(2))
+    assert one == two != sharpness.average_loss(model, x, y, 0.1, 5, seed=1)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert torch.equal(state, torch.get_rng_state()) and all(m.training for m in model.modules())
+
+
+BAD_NOISE = [(-1, 3, "sigma must be >= 0"), (0.1, 0, "draws must be >= 1"), (math.nan, 3, "sigma must be")]
+
+
+@pytest.mark.parametrize("sigma, draws, message", BAD_NOISE)
+def test_average_loss_refuses_bad_numbers(sigma, draws, message):
+    with pytest.raises(ValueError, match=message):
+        sharpness.average_loss(net(), *batch(), sigma, draws)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1000), st.floats(0.01, 1))
+def test_adaptive_ball_of_a_linear_loss(seed, rho):
+    """max of g.e over |e/|w|| <= rho is rho times the length of |w| g; a weight that is 0 stays."""
+    draw = torch.randn(2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    w, g = draw[0] * torch.tensor([1.0, 1.0, 1.0, 0.0]), draw[1]
+    found = sharpness.worst_loss_in_ball(Weights(w), X, Y, rho, 5, lambda v, _: v @ g, adaptive=True)
+    assert found.sharpness == pytest.approx(rho * float((w.abs() * g).norm()), rel=1e-9)
+
+
+def test_adaptive_eigenvalue_against_the_explicit_matrix():
+    h, w = with_eigenvalues((3.0, -5.0, 0.5)), torch.tensor([0.3, 2.0, -1.0], dtype=torch.float64)
+    exact = float(torch.linalg.eigvalsh(w.abs() * h * w.abs()[:, None])[-1])
+    found = sharpness.top_eigenvalue(Weights(w), X, Y, quadratic(h), 5000, 1e-8, adaptive=True)
+    assert found == pytest.approx(exact, rel=1e-4)
