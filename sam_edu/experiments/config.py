@@ -12,11 +12,12 @@ from sam_edu import _check
 from sam_edu.data import NAMES
 
 T = TypeVar("T")
-METHODS = ("sgd", "sam", "asam", "at", "sam+at", "awp")
+FAMILY = ("sam", "asam", "esam", "looksam", "sparse-sam", "fisher-sam")  # at their authors' other settings
+METHODS = ("sgd", *FAMILY, "at", "sam+at", "awp")
 AUGMENTATIONS = ("none", "flip", "crop+flip")
 PRECISIONS = ("float32", "bfloat16", "float16")
 #: the methods for which a radius must be positive; for the others it must be 0
-NEEDS = {"rho": ("sam", "asam", "sam+at"), "eps": ("at", "sam+at", "awp"), "gamma": ("awp",)}
+NEEDS = {"rho": (*FAMILY, "sam+at"), "eps": ("at", "sam+at", "awp"), "gamma": ("awp",)}
 Groups = Mapping[str, Sequence["RunConfig"]]  # label -> one run per seed
 SCHEMA = 1  # raise when the meaning of a field changes: old records then stop matching
 
@@ -29,9 +30,9 @@ class RunConfig:
     ----------
     dataset, train_size, test_size : data set, number of training images (None: all) and of test images
     model, width : name for :func:`sam_edu.models.build`, channels of the first stage
-    method : "sgd", "sam", "asam", "at" (PGD adversarial training), "sam+at" or "awp" (AT with adversarial
-        weight perturbation)
-    rho : radius in weight space, for "sam", "asam" and "sam+at"
+    method : "sgd", SAM and its family ("sam", "asam", "esam", "looksam", "sparse-sam", "fisher-sam"), "at"
+        (PGD adversarial training), "sam+at" or "awp" (AT with adversarial weight perturbation)
+    rho : radius in weight space, for the family and "sam+at"
     eps, attack_steps : l-infinity radius in pixel units and PGD steps, for "at", "sam+at" and "awp"
     gamma : relative size of AWP's perturbation of each layer
     augment : "none", "flip" or "crop+flip" (pad by 4 pixels, crop at random, mirror half of the images)

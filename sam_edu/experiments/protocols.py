@@ -43,6 +43,18 @@ FASHION: Protocol = {
     "SGD, label smoothing 0.1": {"label_smoothing": 0.1},
 }
 
+#: Chapter 3: SAM's family on Fashion-MNIST, each with the epochs of the others.
+FAMILY_BASE: dict[str, Any] = {**FASHION_BASE, "test_size": 1_000, "eval_linf": (8 / 255,), "eval_l2": ()}
+FAMILY: Protocol = {
+    "SGD": {},
+    "SAM": {"method": "sam", "rho": 0.2},
+    "ASAM": {"method": "asam", "rho": 2.0},
+    "ESAM": {"method": "esam", "rho": 0.2},
+    "LookSAM": {"method": "looksam", "rho": 0.2},
+    "SparseSAM": {"method": "sparse-sam", "rho": 0.2},
+    "FisherSAM": {"method": "fisher-sam", "rho": 0.2},
+}
+
 #: Chapter 12: a convolutional net (7.7 thousand parameters) on the same images.
 FASHION_CNN_BASE: dict[str, Any] = {
     **FASHION_BASE, "model": "cnn-nobn", "test_size": 1_000, "epochs": 20, "attack_steps": 3,
@@ -77,6 +89,7 @@ CIFAR_SMALL: Protocol = {
 PROTOCOLS: Mapping[str, tuple[dict[str, Any], Protocol]] = {
     "digits": (DIGITS_BASE, DIGITS),
     "fashion-mnist": (FASHION_BASE, FASHION),
+    "fashion-mnist-family": (FAMILY_BASE, FAMILY),
     "fashion-mnist-cnn": (FASHION_CNN_BASE, FASHION_CNN),
     "cifar10-small": (CIFAR_SMALL_BASE, CIFAR_SMALL),
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
@@ -65,7 +67,10 @@ class Training:
         if config.precision != "float32" or config.compile:
             model = Forward(model, config.precision, config.compile)
         if self.workers.count > 1:
-            model = DistributedDataParallel(model, broadcast_buffers=False)
+            # BatchNorm's averages travel once an epoch, not with every forward pass; newer torch renamed this
+            known = inspect.signature(DistributedDataParallel.__init__).parameters
+            name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+            model = DistributedDataParallel(model, **{name: False})
         return model
 
     def train_epoch(self) -> dict[str, str]:
@@ -73,7 +78,7 @@ class Training:
         started, smoothing = time.perf_counter(), self.config.label_smoothing
         result = asdict(training.train_epoch(
             self.objective, self.optimizer, self.x, self.y, self.config.batch_size, self.attack,
-            loss_of=lambda logits, y: cross_entropy(logits, y, label_smoothing=smoothing),
+            loss_of=partial(cross_entropy, label_smoothing=smoothing),
             augment=self.augment, generator=self.order, scaler=self.scaler,
             share=(self.workers.rank, self.workers.count)))  # fmt: skip
         if self.workers.count > 1:
@@ -104,11 +109,12 @@ class Training:
             everybody = self.workers.gather(generators)
             generators = {name: [g[name] for g in everybody] for name in generators}
         scaler = {} if self.scaler is None else {"scaler": self.scaler.state_dict()}
+        own = self.objective.state_dict()  # LookSAM's direction, masks, generators
         return {
             "epoch": self.epoch, "seconds": self.seconds, "curves": self.curves,
             "model": self.net.state_dict(), "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(), "order": self.order.get_state(),
-            "device": self.device.type, **generators, **scaler,
+            "device": self.device.type, **generators, **scaler, **({"objective": own} if own else {}),
         }  # fmt: skip
 
     def load(self, saved: dict[str, Any]) -> None:
@@ -118,6 +124,8 @@ class Training:
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
         self.order.set_state(saved["order"])
+        if "objective" in saved:
+            self.objective.load_state_dict(saved["objective"])
         if self.scaler is not None:
             self.scaler.load_state_dict(saved["scaler"])
         if saved.get("device", self.device.type) != self.device.type:
@@ -128,10 +136,13 @@ class Training:
                 generator.set_state(state if isinstance(state, Tensor) else state[self.workers.rank])
 
 
+_FAMILY = {"sam": objectives.SAM, "sam+at": objectives.SAM, "asam": objectives.ASAM, "esam": objectives.ESAM,
+           "looksam": objectives.LookSAM, "sparse-sam": objectives.SparseSAM,
+           "fisher-sam": objectives.FisherSAM}  # fmt: skip
+
+
 def _objective(config: RunConfig, model: nn.Module) -> objectives.ERM:
-    sync = {"sync": True} if config.sync else {}
-    if config.method in ("sam", "sam+at"):
-        return objectives.SAM(model, config.rho, **sync)
-    if config.method == "asam":
-        return objectives.ASAM(model, config.rho, **sync)
+    sync = {"sync": True} if config.sync and config.method != "looksam" else {}
+    if config.method in _FAMILY:
+        return _FAMILY[config.method](model, config.rho, **sync)
     return objectives.AWP(model, config.gamma, **sync) if config.method == "awp" else objectives.ERM(model)

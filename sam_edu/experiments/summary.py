@@ -69,13 +69,18 @@ def gain(records: Sequence[Record], reference: Sequence[Record], eps: float, nor
     return Spread.of(_column(records, eps, norm) - _column(reference, eps, norm))
 
 
-def gradient_passes(config: RunConfig) -> int:
+#: what finding the weight perturbation costs, in passes; LookSAM looks at every fifth step, ESAM runs
+#: 1.5 forward and 0.5 backward passes beyond the first (a backward pass costs about two forward ones)
+_ASCENT = {"looksam": 0.2, "esam": 5 / 6}
+
+
+def gradient_passes(config: RunConfig) -> float:
     """Forward-backward passes that the training makes with each image: the price that no machine changes.
 
-    One per step moves the weights, one more finds the weight perturbation of SAM, ASAM and AWP, and the
-    training attack takes one per step of its own.
+    One per step moves the weights, one more finds the weight perturbation of SAM, its family and AWP, and
+    the training attack takes one per step of its own.
     """
-    ascent = int(config.rho > 0 or config.gamma > 0)
+    ascent = _ASCENT.get(config.method, 1) if config.rho > 0 or config.gamma > 0 else 0
     attack = config.attack_steps if config.eps > 0 else 0
     return config.epochs * (1 + ascent + attack)
 

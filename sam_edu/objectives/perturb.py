@@ -97,9 +97,10 @@ def move(params: list[Tensor], v: Tensors, size: Size) -> None:
 
 
 def _fits(saved: list[Tensor], params: list[Tensor]) -> bool:
-    """The model may have been moved to another device or type meanwhile."""
+    """The model may have been moved to another device or type, or other tensors be perturbed (ESAM)."""
     return len(saved) == len(params) and all(
-        s.dtype == p.dtype and s.device == p.device for s, p in zip(saved, params, strict=True)
+        s.shape == p.shape and s.dtype == p.dtype and s.device == p.device
+        for s, p in zip(saved, params, strict=True)
     )
 
 
