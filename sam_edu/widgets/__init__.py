@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sam_edu.widgets.base import Explorer, WidgetValueError
 from sam_edu.widgets.digit_attack import DigitAttackExplorer
+from sam_edu.widgets.family import FamilyExplorer
 from sam_edu.widgets.flatness import FlatnessExplorer
 from sam_edu.widgets.frontier import FrontierExplorer
 from sam_edu.widgets.ladder import LadderExplorer
@@ -20,6 +21,7 @@ from sam_edu.widgets.teaser import Teaser
 __all__ = [
     "DigitAttackExplorer",
     "Explorer",
+    "FamilyExplorer",
     "FlatnessExplorer",
     "FrontierExplorer",
     "LadderExplorer",
