@@ -21,7 +21,7 @@ function arrow([a, b], [c, d]) {
 }
 
 function build(root) {
-  const map = panel(root, { heading: "", xLabel: "w₁", yLabel: "w₂", height: 300, width: 330, left: 40 });
+  const map = panel(root, { heading: "", xLabel: "w₁", yLabel: "w₂", height: 300, width: 342, left: 52 });
   const half = (map.x1 - map.x0) / (map.y0 - map.y1); // one unit is as long on both axes
   const X = scale(-REACH * half, REACH * half, map.x0, map.x1), Y = scale(-REACH, REACH, map.y0, map.y1), at = ([a, b]) => [X(a), Y(b)];
   const region = svg("path", { class: "se-band se-sam se-data" }, map.plot), edge = svg("path", { class: "se-line se-sam se-data" }, map.plot), ball = svg("path", { class: "se-line se-thin se-std se-dash" }, map.plot);
