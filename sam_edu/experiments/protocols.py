@@ -55,6 +55,9 @@ FAMILY: Protocol = {
     "FisherSAM": {"method": "fisher-sam", "rho": 0.2},
 }
 
+#: Chapter 3, too: the same on digits.
+DIGITS_FAMILY_BASE: dict[str, Any] = {**DIGITS_BASE, "eval_linf": (0.1,)}
+
 #: Chapter 12: a convolutional net (7.7 thousand parameters) on the same images.
 FASHION_CNN_BASE: dict[str, Any] = {
     **FASHION_BASE, "model": "cnn-nobn", "test_size": 1_000, "epochs": 20, "attack_steps": 3,
@@ -89,6 +92,7 @@ CIFAR_SMALL: Protocol = {
 PROTOCOLS: Mapping[str, tuple[dict[str, Any], Protocol]] = {
     "digits": (DIGITS_BASE, DIGITS),
     "fashion-mnist": (FASHION_BASE, FASHION),
+    "digits-family": (DIGITS_FAMILY_BASE, FAMILY),
     "fashion-mnist-family": (FAMILY_BASE, FAMILY),
     "fashion-mnist-cnn": (FASHION_CNN_BASE, FASHION_CNN),
     "cifar10-small": (CIFAR_SMALL_BASE, CIFAR_SMALL),
