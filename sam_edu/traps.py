@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from sam_edu.objectives import SAM, perturbed
+from sam_edu.attacks import attack_mode
+from sam_edu.objectives import SAM, BatchLoss, perturbed
 from sam_edu.objectives.sam import global_norm
 
 Step = Callable[..., Tensor]
@@ -38,10 +40,11 @@ def batch_norm(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y:
 
 
 def weight_decay(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
-                 right: bool = True, decay: float = 5e-4) -> Tensor:  # fmt: skip
+                 right: bool = True, decay: float = 0.02) -> Tensor:  # fmt: skip
     """Right: decay * w is added at w, after SAM. Wrong: decay/2 |w|^2 stands in the loss of both passes.
 
-    The optimizer must have no weight decay of its own.
+    The optimizer must have no weight decay of its own. (The decay is a strong one; with the usual 5e-4
+    the two can hardly be told apart.)
     """
 
     def closure() -> Tensor:
@@ -88,33 +91,41 @@ def accumulation(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, 
 
 def precision(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
               right: bool = True) -> Tensor:  # fmt: skip
-    """bfloat16. Right: e is added to the float32 weights. Wrong: to weights already rounded to bfloat16.
+    """float16 with a GradScaler, whose scale grows until a gradient overflows: that is how it works.
 
-    There a step of less than about 1/500 of a weight is rounded away: the climb is shorter than rho.
-    Both ways run their two passes in bfloat16 (autocast) and take the step in float32.
+    Right: a step with an overflow is left out. Wrong: the climb is computed from the infinite gradient
+    and undone by subtraction. NaN - NaN is NaN: one overflow, and the network is lost.
     """
+    scaler = _scaler_of(optimizer, x.device.type)
 
     def closure() -> Tensor:
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with torch.autocast(x.device.type, torch.float16):
             return cross_entropy(model(x), y)
 
     optimizer.zero_grad()
-    loss = closure()
-    e = _climb(_gradient(loss, model), rho)
-    if not right:
+    if right:
+        loss = SAM(model, rho).backward(closure, scaler.scale)
+    else:
+        loss = closure()
+        scaler.scale(loss).backward()
         weights = [p.detach() for p in model.parameters()]
-        climbed = [(w.bfloat16() + step.bfloat16()).to(w) for w, step in zip(weights, e, strict=True)]
-        e = [there - w for there, w in zip(climbed, weights, strict=True)]
-    with perturbed(model, e):
-        closure().backward()
-    optimizer.step()
+        e = _climb([_grad_of(p) for p in model.parameters()], rho)  # the scale cancels, infinity does not
+        optimizer.zero_grad()
+        torch._foreach_add_(weights, e)
+        scaler.scale(closure()).backward()
+        torch._foreach_sub_(weights, e)
+    scaler.step(optimizer)
+    scaler.update()
     return loss.detach()
 
 
 def m_sharpness(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
                 right: bool = True, m: int = 8) -> Tensor:  # fmt: skip
     """Right: one e for the batch, as announced. Wrong: one e for each m samples (parts, or workers)."""
-    return accumulation(model, optimizer, x, y, rho, True, parts=1 if right else -(-len(x) // m))
+    optimizer.zero_grad()
+    loss = SAM(model, rho, m=None if right else m).backward(BatchLoss(model, x, y))
+    optimizer.step()
+    return loss
 
 
 def stale_gradient(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
@@ -149,22 +160,39 @@ class Trap:
         What the two positions of the switch do.
     step : callable
         ``step(model, optimizer, x, y, rho, right=True)``.
+    symptom : {"climb", "gradient", "statistics", "nan"}
+        Where :mod:`sam_edu.observe` looks: at the direction of e, at the gradient that the optimizer
+        gets, at BatchNorm's running means, at weights that are no numbers.
     """
 
     title: str
     right: str
     wrong: str
     step: Step
+    symptom: str
 
 
 TRAPS: dict[str, Trap] = {
-    "batch-norm": Trap("BatchNorm statistics", "updated at w", "updated at w and at w + e", batch_norm),
-    "decay": Trap("weight decay", "outside the maximum", "inside, in both passes", weight_decay),
-    "accumulation": Trap("gradient accumulation", "parts add up", "each part erases the last", accumulation),
-    "precision": Trap("bfloat16", "climb in float32", "climb in bfloat16", precision),
-    "m": Trap("m-sharpness", "one e per batch", "one e per 8 samples", m_sharpness),
-    "stale": Trap("stale gradients", "cleared after the attack", "left in the climb", stale_gradient),
-}
+    "batchnorm": Trap("BatchNorm statistics", "counted at w", "counted at w and w + e", batch_norm,
+                       "statistics"),
+    "decay": Trap("weight decay", "outside the maximum", "inside, in both passes", weight_decay, "climb"),
+    "accumulation": Trap("gradient accumulation", "parts add up", "each part erases the last",
+                         accumulation, "gradient"),
+    "precision": Trap("float16", "overflow skips the step", "overflow enters the climb", precision, "nan"),
+    "m": Trap("m-sharpness", "one e per batch", "one e per 8 samples", m_sharpness, "gradient"),
+    "stale": Trap("stale gradients", "cleared after the attack", "left in the climb", stale_gradient,
+                  "climb"),
+}  # fmt: skip
+
+
+_scalers: WeakKeyDictionary[torch.optim.Optimizer, torch.amp.GradScaler] = WeakKeyDictionary()
+
+
+def _scaler_of(optimizer: torch.optim.Optimizer, device: str) -> torch.amp.GradScaler:
+    """One scaler for the life of an optimizer; it doubles every 20 steps (torch's default: every 2000)."""
+    if optimizer not in _scalers:
+        _scalers[optimizer] = torch.amp.GradScaler(device, growth_interval=20)
+    return _scalers[optimizer]
 
 
 def _gradient(loss: Tensor, model: nn.Module) -> list[Tensor]:
@@ -186,10 +214,11 @@ def _squared_length(model: nn.Module) -> Tensor:
 def _pgd_by_backward(model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int) -> Tensor:
     """l-infinity PGD in [0, 1] as many scripts write it: ``backward()`` fills the weights' p.grad, too."""
     moved = x.detach().clone()
-    for _ in range(steps):
-        moved.requires_grad_()
-        cross_entropy(model(moved), y).backward()
-        assert moved.grad is not None
-        step = moved.detach() + eps / 4 * moved.grad.sign()
-        moved = torch.clamp(step, min=x - eps, max=x + eps).clamp(0, 1)
+    with attack_mode(model):
+        for _ in range(steps):
+            moved.requires_grad_()
+            cross_entropy(model(moved), y).backward()
+            assert moved.grad is not None
+            step = moved.detach() + eps / 4 * moved.grad.sign()
+            moved = torch.clamp(step, min=x - eps, max=x + eps).clamp(0, 1)
     return moved

@@ -93,11 +93,28 @@ def ladder_arguments() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def trap_rows() -> list[dict[str, Any]]:
+    """Two 'traps', two 'seeds', six 'epochs'; the second trap breaks the network."""
+    fall, steady = [0.6, 0.2, 0.08, 0.04, 0.02, 0.0], [0.9] * 6
+
+    def row(title: str, wrong: list[float], symptom: list[float]) -> dict[str, Any]:
+        return {
+            "name": title, "title": title, "symptom": "cosine",
+            "right": "as it should be", "wrong": "as it should not",
+            "error_right": [fall, [v * 0.9 for v in fall]], "error_wrong": [wrong, wrong],
+            "symptom_right": [[1.0] * 6] * 2, "symptom_wrong": [symptom, symptom],
+        }  # fmt: skip
+
+    cosine = [0.9, 0.8, 0.85, 0.7, 0.6, 0.5]
+    return [row("statistics", fall[::-1], cosine), row("overflow", steady, [0.0] * 6)]
+
+
 MAKE: dict[str, Callable[[], widgets.Explorer]] = {
     "nrf": widgets.NRFExplorer,
     "flatness": widgets.FlatnessExplorer,
     "sam-step": widgets.SAMStepExplorer,
     "teaser": widgets.Teaser,
+    "traps": lambda: widgets.TrapsExplorer(trap_rows()),
     "ladder": lambda: widgets.LadderExplorer(**ladder_arguments(), model=2, rung=1, eps=0.1),
     "family": widgets.FamilyExplorer,
     "frontier": lambda: widgets.FrontierExplorer(frontier_rows(np.random.default_rng(4), 12)),

@@ -17,6 +17,7 @@ from sam_edu.widgets.nrf import NRFExplorer
 from sam_edu.widgets.rho_eps_grid import RhoEpsGrid
 from sam_edu.widgets.sam_step import SAMStepExplorer
 from sam_edu.widgets.teaser import Teaser
+from sam_edu.widgets.traps import TrapsExplorer
 
 __all__ = [
     "DigitAttackExplorer",
@@ -29,5 +30,6 @@ __all__ = [
     "RhoEpsGrid",
     "SAMStepExplorer",
     "Teaser",
+    "TrapsExplorer",
     "WidgetValueError",
 ]
