@@ -17,7 +17,7 @@ from sam_edu.experiments.checkpoints import Checkpoints
 from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.provenance import origin
 from sam_edu.experiments.state import Training
-from sam_edu.experiments.workers import Workers, joined
+from sam_edu.experiments.workers import Workers, join
 
 BALL_RHO = 0.1  # radius at which every run's sharpness is reported
 SHARPNESS_IMAGES = 1000
@@ -50,14 +50,16 @@ def run(config: RunConfig, folder: str | Path | None = None, progress: bool = Fa
         If the folder cannot be written; what was saved before stays.
     """
     with _ONE_AT_A_TIME:
-        if folder is not None and (done := _finished(config, Path(folder), look_only=True)) is not None:
+        workers = join(config.workers)
+        if folder is None:
+            return _do(config, None, workers, progress)
+        folder = Path(folder)
+        # the leading process looks, and all do what it says: the others may see the folder later
+        if done := workers.tell(_finished(config, folder, look_only=True) if workers.leads else None):
             return done
-        with joined(config.workers) as workers:
-            if folder is None:
-                return _do(config, None, workers, progress)
-            with files.claimed(Path(folder), config.run_id) if workers.leads else nullcontext():
-                done = workers.tell(_finished(config, Path(folder)) if workers.leads else None)
-                return done or _do(config, Path(folder), workers, progress)
+        with files.claimed(folder, config.run_id) if workers.leads else nullcontext():
+            done = workers.tell(_finished(config, folder) if workers.leads else None)
+            return done or _do(config, folder, workers, progress)
 
 
 def _finished(config: RunConfig, folder: Path, look_only: bool = False) -> records.Record | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import datetime
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +51,7 @@ class Workers:
         return box
 
 
-@contextmanager
-def joined(count: int) -> Iterator[Workers]:
+def join(count: int) -> Workers:
     """Join the other processes of a run that ``count`` processes do together.
 
     Raises
@@ -62,17 +60,15 @@ def joined(count: int) -> Iterator[Workers]:
         If there are not so many; the message says how to start them.
     """
     if count == 1:
-        yield Workers()
-        return
+        return Workers()
     if launched() != count:
         raise ValueError(f"this run is one of {count} processes and here {launched()} were started: torchrun "
                          f"--nproc-per-node {count} -m sam_edu.experiments run ...")  # fmt: skip
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    # the others wait while the first one evaluates, for hours if need be
-    dist.init_process_group("nccl" if cuda else "gloo", timeout=datetime.timedelta(hours=12))
-    try:
-        yield Workers(dist.get_rank(), count)
-    finally:
-        dist.destroy_process_group()
+    if not dist.is_initialized():
+        # the others wait while the first one evaluates, for hours if need be
+        dist.init_process_group("nccl" if cuda else "gloo", timeout=datetime.timedelta(hours=12))
+        atexit.register(dist.destroy_process_group)  # one group serves all runs of these processes
+    return Workers(dist.get_rank(), count)
