@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from sam_edu import _check
+from sam_edu.toy.averages import gaussian_slope
+from sam_edu.toy.conventions import check_convention, input_norm_rms, sam_expansion
+from sam_edu.toy.logistic import logistic_optimum
 from sam_edu.toy.model import NRFModel
+from sam_edu.toy.numerics import expand, sign_change
+from sam_edu.toy.per_sample import log_slope_ratio, per_sample_optimum
+from sam_edu.toy.solutions import adversarial_optimum
+from sam_edu.toy.worst import BALLS, ball_limit, worst_side
+
+LOSSES = ("zero-one", "logistic")
 
 
 def equivalent_rho(
@@ -34,8 +50,33 @@ def equivalent_rho(
     ------
     ValueError
         If eps is negative or NaN, or the convention unknown or not solved.
+
+    Examples
+    --------
+    >>> m = NRFModel(p=0.95, eta=0.1, d=100)
+    >>> round(equivalent_rho(m, 0.05), 4), equivalent_rho(m, 0.05, perturbed="all", kind="one-step")
+    (20.3752, None)
     """
-    raise NotImplementedError
+    check_convention(perturbed, norm, kind)
+    _check.choice("loss", loss, LOSSES)
+    if (loss == "logistic" and (perturbed, norm) != ("all", "l2")) or (
+        loss == "logistic" and kind not in _LOGISTIC
+    ):
+        raise ValueError('loss="logistic" is solved for perturbed="all", norm="l2" and kind "per-sample", '
+                         f'"worst" or "one-step", got {perturbed!r}, {norm!r}, {kind!r}')  # fmt: skip
+    eps = _check.number("eps", eps, low=0, high=np.inf, open_high=True)
+    if eps == 0:
+        return 0.0
+    if eps >= model.eta or kind in ("one-step", "free-scale"):
+        return None
+    target = adversarial_optimum(model, eps).w1
+    if loss == "logistic":
+        return _logistic(model, target, _LOGISTIC[kind])
+    if kind == "per-sample":
+        return model.d * eps if perturbed == "robust" else _per_sample(model, target)
+    if kind == "gaussian":
+        return _gaussian(model, eps, target, perturbed)
+    return _worst_case(model, target, perturbed, norm)
 
 
 def equivalent_rho_leading(
@@ -44,7 +85,102 @@ def equivalent_rho_leading(
     r"""The same radius for the 0-1 risk from the leading-order expansion; None where its sign is wrong.
 
     From :math:`1 + k\rho^n = \frac{\eta}{\eta-\epsilon}` with k and n of
-    :func:`sam_edu.toy.sam_expansion`, e.g. :math:`\rho = \sqrt{3d\,\epsilon/(\eta-\epsilon)}` for the worst
-    case of the robust weight, and :math:`\rho = \epsilon d/\sqrt{1+d(1+\eta^2)}` per sample (linear).
+    :func:`sam_edu.toy.sam_expansion`: :math:`\rho = \sqrt{3d\,\epsilon/(\eta-\epsilon)}` for the worst case of
+    the robust weight, :math:`\sqrt{d\epsilon/(\eta-\epsilon)}`, exact, for its Gaussian average. Per sample
+    it is linear, from :math:`\eta - \rho r_x/d = \eta - \epsilon`: :math:`\rho = \epsilon d/\sqrt{1+d(1+\eta^2)}`.
+
+    Parameters, errors: as :func:`equivalent_rho`.
     """
-    raise NotImplementedError
+    eps = _check.number("eps", eps, low=0, high=np.inf, open_high=True)
+    expansion = sam_expansion(model, perturbed, norm, kind)
+    if eps == 0:
+        return 0.0
+    if eps >= model.eta or expansion.coefficient <= 0:
+        return None
+    if kind == "per-sample":
+        return eps * model.d / (1.0 if perturbed == "robust" else input_norm_rms(model))
+    return float(np.sqrt(eps / ((model.eta - eps) * expansion.coefficient)))
+
+
+def reported_equivalent_rho(model: NRFModel, eps: float) -> float | None:
+    r"""The radius as it is reported of the workshop paper (arXiv 2305.05392).
+
+    It solves :math:`2 + 3/\rho^2 = 2\eta/\epsilon`, that is :math:`\sqrt{3\epsilon/2(\eta-\epsilon)}`. It rests on the constant 2/3, which no convention
+    of this book has; with 1/(3d), that of the worst case of the robust weight, the 3 becomes 6d.
+    """
+    eps = _check.number("eps", eps, low=0, high=np.inf, open_high=True)
+    return None if eps >= model.eta else float(np.sqrt(1.5 * eps / (model.eta - eps)))
+
+
+def _worst_case(model: NRFModel, target: float, perturbed: str, norm: str) -> float | None:
+    """SAM's optimum lies above the target while the worst perturbation there gains from a larger w1."""
+    w1 = np.asarray(target)
+
+    def below(rho: NDArray) -> NDArray:
+        return -worst_side(model, BALLS[perturbed, norm](model, np.broadcast_to(w1, rho.shape), rho))
+
+    if perturbed == "robust":
+        return float(sign_change(below, 0.0, expand(below, np.asarray(0.1 * np.sqrt(model.d)))))
+    grid = np.linspace(0, ball_limit(model, perturbed, norm), 130)[1:-1]
+    # the first radius that is enough: with t* < sqrt(2) the optimum first falls, and may rise later
+    enough = below(grid) < 0
+    if not enough.any():
+        return None
+    at = int(enough.argmax())
+    return float(sign_change(below, grid[at - 1] if at else 0.0, grid[at]))
+
+
+def _gaussian(model: NRFModel, eps: float, target: float, perturbed: str) -> float | None:
+    if perturbed == "robust":
+        return float(np.sqrt(model.d * eps / (model.eta - eps)))
+
+    def below(rho: NDArray) -> NDArray:
+        return -gaussian_slope(model, np.full_like(rho, target), rho)
+
+    start = equivalent_rho_leading(model, eps, "all", "l2", "gaussian")
+    high = expand(below, np.asarray(start))
+    return float(sign_change(below, 0.0, high)) if np.isfinite(high) else None
+
+
+def _per_sample(model: NRFModel, target: float) -> float | None:
+    """The radius at which the share of survivors is level at the target, if that is its best weight."""
+    grid = np.linspace(0, np.sqrt(model.d), 130)[1:-1]
+    enough = [rho for rho in grid if log_slope_ratio(model, target, rho) > 0]
+    if not enough:
+        return None
+    rho = float(
+        brentq(
+            lambda r: log_slope_ratio(model, target, r),
+            enough[0] - grid[0],
+            enough[0],
+            xtol=1e-14,
+            rtol=1e-13,
+        )
+    )
+    best = per_sample_optimum(model, rho, "all")
+    return rho if abs(best - target) < 1e-6 * target else None  # not best: it has jumped to sgn(x_1)
+
+
+_LOGISTIC = {"per-sample": "per-sample-sam", "worst": "full-batch-sam", "one-step": "one-step-sam"}
+
+
+def _logistic(model: NRFModel, target: float, method: str) -> float | None:
+    """The first crossing, looked for up to a shift of the margin of 500, where the loss is a hinge."""
+
+    def lead(rho: float) -> float:
+        w1, w_nr = logistic_optimum(model, method, rho)
+        return w1 / w_nr / target - 1
+
+    return _first_crossing(lead, 500 / input_norm_rms(model))
+
+
+def _first_crossing(lead: Callable[[float], float], high: float) -> float | None:
+    low = 1e-4 * high
+    if lead(low) >= 0:
+        return float(brentq(lead, 0.0, low, xtol=1e-15, rtol=1e-12))
+    while low < high:
+        up = min(1.5 * low, high)
+        if lead(up) >= 0:
+            return float(brentq(lead, low, up, xtol=1e-13, rtol=1e-12))
+        low = up
+    return None

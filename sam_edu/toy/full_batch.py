@@ -95,10 +95,10 @@ def full_batch_optimum(model: NRFModel, rho: float, start: NDArray) -> NDArray:
     w = np.array([*start, 0.0])
     found, losses = worst_perturbations(model, w, rho)
     level = losses.max()
-    for _ in range(50):
+    for _ in range(15):
         w, level = _minimise_largest(model, w, level, found)
         new, losses = worst_perturbations(model, w, rho)
-        if losses.max() <= level * (1 + 1e-11):
+        if losses.max() <= level * (1 + 2e-15):
             break
         found = np.concatenate([found, new])
     return w[:2]
@@ -123,7 +123,7 @@ def _minimise_largest(model: NRFModel, w: NDArray, level: float, e: NDArray) -> 
         jac=lambda v: np.array([0.0, 0.0, 1.0]),
         method="SLSQP",
         constraints={"type": "ineq", "fun": slack, "jac": slope},
-        options={"ftol": 1e-15, "maxiter": 300},
+        options={"ftol": 1e-20, "maxiter": 300},
     )
     v = found.x
     return np.array([v[0], v[1], 0.0]), float(level * (v[2] - min(slack(v).min(), 0.0)))

@@ -89,7 +89,7 @@ def newton(objective: Callable[[NDArray], Quadratic], start: ArrayLike, rounds: 
         decrement = float(-gradient @ step)
         if decrement <= 1e-26 * (1 + abs(value)):
             return x
-        short = min(1.0, 3 * (1 + np.linalg.norm(x)) / float(np.linalg.norm(step)))
+        short = min(1.0, 3 * (1 + float(np.linalg.norm(x))) / float(np.linalg.norm(step)))
         step, decrement = short * step, short * decrement
         size = 1.0 if x[1] + step[1] > 0 else 0.9 * x[1] / -step[1]
         while True:
