@@ -14,10 +14,11 @@ from sam_edu.toy.conventions import CONVENTION, CONVENTIONS, Convention, Expansi
 from sam_edu.toy.equivalence import equivalent_rho, equivalent_rho_leading, reported_equivalent_rho
 from sam_edu.toy.hinge import hinge_drops_weak_features, hinge_limit
 from sam_edu.toy.logistic import logistic_optimum
+from sam_edu.toy.logistic_expansion import logistic_expansion
 from sam_edu.toy.model import NRFModel
 from sam_edu.toy.perturbed import perturbed_accuracy
 from sam_edu.toy.sam import sam_optimum
-from sam_edu.toy.solutions import AdversarialOptimum, adversarial_optimum, standard_optimum
+from sam_edu.toy.solutions import AdversarialOptimum, adversarial_optimum, kept_features, standard_optimum
 from sam_edu.toy.squared import squared_optimum
 from sam_edu.toy.squared_sam import critical_norm_shift
 from sam_edu.toy.thresholds import AttackThresholds, attack_thresholds
@@ -40,6 +41,8 @@ __all__ = [
     "first_layer_perturbation",
     "hinge_drops_weak_features",
     "hinge_limit",
+    "kept_features",
+    "logistic_expansion",
     "logistic_optimum",
     "margin_shift",
     "pac_bayes_bound",

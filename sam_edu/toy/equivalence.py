@@ -85,9 +85,9 @@ def equivalent_rho_leading(
     r"""The same radius for the 0-1 risk from the leading-order expansion; None where its sign is wrong.
 
     From :math:`1 + k\rho^n = \frac{\eta}{\eta-\epsilon}` with k and n of
-    :func:`sam_edu.toy.sam_expansion`: :math:`\rho = \sqrt{3d\,\epsilon/(\eta-\epsilon)}` for the worst case of
-    the robust weight, :math:`\sqrt{d\epsilon/(\eta-\epsilon)}`, exact, for its Gaussian average. Per sample
-    it is linear, from :math:`\eta - \rho r_x/d = \eta - \epsilon`: :math:`\rho = \epsilon d/\sqrt{1+d(1+\eta^2)}`.
+    :func:`sam_edu.toy.sam_expansion`: :math:`\rho = \sqrt{3d\,\epsilon/(\eta-\epsilon)}` for the worst
+    case of the robust weight, :math:`\sqrt{d\epsilon/(\eta-\epsilon)}`, exact, for its Gaussian average. Per
+    sample it is linear, :math:`\epsilon d/\sqrt{1+d(1+\eta^2)}`.
 
     Parameters, errors: as :func:`equivalent_rho`.
     """
@@ -105,8 +105,9 @@ def equivalent_rho_leading(
 def reported_equivalent_rho(model: NRFModel, eps: float) -> float | None:
     r"""The radius as it is reported of the workshop paper (arXiv 2305.05392).
 
-    It solves :math:`2 + 3/\rho^2 = 2\eta/\epsilon`, that is :math:`\sqrt{3\epsilon/2(\eta-\epsilon)}`. It rests on the constant 2/3, which no convention
-    of this book has; with 1/(3d), that of the worst case of the robust weight, the 3 becomes 6d.
+    It solves :math:`2 + 3/\rho^2 = 2\eta/\epsilon`, so that :math:`\rho^2 = 3\epsilon/2(\eta-\epsilon)`. It
+    rests on the constant 2/3, which no convention of this book has; with 1/(3d), that of the worst case of
+    the robust weight, the 3 becomes 6d. None from eps = eta on.
     """
     eps = _check.number("eps", eps, low=0, high=np.inf, open_high=True)
     return None if eps >= model.eta else float(np.sqrt(1.5 * eps / (model.eta - eps)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import minimize, root
 from scipy.special import expit
 
 from sam_edu.toy.model import NRFModel
@@ -55,11 +55,11 @@ def worst_perturbations(model: NRFModel, w: NDArray, rho: float) -> tuple[NDArra
     )
     for _ in range(25):
         u = _normalised(expected_logistic(model, w + rho * u)[1])
-    u = _distinct(u, 2)
+    u = u[_distinct_rows(u, 2)]
     for _ in range(25):
         new = _newton_on_sphere(model, w, rho, u)
         moved = np.abs(new - u).max()
-        u = _distinct(new, 7)
+        u = new[_distinct_rows(new, 7)]
         if moved < 1e-9:
             break
     return rho * u, expected_logistic(model, w + rho * u)[0]
@@ -69,8 +69,9 @@ def _normalised(u: NDArray) -> NDArray:
     return np.asarray(u / np.linalg.norm(u, axis=-1, keepdims=True))
 
 
-def _distinct(u: NDArray, digits: int) -> NDArray:
-    return u[np.unique(np.round(u, digits), axis=0, return_index=True)[1]]
+def _distinct_rows(u: NDArray, digits: int) -> NDArray:
+    """Indices of the rows of u that differ after rounding."""
+    return np.unique(np.round(u, digits), axis=0, return_index=True)[1]
 
 
 def _newton_on_sphere(model: NRFModel, w: NDArray, rho: float, u: NDArray) -> NDArray:
@@ -93,15 +94,44 @@ def _newton_on_sphere(model: NRFModel, w: NDArray, rho: float, u: NDArray) -> ND
 def full_batch_optimum(model: NRFModel, rho: float, start: NDArray) -> NDArray:
     """The minimiser (w1, e) of the largest expected loss within rho, from ``start``."""
     w = np.array([*start, 0.0])
+    flat = float(expected_logistic(model, w)[0])
     found, losses = worst_perturbations(model, w, rho)
     level = losses.max()
     for _ in range(15):
         w, level = _minimise_largest(model, w, level, found)
         new, losses = worst_perturbations(model, w, rho)
-        if losses.max() <= level * (1 + 2e-15):
+        if losses.max() <= level + 1e-9 * (level - flat):
             break
         found = np.concatenate([found, new])
-    return w[:2]
+    return _polish(model, w, rho, new[losses > losses.max() - 1e-3 * (losses.max() - flat)])[:2]
+
+
+def _polish(model: NRFModel, w: NDArray, rho: float, e: NDArray) -> NDArray:
+    """Solve for the minimum with the known number of tying perturbations, each kept the worst of its kind.
+
+    One: its gradient vanishes. Two: equal losses, and gradients on one line. Three: equal losses. Where the
+    tie is of another kind (a ring of perturbations), or the solution found is not better, w is kept.
+    """
+    u = e[_distinct_rows(np.column_stack([e[:, :2], np.abs(e[:, 2])]) / rho, 2)] / rho  # +z and -z are one
+
+    def residual(v: NDArray) -> NDArray:
+        at, tips = np.array([*v, 0.0]), u
+        for _ in range(4):
+            tips = _newton_on_sphere(model, at, rho, tips)
+        loss, gradient = expected_logistic(model, at + rho * tips)
+        g = gradient[:, :2] / rho
+        if len(u) == 1:
+            return g[0]
+        if len(u) == 2:
+            return np.array([(loss[1] - loss[0]) / rho**2, g[0, 0] * g[1, 1] - g[0, 1] * g[1, 0]])
+        return (loss[1:] - loss[0]) / rho**2
+
+    if len(u) > 3:
+        return w
+    found = root(residual, w[:2], tol=1e-13)
+    new = np.array([*found.x, 0.0])
+    better = worst_perturbations(model, new, rho)[1].max() <= worst_perturbations(model, w, rho)[1].max()
+    return new if found.success and better else w
 
 
 def _minimise_largest(model: NRFModel, w: NDArray, level: float, e: NDArray) -> tuple[NDArray, float]:

@@ -23,8 +23,8 @@ def hinge_limit(model: NRFModel) -> tuple[float, float]:
     r"""Where per-sample SAM with the logistic loss goes as rho -> infinity, with a constant input norm.
 
     As :math:`\kappa=\rho r_x\to\infty`, :math:`\kappa^{-1}\ln(1+e^{\kappa(1-m')})\to\max(0,1-m')`: the
-    weights divided by kappa tend to the minimiser of the hinge loss, returned as (w1, w_nr). It is (1, 0) where
-    :func:`hinge_drops_weak_features`. With the true norm the limit is another one, and never drops them.
+    weights divided by kappa tend to the minimiser of the hinge loss, returned as (w1, w_nr): (1, 0) where
+    :func:`hinge_drops_weak_features` holds. With the true norm the limit is another one.
 
     Examples
     --------

@@ -92,7 +92,9 @@ class NRFModel:
         """
         return self._accuracy(w1, shift=self.eta, wear=0.0)
 
-    def robust_accuracy(self, w1: ArrayLike, eps: ArrayLike, attacked: str = "nonrobust") -> NDArray:
+    def robust_accuracy(
+        self, w1: ArrayLike, eps: ArrayLike, attacked: str = "nonrobust", *, rounded: bool = False
+    ) -> NDArray:
         r"""Accuracy under the worst l-infinity attack of radius ``eps``, broadcast over both.
 
         With every non-robust feature attacked, eta becomes eta - eps:
@@ -106,6 +108,9 @@ class NRFModel:
             Robust weight (any real) and attack radius (>= 0; < 1 where all features are attacked,
             since from eps = 1 on the robust feature itself changes sign).
         attacked : {"nonrobust", "all"}
+        rounded : bool
+            Whether the classifier reads sgn(x_1) in place of x_1. Then an attack on x_1 with eps < 1 does
+            nothing, and "all" is the same as "nonrobust" (Theorem 3d).
 
         Raises
         ------
@@ -114,7 +119,7 @@ class NRFModel:
         """
         _check.choice("attacked", attacked, ATTACKED)
         eps = check_eps(eps, attacked)
-        return self._accuracy(w1, self.eta - eps, wear=eps if attacked == "all" else 0.0)
+        return self._accuracy(w1, self.eta - eps, wear=eps if attacked == "all" and not rounded else 0.0)
 
     def _accuracy(self, w1: ArrayLike, shift: ArrayLike, wear: ArrayLike) -> NDArray:
         """p Phi((d shift + w1 - wear|w1|)/sqrt d) + (1-p) Phi((d shift - w1 - wear|w1|)/sqrt d).

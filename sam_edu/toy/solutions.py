@@ -43,7 +43,9 @@ def standard_optimum(model: NRFModel) -> float:
     return model.log_odds / (2 * model.eta)
 
 
-def adversarial_optimum(model: NRFModel, eps: float, attacked: str = "nonrobust") -> AdversarialOptimum:
+def adversarial_optimum(
+    model: NRFModel, eps: float, attacked: str = "nonrobust", *, rounded: bool = False
+) -> AdversarialOptimum:
     r"""Theorems 2 and 3: the linear classifier with the highest accuracy under attack.
 
     ``attacked="nonrobust"``: :math:`w_1 = \frac{L}{2(\eta-\epsilon)}` for :math:`\epsilon<\eta`, and
@@ -57,6 +59,9 @@ def adversarial_optimum(model: NRFModel, eps: float, attacked: str = "nonrobust"
     as long as it exists and its robust accuracy exceeds p, the accuracy of sgn(x_1): at a threshold
     below eta the best classifier *jumps*.
 
+    ``rounded=True``: the classifier may read sgn(x_1) in place of x_1; then an attack on all features with
+    eps < 1 has the same optimum as one on the non-robust features (Theorem 3d).
+
     Raises
     ------
     ValueError
@@ -65,6 +70,8 @@ def adversarial_optimum(model: NRFModel, eps: float, attacked: str = "nonrobust"
     _check.choice("attacked", attacked, ATTACKED)
     high = 1.0 if attacked == "all" else np.inf
     eps = _check.number("eps", eps, low=0, high=high, open_high=True)
+    if rounded:
+        attacked = "nonrobust"
     w1 = _interior_optimum(model, eps, attacked)
     if w1 is not None:
         # Only with all features attacked can sgn(x_1) win although an interior optimum exists.
@@ -72,6 +79,21 @@ def adversarial_optimum(model: NRFModel, eps: float, attacked: str = "nonrobust"
             robust = float(model.robust_accuracy(w1, eps, attacked))
             return AdversarialOptimum(w1, "interior", robust, float(model.natural_accuracy(w1)))
     return AdversarialOptimum(np.inf, "robust-only", model.p, model.p)
+
+
+def kept_features(model: NRFModel, eps: float) -> tuple[bool, bool]:
+    r"""Theorem 6: which features adversarial training of a linear model keeps, all features attacked.
+
+    For every convex, differentiable loss that falls with the margin, and independent features, a feature gets
+    weight 0 iff its mean is at most eps: the robust one from eps = 2p-1 on, the others from eps = eta on.
+    (The 0-1 risk, which is not convex, drops the non-robust ones earlier: :func:`attack_thresholds`.)
+
+    Returns
+    -------
+    robust, nonrobust : bool
+    """
+    eps = _check.number("eps", eps, low=0, high=1, open_high=True)
+    return 2 * model.p - 1 > eps, model.eta > eps
 
 
 def _beats_robust_feature(model: NRFModel, w1: float, eps: float) -> bool:
