@@ -189,9 +189,9 @@ _scalers: WeakKeyDictionary[torch.optim.Optimizer, torch.amp.GradScaler] = WeakK
 
 
 def _scaler_of(optimizer: torch.optim.Optimizer, device: str) -> torch.amp.GradScaler:
-    """One scaler for the life of an optimizer; it doubles every 20 steps (torch's default: every 2000)."""
+    """One scaler for the life of an optimizer; it doubles every 10 steps (torch's default: every 2000)."""
     if optimizer not in _scalers:
-        _scalers[optimizer] = torch.amp.GradScaler(device, growth_interval=20)
+        _scalers[optimizer] = torch.amp.GradScaler(device, growth_interval=10)
     return _scalers[optimizer]
 
 

@@ -29,6 +29,20 @@ def _climb_cases() -> list[tuple[np.ndarray, float]]:
     return [(row, rho) for row in g for rho in (0.05, 1.0)] + [(np.array([1.0, 0.0, -2.0]), 0.5)]
 
 
+def _off(e: np.ndarray, g: np.ndarray, rho: float) -> float:
+    """How far a climb is from SAM's, in units of rho."""
+    return float(np.linalg.norm(e - rho * g / np.linalg.norm(g)) / rho)
+
+
+def _climbs() -> list[tuple[np.ndarray, np.ndarray, float]]:
+    """Right ones, and the three slips: decay in the climb, stale gradients in it, the wrong length."""
+    rng = np.random.default_rng(6)
+    g, w, old = rng.normal(size=(3, 8))
+    made = [g, g + 0.02 * w, g + old, 3 * g]
+    cases = [(0.2 * v / np.linalg.norm(v), g, 0.2) for v in made]
+    return [*cases, (0.1 * g, g, 0.5), (np.zeros(8), g, 0.2)]
+
+
 EXERCISES: dict[str, Exercise] = {
     "2.1": Number(
         _threshold,
@@ -63,5 +77,10 @@ EXERCISES: dict[str, Exercise] = {
             "Lengths of perpendicular parts do not add; their squares do.": lambda: 1.2,
             "Each tensor alone has length 0.2; the whole is longer.": lambda: 0.2,
         },
+    ),
+    "2.6": Function(
+        _off,
+        _climbs,
+        right="It is 0 for SAM's own climb, and one assertion on it catches two of the six traps.",
     ),
 }  # fmt: skip

@@ -53,7 +53,7 @@ function build(root, model) {
       const side = e > epochs / 2, up = way === s.switch ? y <= other : y < other;
       set(o.name, { x: (X(e + 1) + (side ? -9 : 9)).toFixed(1), y: clamp(y + (up ? -8 : 16), error.y1 + 9, error.y0 - 4).toFixed(1), "text-anchor": side ? "end" : "start" });
       const strong = way === s.switch;
-      set(o.curve, { "stroke-width": strong ? 2.6 : 1.2, opacity: strong ? 1 : 0.55 });
+      set(o.curve, { style: `stroke-width: ${strong ? 2.6 : 1.3}`, opacity: strong ? 1 : 0.6 });
       set(o.mark, { opacity: strong ? 1 : 0.55 });
       set(o.name, { opacity: strong ? 1 : 0.7 });
     });
