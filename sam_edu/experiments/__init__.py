@@ -8,8 +8,20 @@ or, from the command line, ``python -m sam_edu.experiments --help``.
 
 from sam_edu.experiments import comparison, protocols, summary
 from sam_edu.experiments.config import RunConfig
-from sam_edu.experiments.records import Record, load_records
+from sam_edu.experiments.places import results_folder
+from sam_edu.experiments.records import Record, available, load_records
 from sam_edu.experiments.runner import run
 from sam_edu.experiments.sweep import sweep
 
-__all__ = ["Record", "RunConfig", "comparison", "load_records", "protocols", "run", "summary", "sweep"]
+__all__ = [
+    "Record",
+    "RunConfig",
+    "available",
+    "comparison",
+    "load_records",
+    "protocols",
+    "results_folder",
+    "run",
+    "summary",
+    "sweep",
+]

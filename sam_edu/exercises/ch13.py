@@ -1,0 +1,73 @@
+"""Exercises of chapter 13, the paper's protocol on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sam_edu.exercises._kinds import Choice, Exercise, Function, Number
+from sam_edu.experiments import RunConfig, protocols, summary
+
+
+def _grid() -> dict[str, RunConfig]:
+    return {label: group[0] for label, group in protocols.configs("cifar10", [0]).items()}
+
+
+def _attacks(label: str) -> bool:
+    return "AT" in label
+
+
+def _share(counts: Callable[[str], bool]) -> float:
+    """Of all gradient passes, those of the rows that count."""
+    price = {label: summary.gradient_passes(config) for label, config in _grid().items()}
+    return sum(value for label, value in price.items() if counts(label)) / sum(price.values())
+
+
+EXERCISES: dict[str, Exercise] = {
+    "13.1": Number(
+        lambda: 100 * _share(_attacks),
+        "The rows without an attack cost next to nothing beside them.",
+        rel=0.01,
+        mistakes={
+            "Give it in per cent.": lambda: _share(_attacks),
+            "SAM+AT is adversarial training, too.": lambda: 100 * _share(lambda label: label[:2] == "AT"),
+        },
+    ),
+    "13.2": Function(
+        summary.gradient_passes,
+        lambda: [(config,) for config in _grid().values()],
+        "One pass moves the weights, SAM's ascent takes one more, the attack one per step.",
+    ),
+    "13.3": Number(
+        lambda: 128 / 4,
+        "Four processes, four ascent directions, each on 32 images; `sync=True` averages them into one.",
+        mistakes={
+            "That is the whole batch: one ascent direction for all.": lambda: 128.0,
+            "That is the number of processes, not of images.": lambda: 4.0,
+        },
+    ),
+    "13.4": Number(
+        lambda: 2.0**-24 / 2.0**16,
+        "Without the factor everything below 6e-8 is lost.",
+        rel=0.02,
+        mistakes={
+            "That is the smallest positive float16 itself; the factor has not been used.": lambda: 2.0**-24,
+            "Gradients are multiplied before they are stored: divide the limit by the factor.": lambda: (
+                2.0**-24 * 2.0**16
+            ),
+            "Float16 goes on below 2^-14, its smallest normal number, with fewer digits.": lambda: (
+                2.0**-14 / 2.0**16
+            ),
+        },
+    ),
+    "13.5": Choice(
+        "seed 1, all others equal",
+        {
+            "seed 1, all others equal": "Another seed is another run; its record stands beside the first.",
+            "the same settings on another GPU": "The machine is not part of the identity: the record "
+            "that is there is found, and nothing is computed.",
+            "the same settings after a disconnect": "It continues from its last checkpoint; a finished one "
+            "is only read.",
+            "the same settings in another cell": "The same settings are the same run, wherever one types them.",
+        },
+    ),
+}  # fmt: skip
