@@ -10,6 +10,7 @@ Submodules load when they are first used, so that ``import sam_edu`` costs next 
 ``attacks``     what perturbs the inputs: FGSM, PGD
 ``training``    the one training loop
 ``evaluation``  a ladder of attacks, and the honest minimum over it
+``features``    how much a model relies on non-robust features of images
 ``sharpness``   the worst loss in a ball, the top Hessian eigenvalue
 ``data``, ``models``, ``experiments``, ``plots``, ``widgets``
 """
@@ -26,6 +27,7 @@ __all__ = [
     "data",
     "evaluation",
     "experiments",
+    "features",
     "models",
     "objectives",
     "plots",

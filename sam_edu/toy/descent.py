@@ -56,9 +56,9 @@ def train(xi: NDArray, method: str = "standard", radius: float = 0.0, batch: int
     .. math:: w \leftarrow w - \alpha_t\,\frac1B\sum_{b=1}^B \nabla L_b\Big(w + \rho\,
               \frac{\nabla L_b(w)}{\|\nabla L_b(w)\|}\Big)
 
-    where :math:`L_b` is the mean loss over the b-th of B batches; ``method="adversarial"`` descends on the loss
-    with margin :math:`m - \epsilon\|w\|_1` instead. The step starts at ``step_size`` / beta, beta a bound
-    on the curvature, stays there for half of the steps and then falls linearly to 0: with constant
+    where :math:`L_b` is the mean loss over the b-th of B batches; ``method="adversarial"`` descends on the
+    loss with margin :math:`m - \epsilon\|w\|_1` instead. The step starts at ``step_size`` / beta, beta a
+    bound on the curvature, stays there for half of the steps and then falls linearly to 0: with constant
     steps SAM keeps bouncing around its goal.
 
     Parameters

@@ -1,7 +1,7 @@
-r"""Where SAM's steps lead on the toy model when they are small: batches of m samples, radius rho (chapter 10).
+r"""Where small steps of SAM lead on the toy model: batches of m samples, radius rho (chapter 10).
 
-The average step of SAM over a sample, each batch moving the weights along its own gradient before the gradient
-is taken, is no gradient of anything, but it vanishes somewhere, and small steps end there.
+The average step of SAM over a sample, each batch moving the weights along its own gradient before the
+gradient is taken, is no gradient of anything, but it vanishes somewhere, and small steps end there.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def stationary(xi: NDArray, rho: float, batch: int | None = None, loss: str = "l
     """(w1, w_nr), all non-robust weights equal, where SAM's average step over one sample vanishes.
 
     Equal weights see only the sums over the non-robust features, so that two numbers are fitted and not d+1.
-    With the squared loss and a large rho the non-robust weights can vanish; the step then jumps where it should
-    vanish, and the point returned is within about a per cent of the jump.
+    With the squared loss and a large rho the non-robust weights can vanish; the step then jumps where it
+    should vanish, and the point returned is within about a per cent of the jump.
 
     Parameters
     ----------
@@ -95,8 +95,8 @@ def lost_weight(model: NRFModel, loss: str, batches: Sequence[int], rhos: Sequen
 
     .. math:: 1 - \frac{w_{nr}/w_1\ \text{(SAM)}}{w_{nr}/w_1\ \text{(standard training of the same sample)}}
 
-    With the logistic loss, adversarial training of radius eps takes eps/eta (Theorem 14), so that the share is
-    also the attack that has the same effect, in units of eta. Negative where SAM adds weight.
+    With the logistic loss, adversarial training of radius eps takes eps/eta (Theorem 14), so that the share
+    is also the attack that has the same effect, in units of eta. Negative where SAM adds weight.
 
     Returns
     -------

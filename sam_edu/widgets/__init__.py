@@ -8,6 +8,8 @@ matplotlib is loaded only when a figure is displayed.
 from __future__ import annotations
 
 from sam_edu.widgets.base import Explorer, WidgetValueError
+from sam_edu.widgets.convention import ConventionExplorer
+from sam_edu.widgets.batch import BatchExplorer
 from sam_edu.widgets.digit_attack import DigitAttackExplorer
 from sam_edu.widgets.family import FamilyExplorer
 from sam_edu.widgets.flatness import FlatnessExplorer
@@ -20,6 +22,8 @@ from sam_edu.widgets.teaser import Teaser
 from sam_edu.widgets.traps import TrapsExplorer
 
 __all__ = [
+    "BatchExplorer",
+    "ConventionExplorer",
     "DigitAttackExplorer",
     "Explorer",
     "FamilyExplorer",
