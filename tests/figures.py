@@ -113,7 +113,9 @@ def batch_grid() -> dict[str, Any]:
     """Made-up shares of two sets, four batch sizes (the last is the full batch), three radii, two samples."""
     rhos, shares = [0.0, 0.1, 0.3], np.array([0.5, 0.3, 0.1, 0.0])[:, None, None]
     some = (shares * np.reshape(rhos, (3, 1)) * [1.0, 1.2]).round(4)
-    lost = [{"logistic": (k * some).tolist(), "squared": (2 * k * some).tolist()} for k in (1.0, -0.1)]
+    lost = [
+        {"logistic": (k * some).tolist(), "squared": (k * some**0.7).round(4).tolist()} for k in (1.0, -0.1)
+    ]
     sets = ["p = 0.95, η = 0.1, d = 100", "p = 0.9, η = 0.2, d = 10"]
     ratio = [{"logistic": 14.7, "squared": 47.4}, {"logistic": 5.5, "squared": 11.1}]
     return {"batches": [1, 4, 16, 4096], "rhos": rhos, "sets": sets, "ratio": ratio, "lost": lost}
