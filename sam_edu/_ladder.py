@@ -6,6 +6,7 @@ global generators; they run inside ``fork_rng`` so that nothing outside notices.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -99,10 +100,18 @@ def _autoattack(part: str, norm: str, classes: int, seed: int) -> Rung:
 
 
 def _quietly(attack: Callable[[], Tensor]) -> Tensor:
-    """Run a foreign attack without letting its seeding leak into torch's global random state."""
+    """Run a foreign attack: neither its seeding nor what it logs leaves this function.
+
+    What AutoAttack logs (zero gradients) is among the flags of the evaluation.
+    """
     devices = list(range(torch.cuda.device_count()))
-    with torch.random.fork_rng(devices=devices):
-        return attack().detach()
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with torch.random.fork_rng(devices=devices):
+            return attack().detach()
+    finally:
+        logging.disable(level)
 
 
 def _torchattacks() -> Any:
