@@ -121,6 +121,25 @@ def batch_grid() -> dict[str, Any]:
     return {"batches": [1, 4, 16, 4096], "rhos": rhos, "sets": sets, "ratio": ratio, "lost": lost}
 
 
+def classwise_arguments() -> dict[str, Any]:
+    """SGD, two strengths of AT, one of SAM; three classes, two radii; strong AT gives up the last class."""
+
+    def row(name: str, kind: str, *mean: list[float]) -> dict[str, Any]:
+        values = np.array(mean)
+        return {"name": name, "kind": kind, "mean": values, "low": values - 0.01, "high": values + 0.01}
+
+    return {
+        "rows": [
+            row("SGD", "SGD", [0.9, 0.95, 0.7], [0.5, 0.6, 0.2]),
+            row("AT ε=8/255", "AT", [0.9, 0.95, 0.6], [0.8, 0.9, 0.4]),
+            row("AT ε=32/255", "AT", [0.8, 0.9, 0.2], [0.78, 0.88, 0.15]),
+            row("SAM ρ=0.2", "SAM", [0.9, 0.95, 0.68], [0.6, 0.7, 0.3]),
+        ],
+        "class_names": ["coat", "bag", "shirt"],
+        "eps_grid": [0.0, 8 / 255],
+    }
+
+
 MAKE: dict[str, Callable[[], widgets.Explorer]] = {
     "nrf": widgets.NRFExplorer,
     "convention": widgets.ConventionExplorer,
@@ -129,6 +148,7 @@ MAKE: dict[str, Callable[[], widgets.Explorer]] = {
     "teaser": widgets.Teaser,
     "batch": lambda: widgets.BatchExplorer(batch_grid(), batch=4),
     "traps": lambda: widgets.TrapsExplorer(trap_rows()),
+    "classwise": lambda: widgets.ClasswiseExplorer(**classwise_arguments(), method=2, chosen=2),
     "ladder": lambda: widgets.LadderExplorer(**ladder_arguments(), model=2, rung=1, eps=0.1),
     "family": widgets.FamilyExplorer,
     "frontier": lambda: widgets.FrontierExplorer(frontier_rows(np.random.default_rng(4), 12)),

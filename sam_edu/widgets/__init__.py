@@ -8,8 +8,9 @@ matplotlib is loaded only when a figure is displayed.
 from __future__ import annotations
 
 from sam_edu.widgets.base import Explorer, WidgetValueError
-from sam_edu.widgets.convention import ConventionExplorer
 from sam_edu.widgets.batch import BatchExplorer
+from sam_edu.widgets.classwise import ClasswiseExplorer
+from sam_edu.widgets.convention import ConventionExplorer
 from sam_edu.widgets.digit_attack import DigitAttackExplorer
 from sam_edu.widgets.family import FamilyExplorer
 from sam_edu.widgets.flatness import FlatnessExplorer
@@ -23,6 +24,7 @@ from sam_edu.widgets.traps import TrapsExplorer
 
 __all__ = [
     "BatchExplorer",
+    "ClasswiseExplorer",
     "ConventionExplorer",
     "DigitAttackExplorer",
     "Explorer",
