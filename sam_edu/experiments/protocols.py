@@ -35,12 +35,16 @@ FASHION_BASE: dict[str, Any] = {
 FASHION: Protocol = {
     "SGD": {},
     **{f"SAM ρ={rho:g}": {"method": "sam", "rho": rho} for rho in (0.05, 0.1, 0.2, 0.4, 0.8)},
-    **{f"AT ε={n}/255": {"method": "at", "eps": n / 255} for n in (4, 8, 16, 32)},
+    **{f"ASAM ρ={rho:g}": {"method": "asam", "rho": rho} for rho in (0.5, 1.0, 2.0)},
+    **{f"AT ε={n}/255": {"method": "at", "eps": n / 255} for n in (2, 4, 8, 16, 32)},
+    "AWP γ=0.005 ε=8/255": {"method": "awp", "eps": 8 / 255, "gamma": 5e-3},
     "SAM+AT ρ=0.1 ε=8/255": {"method": "sam+at", "rho": 0.1, "eps": 8 / 255},
     "SGD, 60 epochs": {"epochs": 60},
     **{f"SGD, {epochs} epochs": {"epochs": epochs} for epochs in (3, 8, 15)},
     **{f"SGD, weight decay {decay:g}": {"weight_decay": decay} for decay in (5e-3, 2e-2)},
     "SGD, label smoothing 0.1": {"label_smoothing": 0.1},
+    # AT with no more gradient passes than SAM
+    **{f"Short AT ε={n}/255, 10 epochs": {"method": "at", "eps": n / 255, "epochs": 10} for n in (4, 8)},
 }
 
 #: Chapter 3: SAM's family on Fashion-MNIST, each with the epochs of the others.
