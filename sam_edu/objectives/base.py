@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu.objectives import parallel
-from sam_edu.objectives.closures import Closure, RandomState, Scale, evaluate
+from sam_edu.objectives.closures import Closure, RandomState, Scale, evaluate, scaled
 from sam_edu.objectives.perturb import Size, Tensors, batch_norms, shifted
 
 
@@ -57,7 +57,7 @@ class ERM:
             The loss at the weights as they are (not at the perturbed ones), detached.
         """
         loss = evaluate(closure)
-        (loss if scale is None else scale(loss)).backward()
+        scaled(loss, scale).backward()
         return loss.detach()
 
     def state_dict(self) -> dict[str, Any]:
@@ -135,13 +135,15 @@ class WeightPerturbation(ERM):
         loss = evaluate(closure)
         # autograd.grad, not backward(): p.grad may hold gradients of earlier batches
         # (accumulation), and they must not leak into the ascent direction.
-        g = torch.autograd.grad(loss if scale is None else scale(loss), used, allow_unused=True)
+        g = torch.autograd.grad(scaled(loss, scale), used, allow_unused=True)
         if self.sync and parallel.active():
             g = parallel.averaged(g, used, self.model)
         if any(part is None for part in g):
             used = [p for p, part in zip(used, g, strict=True) if part is not None]
             g = tuple(part for part in g if part is not None)
-        if scale is not None:
+        if not used and among is None:
+            raise ValueError("the closure's loss does not depend on any parameter of the model")
+        if scale is not None and used:
             g = torch._foreach_div(g, scale(torch.ones_like(loss)))
         return loss.detach(), used, g
 

@@ -95,6 +95,14 @@ def evaluate(closure: Closure) -> Tensor:
     return loss
 
 
+def scaled(loss: Tensor, scale: Scale | None) -> Tensor:
+    """What is differentiated: the loss, times the factor of a GradScaler where there is one."""
+    if scale is None:
+        return loss
+    with torch.enable_grad():
+        return scale(loss)
+
+
 class RandomState:
     """torch's random state at one moment, for one device: two passes see the same dropout masks."""
 

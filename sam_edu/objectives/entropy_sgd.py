@@ -78,7 +78,7 @@ class EntropySGD(WeightPerturbation):
             for step in range(self.steps):
                 if step:
                     _, same, g = self._gradient(closures[step % len(closures)], scale)
-                    if same != used:
+                    if [id(p) for p in same] != [id(p) for p in used]:
                         raise RuntimeError("the closure's loss depends on other parameters than before")
                 self._walk(used, w, g, gamma)
                 torch._foreach_lerp_(mu, used, self.average)
@@ -91,6 +91,7 @@ class EntropySGD(WeightPerturbation):
         pull = torch._foreach_sub(w, moving)
         torch._foreach_add_(moving, g, alpha=-self.lr)
         torch._foreach_add_(moving, pull, alpha=self.lr * gamma)
+        torch.clear_autocast_cache()  # as in move()
         if self.noise:
             for p in moving:
                 draw = torch.randn(p.shape, generator=self._generator, dtype=p.dtype)

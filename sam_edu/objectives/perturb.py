@@ -110,6 +110,8 @@ def batch_norms(model: nn.Module) -> list[_BatchNorm]:
 
 def length(tensors: Tensors) -> Size:
     """l2 norm over all tensors together: a number on the CPU, a tensor elsewhere (nobody has to wait)."""
+    if not tensors:
+        return 0.0
     norms = torch._foreach_norm(tensors)
     if norms[0].is_cpu:
         return math.hypot(*[norm.item() for norm in norms])
