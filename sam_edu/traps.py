@@ -175,12 +175,12 @@ class Trap:
 TRAPS: dict[str, Trap] = {
     "batchnorm": Trap("BatchNorm statistics", "counted at w", "counted at w and w + e", batch_norm,
                        "statistics"),
-    "decay": Trap("weight decay", "outside the maximum", "inside, in both passes", weight_decay, "climb"),
-    "accumulation": Trap("gradient accumulation", "parts add up", "each part erases the last",
+    "decay": Trap("Weight decay", "outside the maximum", "inside, in both passes", weight_decay, "climb"),
+    "accumulation": Trap("Gradient accumulation", "parts add up", "each part erases the last",
                          accumulation, "gradient"),
     "precision": Trap("float16", "overflow skips the step", "overflow enters the climb", precision, "nan"),
     "m": Trap("m-sharpness", "one e per batch", "one e per 8 samples", m_sharpness, "gradient"),
-    "stale": Trap("stale gradients", "cleared after the attack", "left in the climb", stale_gradient,
+    "stale": Trap("Stale gradients", "cleared after the attack", "left in the climb", stale_gradient,
                   "climb"),
 }  # fmt: skip
 
