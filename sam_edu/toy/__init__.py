@@ -10,7 +10,14 @@
 """
 
 from sam_edu.toy.bounds import first_layer_perturbation, margin_shift, pac_bayes_bound, tsipras_bound
-from sam_edu.toy.conventions import CONVENTION, CONVENTIONS, Convention, Expansion, sam_expansion
+from sam_edu.toy.conventions import (
+    CONVENTION,
+    CONVENTIONS,
+    Convention,
+    Expansion,
+    input_norm_rms,
+    sam_expansion,
+)
 from sam_edu.toy.equivalence import equivalent_rho, equivalent_rho_leading, reported_equivalent_rho
 from sam_edu.toy.hinge import hinge_drops_weak_features, hinge_limit
 from sam_edu.toy.logistic import logistic_optimum
@@ -41,6 +48,7 @@ __all__ = [
     "first_layer_perturbation",
     "hinge_drops_weak_features",
     "hinge_limit",
+    "input_norm_rms",
     "kept_features",
     "logistic_expansion",
     "logistic_optimum",

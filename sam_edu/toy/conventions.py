@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from sam_edu import _check
 from sam_edu.toy.model import NRFModel
+from sam_edu.toy.numerics import chi_rule
 
 PERTURBED = ("robust", "all")
 NORMS = ("l2", "linf")
@@ -121,12 +122,18 @@ def sam_expansion(
     robust, Gaussian (Prop. 8)            1/d, exact                                             2
     robust, per sample                    1/(d eta); exact optimum L/(2(eta - rho/d))            1
     one step, full batch (Thm 9)          0, exact                                               2
-    all, l2, worst (Thm 10)               -(2 - t^2)/(3d), t = w1*/sqrt(d)                        2
+    all, l2, worst (Thm 10)               -(2 - t^2)/(3d), t = w1*/sqrt(d)                       2
     all, l-infinity, worst (Exp. 11)      see below                                              2
-    all, Gaussian                         1 + eta^2 + 1/d                                        2
-    all, l2, per sample                   sqrt(1 + d(1+eta^2))/(d eta)                           1
+    all, Gaussian                         1 - (2 - t^2)/d                                        2
+    all, l2, per sample                   E[(t^2+k^2)/sqrt(1+t^2+k^2)]/(d eta), k chi_{d-1}      1
     free scale                            0, a supremum that is not attained                     2
     ==================================== ====================================================== =====
+
+    Gaussian: positive for every model with d >= 2; with one non-robust feature only where t > 1. It comes
+    from the first two moments of the noise; the simpler :math:`1+\eta^2+\frac1d`, which takes the norm of x
+    for constant, agrees up to terms of order 1/d and :math:`\eta^2`. Per sample: the fraction is n - n'/t for
+    the mean norm :math:`n(t)=E\sqrt{1+t^2+k^2}` of a sample with margin 0; for large d it is close to the
+    root mean square norm, :math:`r_x=\sqrt{1+d(1+\eta^2)}`.
 
     Expansion 11: with :math:`a = w_1^*`, if :math:`a(1+a)\ge d` all non-robust weights move together and
     :math:`k = \frac{(1+a)[a(1+a)-3d]}{3ad}`; otherwise part of them moves up and part down, and
@@ -144,9 +151,9 @@ def sam_expansion(
     if kind in ("one-step", "free-scale"):
         return Expansion(0.0, 2, star)
     if kind == "per-sample":
-        return Expansion((1.0 if perturbed == "robust" else input_norm_rms(model)) / (d * eta), 1, star)
+        return Expansion((1.0 if perturbed == "robust" else _border_norm(model)) / (d * eta), 1, star)
     if kind == "gaussian":
-        return Expansion(1 / d if perturbed == "robust" else 1 + eta**2 + 1 / d, 2, star)
+        return Expansion(1 / d if perturbed == "robust" else 1 - (2 - star**2 / d) / d, 2, star)
     if perturbed == "robust":
         return Expansion(1 / (3 * d), 2, star)
     if norm == "l2":
@@ -154,3 +161,10 @@ def sam_expansion(
     if star * (1 + star) >= d:
         return Expansion((1 + star) * (star * (1 + star) - 3 * d) / (3 * star * d), 2, star)
     return Expansion(-2 / 3 * d / (d - star**2) ** 2, 2, star)
+
+
+def _border_norm(model: NRFModel) -> float:
+    """E[(t^2+k^2)/sqrt(1+t^2+k^2)], t = w1*/sqrt(d), k chi with d-1 degrees of freedom."""
+    k, weights = chi_rule(model.d - 1, 60)
+    square = (model.log_odds / (2 * model.c)) ** 2 + k**2
+    return float(weights @ (square / np.sqrt(1 + square)))

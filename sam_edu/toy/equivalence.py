@@ -87,7 +87,7 @@ def equivalent_rho_leading(
     From :math:`1 + k\rho^n = \frac{\eta}{\eta-\epsilon}` with k and n of
     :func:`sam_edu.toy.sam_expansion`: :math:`\rho = \sqrt{3d\,\epsilon/(\eta-\epsilon)}` for the worst
     case of the robust weight, :math:`\sqrt{d\epsilon/(\eta-\epsilon)}`, exact, for its Gaussian average. Per
-    sample it is linear, :math:`\epsilon d/\sqrt{1+d(1+\eta^2)}`.
+    sample it is linear, :math:`\rho = \frac{\epsilon}{k\eta} \approx \epsilon d/\sqrt{1+d(1+\eta^2)}`.
 
     Parameters, errors: as :func:`equivalent_rho`.
     """
@@ -98,7 +98,7 @@ def equivalent_rho_leading(
     if eps >= model.eta or expansion.coefficient <= 0:
         return None
     if kind == "per-sample":
-        return eps * model.d / (1.0 if perturbed == "robust" else input_norm_rms(model))
+        return eps / (model.eta * expansion.coefficient)
     return float(np.sqrt(eps / ((model.eta - eps) * expansion.coefficient)))
 
 
@@ -166,22 +166,26 @@ _LOGISTIC = {"per-sample": "per-sample-sam", "worst": "full-batch-sam", "one-ste
 
 
 def _logistic(model: NRFModel, target: float, method: str) -> float | None:
-    """The first crossing, looked for up to a shift of the margin of 500, where the loss is a hinge."""
+    """The first crossing: per sample up to a shift of the margin of 500, where the loss is a hinge, over the
+    full batch, which takes seconds for each radius, up to rho = 10.
+    """
 
     def lead(rho: float) -> float:
         w1, w_nr = logistic_optimum(model, method, rho)
         return w1 / w_nr / target - 1
 
-    return _first_crossing(lead, 500 / input_norm_rms(model))
+    if method == "full-batch-sam":
+        return _first_crossing(lead, 0.05, 10.0, 2.0)
+    high = 500 / input_norm_rms(model)
+    return _first_crossing(lead, 1e-4 * high, high, 1.5)
 
 
-def _first_crossing(lead: Callable[[float], float], high: float) -> float | None:
-    low = 1e-4 * high
+def _first_crossing(lead: Callable[[float], float], low: float, high: float, factor: float) -> float | None:
     if lead(low) >= 0:
-        return float(brentq(lead, 0.0, low, xtol=1e-15, rtol=1e-12))
+        return float(brentq(lead, 0.0, low, xtol=1e-14, rtol=1e-12))
     while low < high:
-        up = min(1.5 * low, high)
+        up = min(factor * low, high)
         if lead(up) >= 0:
-            return float(brentq(lead, low, up, xtol=1e-13, rtol=1e-12))
+            return float(brentq(lead, low, up, xtol=1e-12, rtol=1e-11))
         low = up
     return None

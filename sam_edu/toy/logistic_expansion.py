@@ -17,7 +17,8 @@ def logistic_expansion(
 ) -> Expansion:
     r"""Relative change of the ratio w1/w_nr of :func:`sam_edu.toy.logistic_optimum`, leading order in rho.
 
-    At the standard minimiser, with :math:`\xi=(s,g)`, :math:`H=E[\ell''\xi\xi^\top]`, :math:`T=E[\ell'''\xi\xi\xi]`:
+    With :math:`\xi=(s,g)`, :math:`H=E[\ell''\xi\xi^\top]` and :math:`T=E[\ell'''\xi\xi\xi]` at the standard
+    optimum:
 
     * per-sample-sam, first order: :math:`\dot w = H^{-1}E[\ell''\|x\|\xi]`. With a constant norm the
       coefficient is positive for every model (Theorem 17); with the true one it is negative where the

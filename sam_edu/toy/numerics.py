@@ -85,7 +85,8 @@ def newton(objective: Callable[[NDArray], Quadratic], start: ArrayLike, rounds: 
     x = np.array(start, dtype=float)
     value, gradient, hessian = objective(x)
     for _ in range(rounds):
-        step = -np.linalg.solve(hessian, gradient)
+        ridge = 1e-12 * (np.trace(hessian) + np.linalg.norm(gradient))  # a hinge is flat in places
+        step = -np.linalg.solve(hessian + ridge * np.eye(2), gradient)
         decrement = float(-gradient @ step)
         if decrement <= 1e-26 * (1 + abs(value)):
             return x
