@@ -152,6 +152,7 @@ MAKE: dict[str, Callable[[], widgets.Explorer]] = {
     "ladder": lambda: widgets.LadderExplorer(**ladder_arguments(), model=2, rung=1, eps=0.1),
     "family": widgets.FamilyExplorer,
     "frontier": lambda: widgets.FrontierExplorer(frontier_rows(np.random.default_rng(4), 12)),
+    "plane": widgets.RhoEpsPlane,
     "rho-eps": lambda: widgets.RhoEpsGrid(grid_rows(), rho=0.4, eps=0.1),
     "digit": lambda: widgets.DigitAttackExplorer(**digit_arrays()),
 }
