@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import exp, log
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from sam_edu.exercises._kinds import Choice, Exercise, Function, Number
 from sam_edu.objectives import AWP
@@ -24,19 +22,16 @@ def _linear_cases() -> list[tuple[np.ndarray, np.ndarray, float, float]]:
     return [(rng.normal(size=6), rng.normal(size=6), y, eps) for y in (-1.0, 1.0) for eps in (0.0, 0.1, 0.5)]
 
 
-def _perturbation(w: Sequence[np.ndarray], g: Sequence[np.ndarray], gamma: float) -> np.ndarray:
-    """AWP's step for a list of weight tensors, flattened and joined; zero for biases."""
-    model = torch.nn.Linear(1, 1)
-    parts: list[Tensor] = [torch.as_tensor(part) for part in w]
-    steps = AWP(model, gamma).direction(parts, [torch.as_tensor(part) for part in g])
-    return np.concatenate([step.numpy().ravel() for step in steps])
+def _perturbation(w: np.ndarray, g: np.ndarray, gamma: float) -> np.ndarray:
+    """AWP's step for one weight tensor; zero for biases."""
+    objective = AWP(torch.nn.Linear(1, 1), gamma)
+    return objective.direction([torch.as_tensor(w)], [torch.as_tensor(g)])[0].numpy()
 
 
-def _weight_cases() -> list[tuple[list[np.ndarray], list[np.ndarray], float]]:
+def _weight_cases() -> list[tuple[np.ndarray, np.ndarray, float]]:
     rng = np.random.default_rng(6)
-    shapes = ((4, 3), (4,), (2, 4))
-    return [([rng.normal(size=s) for s in shapes], [rng.normal(size=s) for s in shapes], gamma)
-            for gamma in (5e-3, 0.1)]  # fmt: skip
+    return [(rng.normal(size=shape), rng.normal(size=shape), gamma)
+            for shape in ((4, 3), (4,), (2, 1, 3, 3)) for gamma in (5e-3, 0.1)]  # fmt: skip
 
 
 EXERCISES: dict[str, Exercise] = {

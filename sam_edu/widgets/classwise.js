@@ -24,7 +24,7 @@ function build(root, model) {
     return { change, before, seeds, now: svg("path", {}, all.over), note: svg("text", { x: all.x1 + 40, y: y(c) + 4, class: "se-note se-end se-data" }, all.over, "") };
   });
 
-  const one = panel(root, { heading: "", xLabel: "weak ← strength of training, in order → strong", height: H, left: 44, right: 46 });
+  const one = panel(root, { heading: "", xLabel: "training, from SGD (left) to the strongest", height: H, left: 44, right: 46 });
   const Y = scale(0, 1, one.y0, one.y1 + 6);
   one.place("y", [0, 0.25, 0.5, 0.75, 1].map((v) => [Y(v), 100 * v + " %"]));
   const families = ["AT", "SAM"].map((kind) => [kind, [base, ...rows.filter((row) => row.kind === kind)]]).filter(([, list]) => list.length > 1);
