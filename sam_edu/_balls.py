@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -48,7 +49,7 @@ class Ball:
     def step(self, x: Tensor, gradient: Tensor, size: float) -> Tensor:
         """Go ``size`` along the steepest ascent of the norm, then project."""
         if self.norm == "linf":
-            return self.project(torch.add(x, gradient.sign(), alpha=size))
+            return torch.add(x, gradient.sign(), alpha=size).clamp_(self.low, self.high)
         unit = gradient * _per_sample(1 / _norms(gradient), gradient.shape)
         return self.project(x + size * unit)
 
@@ -67,12 +68,18 @@ class Ball:
 
 def _bound(centre: Tensor, offset: float) -> Tensor:
     """centre + offset, rounded towards the centre, so that it is never further away than ``offset``."""
-    near = torch.tensor(offset, dtype=centre.dtype)  # 0.1 in float32 is a little more than 0.1
-    if abs(near.item()) > abs(offset):
-        near = torch.nextafter(near, torch.zeros_like(near))
-    bound = centre + near.item()
+    bound = centre + _near(offset, centre.dtype)
     wide = bound.double() - centre.double() if centre.device.type != "mps" else bound - centre
     return torch.where(wide.abs() > abs(offset), torch.nextafter(bound, centre), bound)
+
+
+@cache
+def _near(offset: float, dtype: torch.dtype) -> float:
+    """The number of this type next to the offset, not beyond it: 0.1 in float32 is a little more than 0.1."""
+    near = torch.tensor(offset, dtype=dtype)
+    if abs(near.item()) > abs(offset):
+        near = torch.nextafter(near, torch.zeros_like(near))
+    return near.item()
 
 
 def _norms(t: Tensor) -> Tensor:

@@ -103,17 +103,18 @@ def pgd(model: Model, x: Tensor, y: Tensor, eps: float, norm: str = "linf", step
         return x.detach().clone()
 
     generator = generator or _own_generator(x.device)
-    best, best_loss = x.detach().clone(), x.new_full((len(x),), -torch.inf)
-    left = torch.arange(len(x), device=x.device)  # samples that still have to be fooled
     with attack_mode(model):
         whole = Ball(norm, x.detach(), eps, clip)
+        if restarts == 1:
+            start = whole.random_point(generator) if random_start else whole.centre
+            return _ascend(model, whole, start, y, steps, size, loss_of, stop_when_fooled)[0]
+        best, best_loss = x.detach().clone(), x.new_full((len(x),), -torch.inf)
+        left = torch.arange(len(x), device=x.device)  # samples that still have to be fooled
         for _ in range(restarts):
             # A start for every sample: where one starts does not depend on which others have fallen.
             start = whole.random_point(generator) if random_start else whole.centre
             standing = (whole, start, y) if len(left) == len(x) else (whole[left], start[left], y[left])
             found, fooled = _ascend(model, *standing, steps, size, loss_of, stop_when_fooled)
-            if restarts == 1:
-                return found
             with torch.no_grad():
                 end_loss = loss_of(model(found), y[left])
             better = fooled | (end_loss > best_loss[left])
@@ -129,19 +130,23 @@ def _ascend(model: Model, ball: Ball, x: Tensor, y: Tensor, steps: int, size: fl
             loss_of: Callable[[Tensor, Tensor], Tensor],
             stop_when_fooled: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
     """One run of PGD from x: the end points and, where asked for, which of them are misclassified."""
-    result, fooled = x.clone(), torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    active = torch.arange(len(x), device=x.device)
+    fooled = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    if stop_when_fooled:
+        result, active = x.clone(), torch.arange(len(x), device=x.device)
+    ones = torch.ones_like(y, dtype=x.dtype)
     for _ in range(steps):
-        x = x.detach().requires_grad_()
-        logits = model(x)
-        gradient = torch.autograd.grad(loss_of(logits, y).sum(), x)[0]
-        x = x.detach()
+        leaf = x.detach().requires_grad_()
+        logits = model(leaf)
+        losses = loss_of(logits, y)
+        if losses.dtype != ones.dtype:  # under autocast
+            ones = ones.to(losses.dtype)
+        gradient = torch.autograd.grad(losses, leaf, ones)[0]  # of their sum
         if stop_when_fooled:
             right = logits.detach().argmax(1) == y
             if not right.all():
                 result[active[~right]], fooled[active[~right]] = x[~right], True
                 x, y, gradient = x[right], y[right], gradient[right]
-                active, ball = active[right], ball[right]
+                active, ball, ones = active[right], ball[right], ones[right]
                 if len(active) == 0:
                     return result, fooled
         x = ball.step(x, gradient, size)

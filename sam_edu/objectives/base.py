@@ -114,17 +114,17 @@ class WeightPerturbation(ERM):
 
     def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
         random_state = RandomState(self._params)
-        loss, up = self._first_pass(closure, scale)
-        random_state.restore()
-        with up:
-            ERM.backward(self, closure, scale)
-        return loss
-
-    def _first_pass(self, closure: Closure, scale: Scale | None) -> tuple[Tensor, shifted]:
-        """The loss at w and the way to w + e. (A function of its own: g is gone before the second pass.)"""
         loss, used, g = self._gradient(closure, scale)
         with torch.no_grad():
-            return loss, self._shifted(used, *self.climb(used, g))
+            up = self._shifted(used, *self.climb(used, g))
+            up.go()
+        del g  # and with it the memory, before the second pass
+        try:
+            random_state.restore()
+            scaled(evaluate(closure), scale).backward()
+        finally:
+            up.__exit__()
+        return loss
 
     def _gradient(self, closure: Closure, scale: Scale | None, among: Iterable[Tensor] | None = None,
                   ) -> tuple[Tensor, list[Tensor], Tensors]:  # fmt: skip

@@ -62,19 +62,23 @@ class shifted:
         self.counting = [m for m in norms if m.training and m.track_running_stats]
 
     def __enter__(self) -> None:
+        with torch.no_grad():
+            self.go()
+
+    def go(self) -> None:
+        """Save and move, under ``torch.no_grad``."""
         if not _fits(self.saved, self.params):
             self.saved[:] = [torch.empty_like(p) for p in self.params]
         (v, size), self.e = self.e or ((), 0.0), None  # the second pass needs the room
-        with torch.no_grad():
-            if self.params:
-                torch._foreach_copy_(self.saved, self.params)
-            try:
-                for m in self.counting:
-                    m.track_running_stats = False
-                move(self.params, v, size)
-            except BaseException:
-                self.__exit__()
-                raise
+        if self.params:
+            torch._foreach_copy_(self.saved, self.params)
+        try:
+            for m in self.counting:
+                m.track_running_stats = False
+            move(self.params, v, size)
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __exit__(self, *_: object) -> None:
         for m in self.counting:
@@ -97,11 +101,13 @@ def move(params: list[Tensor], v: Tensors, size: Size) -> None:
 
 
 def _fits(saved: list[Tensor], params: list[Tensor]) -> bool:
-    """The model may have been moved to another device or type, or other tensors be perturbed (ESAM)."""
-    return len(saved) == len(params) and all(
-        s.shape == p.shape and s.dtype == p.dtype and s.device == p.device
-        for s, p in zip(saved, params, strict=True)
-    )
+    """Other tensors may be perturbed than in the step before, on another device, of another type."""
+    if len(saved) != len(params):
+        return False
+    for s, p in zip(saved, params, strict=True):
+        if s.dtype != p.dtype or s.device != p.device or s.shape != p.shape:
+            return False
+    return True
 
 
 def batch_norms(model: nn.Module) -> list[_BatchNorm]:
