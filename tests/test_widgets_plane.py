@@ -129,14 +129,14 @@ def test_equivalent_radii(formulas: Any, convention: str) -> None:
     rng, options = np.random.default_rng(2), toy.CONVENTION[convention].options
     weights, targets, missing = [], [], 0
     for m in PARAMETERS.values():
-        eps = m.eta * rng.uniform(0.005, 0.6, 75)
+        eps = m.eta * rng.uniform(0.005, 0.6, 68)
         found = formulas(f'm.equivalentRho({MODEL}, v[3], "{convention}")', vectors(m, eps))
         some = np.array([v is not None for v in found])
         missing += (~some).sum()
         if some.any():
             weights.append(toy.sam_optimum(m, np.array(found, dtype=float)[some], **options))
             targets.append(m.log_odds / (2 * (m.eta - eps[some])))
-        for i in (0, 1, 2):  # the smallest one, or none, like Python's
+        for i in (0, 1):  # the smallest one, or none, like Python's
             expected = toy.equivalent_rho(m, float(eps[i]), **options)
             if convention == "l2-worst" and expected is not None and expected > 0.65 * np.sqrt(m.d):
                 expected = None  # the figure does not look there
@@ -174,14 +174,14 @@ def test_one_step_stays_at_the_standard_optimum(formulas: Any) -> None:
 @pytest.mark.parametrize("data", PARAMETERS)
 def test_the_sentence_names_the_equivalent_radius(show: Any, convention: str, data: str) -> None:
     model, options = PARAMETERS[data], toy.CONVENTION[convention].options
-    said = show(convention=convention, data=data, rho=1.0, share=0.1).locator(".se-say").text_content()
+    said = show(convention=convention, data=data, rho=0.1, share=0.1).locator(".se-say").text_content()
     rho = toy.equivalent_rho(model, 0.1 * model.eta, **options)
     if rho is None or (convention == "l2-worst" and rho > 0.65 * np.sqrt(model.d)):
         assert said.startswith("No ρ")
     else:
         assert float(re.match(r"ρ = ([\d.]+) gives", said).group(1)) == pytest.approx(rho, rel=6e-4)
     weight = float(re.search(r"gives w₁ = ([\d.]+)", said).group(1))
-    assert weight == pytest.approx(toy.sam_optimum(model, 1.0, **options), rel=6e-4)
+    assert weight == pytest.approx(toy.sam_optimum(model, 0.1, **options), rel=6e-4)
 
 
 def test_on_the_curve_both_optima_agree(show: Any) -> None:

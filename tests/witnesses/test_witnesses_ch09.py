@@ -82,7 +82,7 @@ def test_thm_margins_one_step_of_sam_is_exact_for_one_sample_and_not_for_two():
         loss = torch.nn.functional.softplus(-(x @ w)).mean()
         (g,) = torch.autograd.grad(loss, w)
         rho, n = 2.0, 5
-        stepped = float(torch.nn.functional.softplus(-(x @ (w + rho * g / g.norm()))).mean())
+        stepped = float(torch.nn.functional.softplus(-(x @ (w.detach() + rho * g / g.norm()))).mean())
         margins = np.asarray((x @ w).detach())
         alone = LOSSES["logistic"](margins - toy.margin_shift(x.numpy(), rho)).mean()
         points = ball(rng, n, rho, "l2", 100_000)
