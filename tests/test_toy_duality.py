@@ -97,10 +97,10 @@ def test_radii_without_an_equal():
     )  # full batch: the ratio falls
     assert toy.equivalent_rho_leading(WEAK, 0.01, "all") is None  # t* < sqrt(2)
     assert toy.equivalent_rho(m, 0.02, kind="per-sample") == m.d * 0.02
-    dominant = toy.NRFModel(0.99, 0.02, 100)  # t* = 11: full-batch SAM raises the ratio
-    rho = toy.equivalent_rho(dominant, 0.05 * 0.02, "all", kind="worst", loss="logistic")
+    dominant = toy.NRFModel(0.9, 0.5, 1)  # one weak feature: here full-batch SAM raises the ratio
+    rho = toy.equivalent_rho(dominant, 0.005, "all", kind="worst", loss="logistic")
     w1, w_nr = toy.logistic_optimum(dominant, "full-batch-sam", rho)
-    assert w1 / w_nr == pytest.approx(toy.adversarial_optimum(dominant, 0.05 * 0.02).w1, rel=1e-6)
+    assert w1 / w_nr == pytest.approx(toy.adversarial_optimum(dominant, 0.005).w1, rel=1e-6)
 
 
 # --- margins --------------------------------------------------------------------------------------------

@@ -275,7 +275,7 @@ def test_hinge_limit():
     assert w[0] / kappa == pytest.approx(1, abs=0.05) and w[1] / kappa < 1e-2
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(models)
 def test_hinge_criterion_by_search(m):
     """At (1, 0) the slope of the hinge loss along (-x, 1), for many x, by the trapezoidal rule."""
@@ -284,14 +284,14 @@ def test_hinge_criterion_by_search(m):
     if abs(slopes.min()) > 1e-4:
         assert toy.hinge_drops_weak_features(m) == (slopes.min() > 0)
     w1, w_nr = toy.hinge_limit(m)
-    s, g, _ = sample(m)
+    s, g, _ = sample(m, 20_000)
 
     def hinge(a, e):
         return np.maximum(0, 1 - a * s - e * g)
 
     for shift in ((0.03, 0), (-0.03, 0), (0, 0.02), (0.03, 0.02), (-0.03, 0.02)):
         gap = hinge(w1 + shift[0], w_nr * math.sqrt(m.d) + shift[1]) - hinge(w1, w_nr * math.sqrt(m.d))
-        assert gap.mean() > -4.5 * gap.std() / math.sqrt(len(s))
+        assert gap.mean() >= -4.5 * gap.std() / math.sqrt(len(s))
 
 
 # --- squared --------------------------------------------------------------------------------------------
