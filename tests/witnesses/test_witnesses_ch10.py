@@ -1,0 +1,440 @@
+"""One witness per statement of chapter 10: each tries to break it by a route that the proof does not take.
+
+Losses are written out here again, as sums over quadrature nodes or over random samples, and minimised by
+general-purpose searches; nothing relies on the library's optima being right. Where an assumption is used, a
+test drops it and watches the statement fail.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit, ndtr, ndtri
+from scipy.stats import norm
+
+from sam_edu import toy
+
+SETS = [(0.95, 0.1, 100), (0.90, 0.2, 10), (0.75, 0.05, 400)]
+NODES, MASS = np.polynomial.hermite_e.hermegauss(120)
+MASS = MASS / MASS.sum()
+models = st.builds(toy.NRFModel, p=st.floats(0.52, 0.97), eta=st.floats(0.05, 0.6), d=st.integers(1, 40))
+
+
+def softplus(t):
+    return np.logaddexp(0, t)
+
+
+def expected(m, w, loss):
+    """E loss(margin) at (a, b), w_j = b/sqrt(d): given s the margin is N(a s + b c, b^2)."""
+    a, b = w
+    total = 0.0
+    for s, share in ((1, m.p), (-1, 1 - m.p)):
+        total += share * float(MASS @ loss(a * s + b * (m.c + NODES)))
+    return total
+
+
+def lowest(objective, start):
+    found = minimize(
+        objective, start, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-14, "maxiter": 4000}
+    )
+    return minimize(objective, found.x, method="Nelder-Mead",
+                    options={"xatol": 1e-10, "fatol": 1e-15, "maxiter": 4000}).x  # fmt: skip
+
+
+def ratio(m, w):
+    return w[0] * math.sqrt(m.d) / w[1]
+
+
+# --- Theorem 14: the logistic loss, standard and adversarial training -----------------------------------
+
+
+@settings(max_examples=12)
+@given(models, st.floats(0, 1.6))
+def test_thm_logistic_a_search_finds_these_weights(m, share):
+    """Attack of share*eta on the non-robust features; b < 0 is searched as well."""
+    eps = share * m.eta
+
+    def objective(w):
+        return expected(m, w, lambda t: softplus(-t + eps * math.sqrt(m.d) * abs(w[1])))
+
+    w = lowest(objective, [0.7, 0.4])
+    goal = (m.log_odds, 2 * math.sqrt(m.d) * max(m.eta - eps, 0))
+    assert objective(goal) <= objective(w) + 1e-12
+    assert w == pytest.approx(goal, abs=5e-3)
+
+
+def test_thm_logistic_unequal_weights_do_not_help():
+    """Autograd over all eleven weights of a large sample, where the gradient at the solution vanishes."""
+    m = toy.NRFModel(0.9, 0.2, 10)
+    x, y = m.sample(400_000, seed=1)
+    w = torch.tensor([m.log_odds, *[2 * m.eta] * 10], requires_grad=True)
+    loss = torch.nn.functional.softplus(-torch.tensor(x * y[:, None]).float() @ w).mean()
+    loss.backward()
+    assert w.grad.abs().max() < 4 / math.sqrt(400_000)
+
+
+def test_thm_logistic_needs_the_attack_to_spare_the_robust_feature():
+    m, eps = toy.NRFModel(0.9, 0.2, 10), 0.1
+
+    def objective(w):
+        return expected(m, w, lambda t: softplus(-t + eps * (abs(w[0]) + math.sqrt(10) * abs(w[1]))))
+
+    w = lowest(objective, [1.0, 0.5])
+    assert ratio(m, w) > 1.005 * m.log_odds / (2 * (m.eta - eps))
+
+
+# --- Theorem 15: one-step full-batch SAM ---------------------------------------------------------------
+
+
+def torch_sam(xi, rho, alpha, steps, start, loss):
+    w = start.clone()
+    far = []
+    for _ in range(steps):
+        w.requires_grad_()
+        (g,) = torch.autograd.grad(loss(xi @ w).mean(), w)
+        up = (w + rho * g / g.norm().clamp_min(1e-300)).detach().requires_grad_()
+        w = (w - alpha * torch.autograd.grad(loss(xi @ up).mean(), up)[0]).detach()
+        far.append(w)
+    return torch.stack(far)
+
+
+def sample(n=300, seed=0, d=3):
+    x, y = toy.NRFModel(0.85, 0.3, d).sample(n, seed=seed)
+    return torch.tensor(x * y[:, None])
+
+
+def minimiser(xi, loss, dim):
+    w = torch.zeros(dim, dtype=torch.float64)
+    for _ in range(50):  # Newton
+        h = torch.autograd.functional.hessian(lambda v: loss(xi @ v).mean(), w)
+        g = torch.autograd.functional.jacobian(lambda v: loss(xi @ v).mean(), w)
+        w = w - torch.linalg.solve(h, g)
+    return w
+
+
+def logistic(t):
+    return torch.nn.functional.softplus(-t)
+
+
+@pytest.mark.parametrize("rho", [0.2, 1.0, 3.0])
+def test_thm_logistic_one_step_ends_within_a_multiple_of_the_step(rho):
+    xi = sample()
+    best = minimiser(xi, logistic, 4)
+    start = best + torch.tensor([2.0, -1.0, 1.0, 0.5], dtype=torch.float64)
+    far = [
+        (torch_sam(xi, rho, alpha, int(60 / alpha), start, logistic)[-50:] - best).norm(dim=1).max().item()
+        for alpha in (0.2, 0.05)
+    ]
+    assert far[0] < 0.5 * rho and far[1] < 0.4 * far[0]
+
+
+def test_thm_logistic_one_step_needs_small_steps():
+    """With long steps the iterates stay far away, at a distance that grows with rho."""
+    xi = sample()
+    best = minimiser(xi, logistic, 4)
+    far = [
+        (torch_sam(xi, rho, 4.0, 300, best + 0.1, logistic)[-50:] - best).norm(dim=1).mean()
+        for rho in (0.3, 1.0)
+    ]
+    assert far[1] > far[0] > 0.05
+
+
+def test_thm_logistic_one_step_fails_for_one_perturbation_per_sample():
+    m = toy.NRFModel(0.95, 0.1, 100)
+    x, y = m.sample(20_000, seed=3)
+    xi = x * y[:, None]
+    size = np.linalg.norm(xi, axis=1)
+    f = np.stack([xi[:, 0], xi[:, 1:].sum(1) / 10], axis=1)
+    w = [
+        minimize(lambda v, r=r: softplus(r * size - f @ v).mean(), [3.0, 2.0], method="BFGS").x
+        for r in (0, 0.3)
+    ]
+    assert ratio(m, w[1]) > 1.08 * ratio(m, w[0])
+
+
+# --- Expansion 16: full-batch SAM with the exact maximum -------------------------------------------------
+
+
+@pytest.mark.parametrize("key", SETS)
+def test_exp_logistic_nsam_brute_force_over_directions(key):
+    """Minimise over w the largest loss on a circle of 721 directions in the plane, refined by Newton in w."""
+    m = toy.NRFModel(*key)
+    rho = 0.15
+    star = np.array([m.log_odds, 2 * m.c])
+
+    def h_and_t():
+        h, t = np.zeros((2, 2)), np.zeros((2, 2, 2))
+        for s, share in ((1, m.p), (-1, 1 - m.p)):
+            f = np.stack([np.full(120, float(s)), m.c + NODES])
+            q = expit(star @ f)
+            h += np.einsum("in,jn,n->ij", f, f, share * MASS * q * (1 - q))
+            t += np.einsum("in,jn,kn,n->ijk", f, f, f, share * MASS * q * (1 - q) * (1 - 2 * q))
+        return h, t
+
+    h, t = h_and_t()
+    values, e = np.linalg.eigh(h)
+    along = (
+        np.einsum("ijk,i,j,k->", t, *[e[:, 1]] * 3),
+        np.einsum("ijk,i,j,k->", t, e[:, 0], e[:, 1], e[:, 1]),
+    )
+    shift = -(rho**2) * (along[0] / (6 * values[1]) * e[:, 1] + along[1] / (2 * values[0]) * e[:, 0])
+
+    def worst(w, radius):
+        def at(angle):
+            return -expected(
+                m, w + radius * np.array([math.cos(angle), math.sin(angle)]), lambda v: softplus(-v)
+            )
+
+        top = math.atan2(e[1, 1], e[0, 1])
+        return max(
+            -minimize_scalar(at, bounds=(top + k * math.pi - 0.7, top + k * math.pi + 0.7), method="bounded",
+                             options={"xatol": 1e-9}).fun for k in (0, 1)
+        )  # fmt: skip
+
+    value = worst(star + shift, rho)
+    for angle in np.arange(12) * math.pi / 6:  # the predicted point is the lowest up to its order, rho^3
+        away = 0.25 * rho**2 * np.array([math.cos(angle), math.sin(angle)])
+        assert worst(star + shift + away, rho) > value
+    predicted = shift[0] / star[0] - shift[1] / star[1]
+    assert predicted < 0  # it lowers the ratio, in all three models
+    assert predicted / rho**2 == pytest.approx(
+        toy.logistic_expansion(m, "full-batch-sam").coefficient, rel=1e-3
+    )
+
+
+def test_exp_logistic_nsam_is_positive_where_the_robust_feature_outweighs_all_others():
+    strong, weak = toy.NRFModel(0.99, 0.3, 1), toy.NRFModel(0.65, 0.3, 1)
+    assert toy.logistic_expansion(strong, "full-batch-sam").coefficient > 0
+    assert toy.logistic_expansion(weak, "full-batch-sam").coefficient < 0
+    w = toy.logistic_optimum(strong, "full-batch-sam", 0.2)
+    assert w[0] / w[1] > toy.standard_optimum(strong)
+
+
+# --- Theorem 17: SAM per sample, constant norm ------------------------------------------------------------
+
+
+@settings(max_examples=60)
+@given(st.floats(0.51, 0.995), st.floats(0.02, 1.5), st.integers(1, 60))
+def test_thm_logistic_1sam_the_log_ratio_rises(p, eta, d):
+    """Implicit derivative from quadrature over g, without symmetrising anything."""
+    m = toy.NRFModel(p, eta, d)
+    h, beta = np.zeros((2, 2)), np.zeros(2)
+    g = np.linspace(-12, m.c + 12, 6001)  # the mass times tau lies around 0, not around c; trapezoid rule
+    mass = norm.pdf(g - m.c)
+    for s, share in ((1, p), (-1, 1 - p)):
+        f = np.stack([np.full(len(g), float(s)), g])
+        tau = expit(m.log_odds * s + 2 * m.c * g) * expit(-m.log_odds * s - 2 * m.c * g) * share * mass
+        h += np.einsum("in,jn,n->ij", f, f, tau)
+        beta += f @ tau
+    change = np.linalg.solve(h, beta)
+    assert change[0] / m.log_odds - change[1] / (2 * m.c) > -1e-9 * np.abs(change).max()
+    if p > 0.6 and m.c > 0.2:
+        assert change[0] / m.log_odds > change[1] / (2 * m.c)
+
+
+@pytest.mark.parametrize("key", SETS[:2])
+def test_thm_logistic_1sam_a_search_at_small_kappa(key):
+    m, kappa = toy.NRFModel(*key), 0.2
+    w = lowest(lambda w: expected(m, w, lambda t: softplus(kappa - t)), [m.log_odds, 2 * m.c])
+    assert ratio(m, w) > toy.standard_optimum(m) * 1.002
+
+
+def test_thm_logistic_1sam_needs_the_constant_norm():
+    """True norms, a weak robust feature: the ratio falls; from samples, with the same samples for both."""
+    m, rho = toy.NRFModel(0.55, 0.1, 100), 0.1
+    rng = np.random.default_rng(0)
+    g, k2 = m.c + rng.standard_normal(400_000), rng.chisquare(99, 400_000)
+    size = np.sqrt(1 + g**2 + k2)
+
+    def objective(w, shift):
+        return sum(q * softplus(shift - w[0] * s - w[1] * g).mean() for s, q in ((1, m.p), (-1, 1 - m.p)))
+
+    start = [m.log_odds, 2 * m.c]
+    plain, true, constant = (
+        minimize(objective, start, (shift,), method="BFGS", options={"gtol": 1e-8}).x
+        for shift in (0.0, rho * size, rho * math.sqrt((size**2).mean()))
+    )
+    assert ratio(m, true) < ratio(m, plain) < ratio(m, constant)
+    assert (
+        toy.logistic_expansion(m).coefficient
+        < 0
+        < toy.logistic_expansion(m, input_norm="constant").coefficient
+    )
+
+
+# --- Proposition 18: the hinge ---------------------------------------------------------------------------
+
+
+@given(st.floats(0.5, 1e4), st.floats(-50, 50))
+def test_prop_hinge_the_scaled_loss_is_near_the_hinge(kappa, margin):
+    gap = softplus(kappa * (1 - margin)) / kappa - max(1 - margin, 0)
+    assert -1e-12 <= gap <= math.log(2) / kappa + 1e-12
+
+
+def hinge(m, a, b):
+    """E(1 - margin)_+ by the normal formula, for b > 0."""
+    total = 0.0
+    for s, share in ((1, m.p), (-1, 1 - m.p)):
+        gap = (1 - a * s - b * m.c) / b
+        total += share * b * (gap * ndtr(gap) + norm.pdf(gap))
+    return total
+
+
+@settings(max_examples=25)
+@given(st.floats(0.55, 0.99), st.floats(0.02, 1.0), st.integers(1, 80))
+def test_prop_hinge_the_criterion_agrees_with_a_search(p, eta, d):
+    m = toy.NRFModel(p, eta, d)
+    z = ndtri((1 - p) / p)
+    excess = p * norm.pdf(z) - 2 * (1 - p) * m.c
+    if abs(excess) < 0.01:
+        return
+    best = min(hinge(m, 1 - x * b, b) for b in (1e-3, 1e-2, 0.1, 0.3) for x in m.c + np.linspace(-8, 8, 161))
+    alone = 2 * (1 - p)  # the hinge loss of (1, 0)
+    assert (best > alone) == (excess > 0) == toy.hinge_drops_weak_features(m)
+
+
+# --- Proposition 19: SAM re-weights ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rho", [0.1, 1.0, 5.0])
+@pytest.mark.parametrize("key", SETS[:2])
+def test_prop_reweights_per_sample_the_slope_at_zero_is_negative(rho, key):
+    """One non-robust weight 0, the others anything: slope from samples, in units of its standard error."""
+    m = toy.NRFModel(*key)
+    x, y = m.sample(200_000, seed=1)
+    xi = x * y[:, None]
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        w = rng.normal(size=m.d + 1)
+        w[1] = 0
+        pull = -expit(rho * np.linalg.norm(xi, axis=1) - xi @ w) * xi[:, 1]
+        assert pull.mean() < -4 * pull.std() / math.sqrt(len(pull))
+
+
+def test_prop_reweights_full_batch_the_exact_optimum_keeps_them():
+    m = toy.NRFModel(0.95, 0.1, 20)
+    for rho in (0.1, 0.5, 2.0):
+        w1, w_nr = toy.logistic_optimum(m, "full-batch-sam", rho)
+        assert w1 > 0 and w_nr > 0.005
+        assert toy.logistic_optimum(m, "per-sample-sam", rho)[1] > 0
+    assert toy.logistic_optimum(m, "adversarial", m.eta)[1] == 0  # what adversarial training does
+
+
+def test_prop_reweights_needs_a_loss_that_always_falls():
+    """The squared loss rises beyond margin 1: per-sample SAM removes the features."""
+    m = toy.NRFModel(0.95, 0.1, 100)
+    rho = 0.1
+
+    def objective(b, a):
+        return expected(m, (a, b), lambda t: (np.abs(1 - t) + rho * 10.1) ** 2)
+
+    assert all(
+        objective(0.0, 1.0) < objective(b, 1 - x * b)
+        for b in (0.003, 0.03, 0.3)
+        for x in np.linspace(-2, 4, 25)
+    )
+
+
+# --- Theorems 20, 21: the squared loss ---------------------------------------------------------------------
+
+
+@settings(max_examples=40)
+@given(models)
+def test_thm_squared_solves_the_normal_equations_of_all_features(m):
+    """Second moments of all d+1 features, solved as one linear system; no symmetry is used."""
+    mean = np.r_[2 * m.p - 1, np.full(m.d, m.eta)]
+    second = np.outer(mean, mean) + np.diag(np.r_[1 - mean[0] ** 2, np.ones(m.d)])
+    w = np.linalg.solve(second, mean)
+    weak = m.eta * (1 - mean[0] ** 2) / (1 + m.c**2 * (1 - mean[0] ** 2))
+    np.testing.assert_allclose(w[1:], weak, rtol=1e-8)
+    assert w[0] / w[1] == pytest.approx(math.sinh(m.log_odds) / (2 * m.eta), rel=1e-8)
+    assert w[0] / w[1] > toy.standard_optimum(m)
+    assert toy.squared_optimum(m) == pytest.approx((w[0], w[1]), rel=1e-8)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**6), st.floats(0.05, 3.0), st.sampled_from(["l1", "l2", "linf"]))
+def test_thm_squared_nsam_no_other_point_has_a_lower_worst_case(seed, rho, norm_name):
+    rng = np.random.default_rng(seed)
+    a = rng.normal(size=(3, 3))
+    h = a @ a.T + 0.1 * np.eye(3)
+    e = rng.normal(size=(4000, 3))
+    order = {"l1": 1, "l2": 2, "linf": np.inf}[norm_name]
+    e = rho * e / np.linalg.norm(e, ord=order, axis=1, keepdims=True)
+    e = np.concatenate([e, -e])  # a symmetric set: the proof needs nothing else of the ball
+
+    def worst(x):
+        return (((x + e) @ h) * (x + e)).sum(1).max()
+
+    base = worst(np.zeros(3))
+    for size in (1e-3, 0.1, 2.0):
+        for _ in range(5):
+            assert worst(size * rng.normal(size=3)) > base
+
+
+def test_thm_squared_nsam_one_step_reaches_the_minimum_too():
+    xi = sample()
+
+    def squared(t):
+        return (1 - t) ** 2
+
+    best = minimiser(xi, squared, 4)
+    far = [
+        (torch_sam(xi, 0.5, a, 600, best + 1.0, squared)[-20:] - best).norm(dim=1).max() for a in (0.1, 0.02)
+    ]
+    assert far[1] < 0.3 * far[0] and far[1] < 0.05
+
+
+def test_thm_squared_nsam_needs_the_symmetry_of_the_quadratic():
+    """exp(z) - z has its minimum at 0, the flattest worst case lies elsewhere."""
+    found = minimize_scalar(
+        lambda z: max(math.exp(z + r) - z - r for r in (-0.5, 0.5)), bounds=(-1, 1), method="bounded"
+    )
+    assert found.x < -0.02
+
+
+# --- Proposition 22: squared loss, SAM per sample -----------------------------------------------------------
+
+
+@settings(max_examples=25)
+@given(st.floats(0.55, 0.99), st.floats(0.02, 0.8), st.integers(1, 60), st.floats(0.02, 30))
+def test_prop_squared_1sam_the_criterion_agrees_with_a_search(p, eta, d, kappa):
+    m = toy.NRFModel(p, eta, d)
+    q = (1 - p) * (1 + 2 / kappa)
+    excess = p * norm.pdf(ndtri((1 + q / p) / 2)) - q * m.c if q < p else -1.0
+    if abs(excess) < 0.01:
+        return
+    critical = toy.critical_norm_shift(m)
+    assert (excess > 0) == (kappa > critical)
+
+    def objective(a, b):  # E (1-m)^2 + 2 kappa E|1-m| by the folded normal
+        total = 0.0
+        for s, share in ((1, p), (-1, 1 - p)):
+            mean = 1 - a * s - b * m.c
+            fold = 2 * b * norm.pdf(mean / b) + mean * (1 - 2 * ndtr(-mean / b))
+            total += share * (mean**2 + b**2 + 2 * kappa * fold)
+        return total
+
+    alone = (1 - p) * (4 + 4 * kappa)
+    tilts = m.c + np.r_[np.linspace(-6, 12, 181), np.geomspace(12, 1e3, 40)]
+    best = min(objective(1 - x * b, b) for b in (1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5) for x in tilts)
+    assert (best >= alone) == (excess > 0)
+
+
+def test_prop_squared_1sam_is_the_worst_case_over_weights():
+    """(|1-m| + rho |x|)^2 against the largest of many random perturbations, and the one that attains it."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        w, x, rho = rng.normal(size=5), rng.normal(size=5), rng.uniform(0, 2)
+        e = rng.normal(size=(2000, 5))
+        e = rho * e / np.linalg.norm(e, axis=1, keepdims=True)
+        top = (abs(1 - w @ x) + rho * np.linalg.norm(x)) ** 2
+        assert ((1 - (w + e) @ x) ** 2).max() <= top + 1e-12
+        push = -np.sign(1 - w @ x) * rho * x / np.linalg.norm(x)
+        assert (1 - (w + push) @ x) ** 2 == pytest.approx(top)
