@@ -1,6 +1,6 @@
 """Measure everything in one run, print the table, write it down.
 
-python -m benchmarks             about five minutes; writes benchmarks/results.json and results.md
+python -m benchmarks             about ten minutes; writes benchmarks/results.json and results.md
 python -m benchmarks --rounds 1  a quick look; writes nothing
 """
 
@@ -10,6 +10,7 @@ import argparse
 import datetime
 import json
 import platform
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,7 @@ from benchmarks.timing import Ratio
 from sam_edu.experiments.provenance import cpu_name
 
 HERE = Path(__file__).parent
-ROUNDS = 21
+ROUNDS = 15
 PEERS = ("torch", "torchattacks", "foolbox", "pytorch-optimizer")
 
 
@@ -37,8 +38,9 @@ def measure(rounds: int, small: bool = False) -> dict[str, Any]:
         "threads": 1,
         "rounds": rounds,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PEERS}},
-        "SAM step": {case.name: _plain(cases.sam_step(case, rounds)) for case in models},
+        "step": {case.name: _plain(cases.family(case, rounds)) for case in models},
         "PGD-10": {case.name: _plain(cases.pgd10(case, rounds)) for case in models},
+        "memory": {case.name: cases.memory(case) for case in models},
         "evaluation": asdict(evaluation),
         "import seconds": cases.import_seconds(),
     }
@@ -53,11 +55,10 @@ def table(results: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     where = f"Measured {results['date']} on {results['machine']}, {results['threads']} thread"
     lines = [f"{where}, {results['rounds']} rounds; {versions}."]
-    for name in ("SAM step", "PGD-10"):
-        columns = list(next(iter(results[name].values())))
-        lines += ["", f"| {name} / ideal | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-        for case, row in results[name].items():
-            lines.append(f"| {case} | " + " | ".join(str(Ratio(**row[c])) for c in columns) + " |")
+    # One row for each optimizer or attack, one column for each model.
+    for name, title in (("step", "a step / ideal SAM step"), ("PGD-10", "PGD-10 / ideal")):
+        lines += _rows(title, results[name], lambda cell: str(Ratio(**cell)))
+    lines += _rows("peak memory of a step, in copies of the weights", results["memory"], "{:.1f}".format)
     cost = results["evaluation"]
     lines += [
         "",
@@ -68,6 +69,13 @@ def table(results: dict[str, Any]) -> str:
         f"`import sam_edu` with its core adds {results['import seconds']:.2f} s to `import torch`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _rows(title: str, columns: dict[str, dict[str, Any]], show: Callable[[Any], str]) -> list[str]:
+    lines = ["", f"| {title} | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for row in next(iter(columns.values())):
+        lines.append(f"| {row} | " + " | ".join(show(column[row]) for column in columns.values()) + " |")
+    return lines
 
 
 def main() -> None:

@@ -21,6 +21,9 @@ class Ratio:
     def __str__(self) -> str:
         return f"{self.median:.2f} ({self.low:.2f}-{self.high:.2f})"
 
+    def divided_by(self, number: float) -> Ratio:
+        return Ratio(self.low / number, self.median / number, self.high / number)
+
 
 def ratios(ideal: Callable[[], object], candidates: Mapping[str, Callable[[], object]], rounds: int,
            repeat: int = 1) -> dict[str, Ratio]:  # fmt: skip
@@ -57,3 +60,23 @@ def _seconds(work: Callable[[], object], repeat: int) -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return clock() - started
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """Most memory held at once by what ``work`` allocates, by torch's own account."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - before
+    cpu = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=cpu, profile_memory=True) as found:
+        work()
+    held, most = 0, 0
+    for event in found.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            most = max(most, held)
+    return most

@@ -14,6 +14,10 @@ def test_one_round_of_everything():
     text = table(results)
     assert "torchattacks" in text and "pytorch_optimizer" in text
     assert results["evaluation"]["different_verdicts"] == 0
+    for name in (*cases.OBJECTIVES, "LookSAM k=5", "SAMOptimizer", "foolbox"):
+        assert f"| {name} |" in text
+    held = next(iter(results["memory"].values()))
+    assert held["SGD"] < held["SAM"] <= held["SGD"] + 2.5
 
 
 def test_ratios_compare_with_the_ideal():

@@ -63,10 +63,14 @@ class BatchLoss:
         return [slice(at, min(at + size, len(self))) for at in range(0, len(self), size)]
 
     def _forward(self, part: Part | None) -> tuple[Tensor, Tensor]:
-        x, y = (self.x, self.y) if part is None else (self.x[part], self.y[part])
-        outputs = self.model(x)
-        if not isinstance(part, Tensor):  # whole batch or slice: the first visit is the clean one
-            self._first.setdefault(0 if part is None else part.start, outputs.detach())
+        start: int | None = 0
+        if part is None:
+            outputs, y = self.model(self.x), self.y
+        else:
+            outputs, y = self.model(self.x[part]), self.y[part]
+            start = part.start if isinstance(part, slice) else None  # indices: never the first visit
+        if start is not None and start not in self._first:
+            self._first[start] = outputs.detach()
         return outputs, y
 
 
