@@ -195,7 +195,7 @@ def test_on_the_curve_both_optima_agree(show: Any) -> None:
 def test_every_menu_entry_draws(show: Any) -> None:
     tab = show()
     seen = set()
-    for label in ("SAM moves", "data"):
+    for label in ("SAM moves", "p, η, d"):
         menu = tab.get_by_label(label)
         for i in range(menu.locator("option").count()):
             menu.select_option(index=i)

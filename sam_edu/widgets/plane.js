@@ -11,9 +11,9 @@ const CONVENTIONS = [
   ["one-step", "all weights, one step"],
 ];
 const DATA = [
-  ["strong", "p = 0.95, η = 0.1, d = 100", { p: 0.95, eta: 0.1, d: 100 }],
-  ["few", "p = 0.9, η = 0.2, d = 10", { p: 0.9, eta: 0.2, d: 10 }],
-  ["weak", "p = 0.75, η = 0.05, d = 400", { p: 0.75, eta: 0.05, d: 400 }],
+  ["strong", "0.95, 0.1, 100", { p: 0.95, eta: 0.1, d: 100 }],
+  ["few", "0.9, 0.2, 10", { p: 0.9, eta: 0.2, d: 10 }],
+  ["weak", "0.75, 0.05, 400", { p: 0.75, eta: 0.05, d: 400 }],
 ];
 const N = 91, LOW = 0.01, FLOOR = 0.005, ROOF = 200;
 const U = Array.from({ length: N }, (_, i) => i / (N - 1)); // axis of the weight: u = w1 / (w1 + w1*)
@@ -135,7 +135,7 @@ for (const power of [0.01, 0.1, 1, 10, 100]) for (const v of [0.5, 0.7, 1, 1.5, 
 RHOS.sort((a, b) => a - b);
 const controls = [
   { trait: "convention", label: "SAM moves", options: CONVENTIONS },
-  { trait: "data", label: "data", options: DATA.map(([key, text]) => [key, text]) },
+  { trait: "data", label: "p, η, d", options: DATA.map(([key, text]) => [key, text]) },
   { trait: "rho", label: "ρ, in weights", values: RHOS, show: (v) => signif(v, 2), speak: (v) => "rho " + signif(v, 2), kind: "se-sam" },
   { trait: "share", label: "ε, in inputs", values: SHARES, show: (v) => (v === 0 ? "0" : `${v} η`), speak: (v) => `epsilon ${v} eta`, kind: "se-at" },
 ];
