@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 Closure = Callable[[], Tensor]
@@ -120,11 +120,3 @@ class RandomState:
         torch.set_rng_state(self.cpu)
         if self.cuda is not None:
             torch.cuda.set_rng_state(self.cuda, self.device)
-
-
-def eval_mode(model: nn.Module) -> list[nn.Module]:
-    """Put every module into eval mode; returns those that were training."""
-    training = [m for m in model.modules() if m.training]
-    for m in training:
-        m.training = False
-    return training

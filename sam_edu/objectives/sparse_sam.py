@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu import _check
+from sam_edu.objectives import masks
 from sam_edu.objectives.base import WeightPerturbation
-from sam_edu.objectives.closures import BatchLoss, Closure, Scale, eval_mode, needs_batch
+from sam_edu.objectives.closures import BatchLoss, Closure, Scale, needs_batch
 from sam_edu.objectives.perturb import Size, Tensors, length, ratio
 
 
@@ -98,41 +99,21 @@ class SparseSAM(WeightPerturbation):
 
     def _renew_fisher(self, batch: BatchLoss) -> None:
         trainable = [p for p in self._params if p.requires_grad]
-        fisher = [torch.zeros_like(p) for p in trainable]
-        training = eval_mode(self.model)  # in training mode BatchNorm would see batches of one
-        try:
-            for i in range(min(self.samples, len(batch))):
-                one = torch.tensor([i], device=batch.x.device)
-                g = torch.autograd.grad(batch.each(one).sum(), trainable, materialize_grads=True)
-                torch._foreach_addcmul_(fisher, g, g)
-        finally:
-            for module in training:
-                module.training = True
-        scores = torch.cat([f.flatten() for f in fisher])
-        keep = torch.zeros_like(scores, dtype=torch.bool)
-        keep[scores.topk(self._ones(len(scores))).indices] = True
-        self._set(trainable, keep)
+        scores = masks.fisher_information(self.model, batch, trainable, self.samples)
+        self._set(trainable, masks.largest(scores, self._ones(len(scores))))
 
     def _renew_dynamic(self, w: Tensors, g: Tensors) -> None:
         slopes = torch.cat([part.flatten().abs() for part in g])
-        ones = self._ones(len(slopes))
         if any(p not in self.m for p in w):  # the first time
-            keep = torch.zeros_like(slopes, dtype=torch.bool)
-            keep[self._some(torch.arange(len(slopes)), ones)] = True
+            keep = masks.random(slopes, self._ones(len(slopes)), self._generator)
         else:
-            keep = torch.cat([self.m[p].flatten() for p in w])
-            on, off = keep.nonzero()[:, 0], (~keep).nonzero()[:, 0]
             share = self.drop / 2 * (1 + math.cos(math.pi * min(1.0, self.t / self.steps)))
-            change = min(int(share * len(on)), len(off))
-            keep[on[slopes[on].topk(change, largest=False).indices]] = False
-            keep[self._some(off, change)] = True
+            now = torch.cat([self.m[p].flatten() for p in w])
+            keep = masks.exchanged(now, slopes, share, self._generator)
         self._set(w, keep)
 
     def _ones(self, total: int) -> int:
         return round((1 - self.sparsity) * total)
-
-    def _some(self, of: Tensor, count: int) -> Tensor:
-        return of[torch.randperm(len(of), generator=self._generator)[:count].to(of.device)]
 
     def _set(self, params: Tensors, keep: Tensor) -> None:
         pieces = keep.split([p.numel() for p in params])
