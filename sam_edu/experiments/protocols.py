@@ -159,7 +159,7 @@ def configs(name: str, seeds: Iterable[int]) -> dict[str, list[RunConfig]]:
 
 def kind(label: str) -> str:
     """The style of a label in the figures: "SGD", "SAM", "ASAM", "AT", "SAM+AT", "AWP" or "control"."""
-    first = label.split()[0]
+    first = label.removeprefix("Short ").split()[0]
     if first in ("SAM", "ASAM", "AT", "SAM+AT", "AWP"):
         return first
     return "SGD" if label == "SGD" else "control"

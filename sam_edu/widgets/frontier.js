@@ -1,7 +1,7 @@
 import { line, marker, mount, move, panel, percent, pixels, scale, set, svg, ticks } from "./kit.js";
 import { affordable, bestRow } from "./frontier_math.js";
 
-const STYLE = { SGD: ["se-std", "circle", ""], SAM: ["se-sam", "square", ""], ASAM: ["se-sam", "square", "se-dots"], AT: ["se-at", "triangle", "se-dash"], "SAM+AT": ["se-both", "diamond", "se-dashdot"], AWP: ["se-awp", "pentagon", "se-dots"] };
+const STYLE = { SGD: ["se-std", "circle", ""], SAM: ["se-sam", "square", ""], ASAM: ["se-sam", "square", "se-dots"], AT: ["se-at", "triangle", "se-dash"], "short AT": ["se-at", "triangle", "se-dash"], "SAM+AT": ["se-both", "diamond", "se-dashdot"], AWP: ["se-awp", "pentagon", "se-dots"] };
 const style = (row) => STYLE[row.method] || ["se-control", "circle", ""];
 const short = (v) => String(Number(v.toPrecision(3)));
 const times = (v) => short(v) + " ×";
