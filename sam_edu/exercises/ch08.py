@@ -24,7 +24,7 @@ EXERCISES: dict[str, Exercise] = {
         rel=0.0,
         absolute=2.4e-3,
         mistakes={
-            "One step further SAM still raises it; go on until it lowers it, then one step back.": lambda: 0.95,
+            "A step further SAM still raises it; go on until it lowers it, then one step back.": lambda: 0.95,
             "There SAM already lowers it; go one step back.": lambda: 0.94,
         },
     ),
