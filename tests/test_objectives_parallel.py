@@ -26,6 +26,7 @@ MAKE = {
     "EntropySGD": lambda m, sync: EntropySGD(m, 0.5, steps=4, noise=0.01, sync=sync),
 }
 STEPS = 4
+SHARED_MEMORY = ("SAM", "LookSAM")  # also with gradients that are views of the messages sent
 
 
 def halves(seed):
@@ -49,7 +50,7 @@ def process(rank, port, folder):
     found = {}
     for name, make in MAKE.items():
         for sync in (False, True):
-            for view in (False, True):
+            for view in (False, True) if name in SHARED_MEMORY else (False,):
                 model = DistributedDataParallel(net(norm=False), gradient_as_bucket_view=view)
                 reached = train(
                     lambda m, make=make, sync=sync: make(m, sync), model, lambda s: halves(s)[rank]
@@ -75,9 +76,11 @@ def reached(tmp_path_factory):
 @pytest.mark.parametrize("sync", [False, True])
 @pytest.mark.parametrize("name", MAKE)
 def test_all_processes_hold_the_same_weights(reached, name, sync):
-    for view in (False, True):
-        assert torch.equal(reached[0][name, sync, view], reached[1][name, sync, view])
-    assert torch.allclose(reached[0][name, sync, False], reached[0][name, sync, True], rtol=1e-9, atol=1e-12)
+    one, other = reached
+    assert torch.equal(one[name, sync, False], other[name, sync, False])
+    if name in SHARED_MEMORY:
+        assert torch.equal(one[name, sync, True], other[name, sync, True])
+        assert torch.allclose(one[name, sync, False], one[name, sync, True], rtol=1e-9, atol=1e-12)
 
 
 def in_one_process(gradient):
