@@ -19,6 +19,7 @@ const N = 91, LOW = 0.01, FLOOR = 0.005, ROOF = 200;
 const U = Array.from({ length: N }, (_, i) => i / (N - 1)); // axis of the weight: u = w1 / (w1 + w1*)
 const atU = (u, star) => (u < 1 ? (star * u) / (1 - u) : Infinity);
 const place = (w1, star) => (w1 === Infinity ? 1 : w1 / (w1 + star));
+const seen = (node, yes) => node.setAttribute("visibility", yes ? "visible" : "hidden");
 const put = (node, x, y, anchor) => set(node, { x: x.toFixed(2), y: y.toFixed(2), "text-anchor": anchor });
 
 function build(root) {
@@ -66,7 +67,8 @@ function build(root) {
     robust.setAttribute("d", line(U.map((u) => [V(u), clamp(W(robustAccuracy(m, atU(u, star), eps)), -50, acc.y0 + 50)])));
     const found = {};
     for (const [key, a] of [["std", star], ["at", best.w1], ["sam", w1]]) {
-      for (const node of [marks[key].nat, marks[key].rob, marks[key].join, notes[key]]) node.style.display = a === null ? "none" : "";
+      for (const node of [marks[key].nat, marks[key].rob, marks[key].join]) seen(node, a !== null);
+      notes[key].style.display = a === null ? "none" : "";
       if (a === null) continue;
       const x = V(place(a, star)), nat = naturalAccuracy(m, a), rob = robustAccuracy(m, a, eps), mark = marks[key];
       move(mark.nat, x, inside(nat));
@@ -90,7 +92,7 @@ function build(root) {
     rhoLine.setAttribute("d", `M${plane.x0},${y.toFixed(2)}H${plane.x1}`);
     move(here, x, y);
     const known = wanted !== null && s.share > 0;
-    equal.style.display = known ? "" : "none";
+    seen(equal, known);
     if (known) move(equal, x, toY(wanted));
     above.style.display = points.length > 1 ? "" : "none";
     if (points.length > 1) { // the names of the two sides stand left above and right below the curve
