@@ -110,9 +110,9 @@ class TestKill:
     def test_when_a_checkpoint_is_due(self, tmp_path):
         store = checkpoints.Checkpoints(tmp_path, "x")
         assert store.due()  # what it costs is not known yet
-        store._cost, store._last = 0.01, time.perf_counter() - 0.4
+        store._cost, store._last = 0.01 * checkpoints.SHARE, time.perf_counter()
         assert not store.due()
-        store._last -= 0.2
+        store._last -= 0.02
         assert store.due()
 
 

@@ -14,7 +14,7 @@ from sam_edu.experiments import files
 
 #: An epoch's checkpoint is left out if saving would take more than this share of the time trained since
 #: the last one: epochs of milliseconds share one, epochs of seconds have one each.
-SHARE = 0.02
+SHARE = 0.01
 
 
 class Checkpoints:
@@ -45,22 +45,17 @@ class Checkpoints:
 
     def load(self) -> dict[str, Any] | None:
         """The newest whole checkpoint; a damaged one is renamed to ``*.damaged`` and named."""
-        found: list[tuple[int, int, dict[str, Any]]] = []
-        for slot, path in enumerate(self.paths):
-            if not path.exists():
-                continue
+        there = [path for path in self.paths if path.exists()]
+        for path in sorted(there, key=lambda p: p.stat().st_mtime_ns, reverse=True):
             state = read(path)
             if state is None:
                 files.set_aside(path, "is damaged")
             elif state.get("run_id", self.run_id) != self.run_id:
                 files.set_aside(path, f"is of another run, {state['run_id']}")
             else:
-                found.append((state["epoch"], slot, state))
-        if not found:
-            return None
-        _, slot, newest = max(found, key=lambda entry: entry[:2])
-        self._slot = 1 - slot
-        return newest
+                self._slot = 1 - self.paths.index(path)
+                return state
+        return None
 
     def remove(self) -> None:
         """Both are of no more use once the record is written."""

@@ -30,7 +30,7 @@ def run(config: RunConfig, folder: str | Path | None = None, progress: bool = Fa
     """Do the run, or return its record if it is there.
 
     With a ``folder`` the run writes checkpoints (after each epoch, unless epochs are so short that
-    saving would take more than 2 % of them) and, killed at any moment, continues from the last whole one
+    saving would take more than 1 % of them) and, killed at any moment, continues from the last whole one
     to the same final weights; at the end the folder holds the record (``<run_id>.json``) and the weights
     (``.safetensors``). A damaged file is named, renamed and replaced. Two processes that are asked for the
     same run do it once: the second waits. Without a folder everything stays in memory.
