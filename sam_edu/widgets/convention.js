@@ -31,7 +31,7 @@ function build(root, model) {
   const rootNote = svg("text", { class: "se-note se-mid" }, turn.over);
   const curve = path(turn.plot, "se-theory"), now = marker(turn.over, "square", "se-sam se-data", 4.5), nowNote = svg("text", { class: "se-note se-sam" }, turn.over);
   const at = (node, x, y, anchor) => set(node, { x: x.toFixed(2), y: y.toFixed(2), "text-anchor": anchor });
-  const show = (node, yes) => { node.style.display = yes ? "" : "none"; };
+  const show = (node, yes) => (node.tagName === "text" ? (node.style.display = yes ? "" : "none") : node.setAttribute("visibility", yes ? "visible" : "hidden"));
 
   function drawHill(m, s, star, best) {
     const r = ruler(s.convention, m.d), W = objective(m, s.convention, s.radius), rho = rhoOf(m, s.convention, s.radius), finite = best < Infinity;
