@@ -43,7 +43,7 @@ EXERCISES: dict[str, Exercise] = {
         },
     ),
     "9.3": Number(
-        lambda: 0.3 * np.linalg.norm(_X) / np.linalg.norm(_W),
+        lambda: float(0.3 * np.linalg.norm(_X) / np.linalg.norm(_W)),
         right="The margin falls by 1.5 either way.",
         mistakes={
             "That is the fall of the margin; divide it by what one unit of ε takes away.": lambda: 1.5,
