@@ -70,7 +70,8 @@ class Training:
             # BatchNorm's averages travel once an epoch, not with every forward pass; newer torch renamed this
             known = inspect.signature(DistributedDataParallel.__init__).parameters
             name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-            model = DistributedDataParallel(model, **{name: False})
+            settings: dict[str, Any] = {name: False}
+            model = DistributedDataParallel(model, **settings)
         return model
 
     def train_epoch(self) -> dict[str, str]:
