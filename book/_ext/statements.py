@@ -19,7 +19,7 @@ from sphinx_proof.directive import DEFAULT_REALTYP_TO_COUNTERTYP, ElementDirecti
 from sphinx_proof.proof_type import PROOF_TYPES
 
 sys.path.insert(0, str(Path(__file__).parent))
-from witnesses import STATEMENTS, stem, witnesses_in
+from witnesses import STATEMENTS, labels_in, of_label, witnesses_in
 
 
 class ExpansionDirective(ElementDirective):
@@ -43,11 +43,13 @@ def link_witnesses(app, doctree):
     folder = Path(app.srcdir) / "tests" / "witnesses"
     tests = [(file, name, line) for file in sorted(folder.glob("test_witnesses_ch*.py"))
              for name, line in witnesses_in(file)]  # fmt: skip
+    pages = [*Path(app.srcdir).glob("notebooks/*.ipynb"), *Path(app.srcdir).glob("book/*.md")]
+    labels = [label for page in pages for label in labels_in(page) if label]
     source = app.config.html_theme_options["repository_url"] + "/blob/main/tests/witnesses/"
     for node in doctree.findall(nodes.Element):
         if node.get("realtype") not in STATEMENTS or not node.get("label"):
             continue
-        found = [(file, line) for file, name, line in tests if name.startswith(stem(node["label"]))]
+        found = [(file, line) for file, name, line in tests if of_label(node["label"], name, labels)]
         if not found:
             continue
         file, line = found[0]

@@ -20,6 +20,12 @@ def stem(label: str) -> str:
     return "test_" + label.replace("-", "_")
 
 
+def of_label(label: str, name: str, labels: list[str]) -> bool:
+    """Whether the test is this statement's: of the labels that its name begins with, the longest counts."""
+    fitting = [known for known in {*labels, label} if name.startswith(stem(known))]
+    return bool(fitting) and max(fitting, key=len) == label
+
+
 def labels_in(page: Path) -> list[str | None]:
     """Labels of a page's statements, in their order; None for one without."""
     text = page.read_text(encoding="utf-8")

@@ -67,7 +67,7 @@ EXERCISES: dict[str, Exercise] = {
             "that is there is found, and nothing is computed.",
             "the same settings after a disconnect": "It continues from its last checkpoint; a finished one "
             "is only read.",
-            "the same settings in another cell": "The same settings are the same run, wherever one types them.",
+            "the same settings in another cell": "The same settings are the same run, wherever typed.",
         },
     ),
 }  # fmt: skip

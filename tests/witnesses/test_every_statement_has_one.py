@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
-from witnesses import labels_in, stem, witnesses_in  # noqa: E402
+from witnesses import labels_in, of_label, stem, witnesses_in  # noqa: E402
 
 PAGES = [*sorted((ROOT / "notebooks").glob("*.ipynb")), *sorted((ROOT / "book").glob("*.md"))]
 LABELS = [label for page in PAGES for label in labels_in(page)]
@@ -22,7 +22,7 @@ def test_statements_have_labels_and_no_two_the_same():
 
 
 def test_every_statement_has_a_witness():
-    without = [label for label in LABELS if not any(name.startswith(stem(label)) for name in TESTS)]
+    without = [label for label in LABELS if not any(of_label(label, name, LABELS) for name in TESTS)]
     assert without == [], f"statements without a test named after their label: {without}"
 
 
@@ -39,3 +39,5 @@ def test_the_search_would_notice(tmp_path):
     )
     assert labels_in(page) == ["thm-one", None]
     assert stem("thm-one") == "test_thm_one"
+    assert of_label("thm-one", "test_thm_one_by_search", ["thm-one", "thm-one-step"])
+    assert not of_label("thm-one", "test_thm_one_step_by_search", ["thm-one", "thm-one-step"])

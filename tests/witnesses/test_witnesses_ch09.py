@@ -294,7 +294,7 @@ def test_prop_equal_w1_needs_an_attack_below_eta():
         assert toy.equivalent_rho(m, 0.9999 * m.eta, kind=kind) > 10 * math.sqrt(m.d)
 
 
-def test_the_reported_relation_is_too_small_by_the_root_of_2d():
+def test_prop_equal_w1_the_reported_relation_is_too_small_by_the_root_of_2d():
     for key in SETS:
         m = toy.NRFModel(*key)
         eps = 1e-3 * m.eta
