@@ -14,6 +14,8 @@ HTML   := _build/html
 export PYTHONPATH := $(CURDIR)
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH
+# The networks of the book are small: one thread is as fast as two, and sums keep their order on every machine.
+export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help env book pages test lint types unit colab notebooks browser outputs format lock address clean
