@@ -13,7 +13,7 @@ from sam_edu.toy.model import NRFModel
 from sam_edu.toy.numerics import expand, sign_change
 from sam_edu.toy.per_sample import per_sample_optimum
 from sam_edu.toy.solutions import standard_optimum
-from sam_edu.toy.worst import BALLS, ball_limit, worst_side
+from sam_edu.toy.worst import BALLS, ball_limit, right_end_better, worst_side
 
 
 def sam_optimum(
@@ -83,6 +83,8 @@ def _worst_case(model: NRFModel, rho: NDArray, perturbed: str, norm: str) -> NDA
     star = standard_optimum(model)
 
     def rising(w1: NDArray) -> NDArray:
+        if perturbed == "robust":
+            return right_end_better(model, w1, rho[..., None])
         return worst_side(model, BALLS[perturbed, norm](model, w1, rho[..., None]))
 
     if perturbed == "robust":

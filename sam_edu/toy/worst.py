@@ -73,6 +73,28 @@ def interval(model: NRFModel, w1: NDArray, rho: NDArray) -> Candidates:
     return Candidates(x, np.ones_like(x), np.full_like(x, np.sqrt(model.d)))
 
 
+def right_end_better(model: NRFModel, w1: NDArray, rho: NDArray) -> NDArray:
+    """Has the sign of A(w1 + rho) - A(w1 - rho), compared as a ratio of two probability masses.
+
+    With a, b = (w1 -+ rho)/sqrt(d) it is p P(c+a < Z < c+b) - (1-p) P(c-b < Z < c-a). Differences of the
+    accuracies themselves would be rounding noise where both agree with p, or with 1, to the last bit.
+    """
+    c, a, b = model.c, (w1 - rho) / np.sqrt(model.d), (w1 + rho) / np.sqrt(model.d)
+    rise, fall = _log_mass(c + a, c + b), _log_mass(c - b, c - a)
+    one_point = np.isneginf(rise) & np.isneginf(fall)  # rho is lost in rounding: the slope decides
+    rise, fall = np.where(one_point, 0, rise), np.where(one_point, 0, fall)
+    return np.where(one_point, model.log_odds / 2 - w1 * model.eta, model.log_odds + rise - fall)
+
+
+def _log_mass(low: NDArray, high: NDArray) -> NDArray:
+    """ln P(low < Z < high) for standard normal Z, computed in the tail where the mass is small."""
+    mirrored = low + high > 0
+    low, high = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
+    top, bottom = log_ndtr(high), log_ndtr(low)
+    with np.errstate(divide="ignore"):
+        return top + np.log1p(-np.exp(bottom - top))
+
+
 def l2_ball(model: NRFModel, w1: NDArray, rho: NDArray) -> Candidates:
     r"""All weights move, :math:`\|e\|_2\le\rho<\sqrt d`: two tilts in the plane, up to two out of it.
 
