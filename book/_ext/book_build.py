@@ -2,14 +2,17 @@
 
 The theme ships the icon set twice (1.5 MB of JavaScript that draws the icons as SVG, and the web
 fonts that show them); the fonts are enough, and of those the icons that occur. Source maps and
-.ttf copies are not needed.
+.ttf copies are not needed. The search index, which grows with the book, is loaded by every page but
+used by the search page alone.
 """
 
+import re
 from pathlib import Path
 
 from icons import slim_icons
 
 UNUSED = ("**/*.map", "**/*.ttf")
+SEARCH = re.compile(r' *<script src="[^"]*(?:searchindex|searchtools|language_data)\.js"></script>\n')
 
 
 def slim(app, exception):
@@ -20,6 +23,10 @@ def slim(app, exception):
     script = outdir / "_static" / "scripts" / "fontawesome.js"
     script.write_text("/* The icons come from the web fonts. */\n")
     slim_icons(outdir)
+    for page in outdir.rglob("*.html"):
+        if page.name != "search.html":
+            text = page.read_text(encoding="utf-8")
+            page.write_text(SEARCH.sub("", text), encoding="utf-8")
     for pattern in UNUSED:
         for path in (outdir / "_static").glob(pattern):
             path.unlink()
