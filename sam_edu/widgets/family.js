@@ -1,4 +1,4 @@
-import { fixed, line, marker, mount, move, panel, scale, set, svg } from "./kit.js";
+import { arrow, fixed, line, marker, mount, move, panel, scale, set, svg } from "./kit.js";
 import { BETA, MEMBERS, familyAxes, familyStep } from "./family_math.js";
 
 const REACH = 1.05; // half width of the map around w
@@ -11,14 +11,6 @@ const HOW = {
   AWP: "a box: each layer may move by the share ρ of its own size",
   LookSAM: "SAM’s ball, but only at every fifth step; in between SAM’s correction is used again",
 };
-
-// A straight arrow in pixels; the head shrinks with short arrows.
-function arrow([a, b], [c, d]) {
-  const length = Math.hypot(c - a, d - b), p = (x, y) => `${x.toFixed(1)},${y.toFixed(1)}`;
-  if (length < 1) return `M${p(a, b)}h0`;
-  const ux = (c - a) / length, uy = (d - b) / length, h = Math.min(8, length * 0.6);
-  return `M${p(a, b)}L${p(c, d)}M${p(c - h * ux + h * 0.5 * uy, d - h * uy - h * 0.5 * ux)}L${p(c, d)}L${p(c - h * ux - h * 0.5 * uy, d - h * uy + h * 0.5 * ux)}`;
-}
 
 function build(root) {
   const map = panel(root, { heading: "", xLabel: "w₁", yLabel: "w₂", height: 300, width: 342, left: 52 });
@@ -50,8 +42,8 @@ function build(root) {
     edge.setAttribute("d", shape);
     region.setAttribute("d", shape + "Z");
     ball.setAttribute("d", line(ring(s.rho, s.rho)));
-    slope.setAttribute("d", arrow(at([0, 0]), at([0.9 * g[0], 0.9 * g[1]])));
-    climb.setAttribute("d", arrow(at([0, 0]), at(e)));
+    slope.setAttribute("d", arrow(...at([0, 0]), ...at([0.9 * g[0], 0.9 * g[1]])));
+    climb.setAttribute("d", arrow(...at([0, 0]), ...at(e)));
     const tip = at([0.9 * g[0], 0.9 * g[1]]), end = at(e);
     set(slopeNote, { x: (tip[0] + 4).toFixed(1), y: (tip[1] - 6).toFixed(1), "text-anchor": s.turn < 30 ? "end" : "start" });
     set(stepNote, { x: (end[0] + 6).toFixed(1), y: (end[1] + 14).toFixed(1) });

@@ -102,6 +102,14 @@ export const shapes = {
 export const marker = (parent, shape, kind, r = 5) => svg("path", { d: shapes[shape](r), class: `se-marker ${kind}` }, parent);
 export const move = (node, x, y) => node.setAttribute("transform", `translate(${x.toFixed(2)} ${y.toFixed(2)})`);
 
+// A straight arrow from (a, b) to (c, d) in pixels; the head shrinks with short arrows.
+export function arrow(a, b, c, d) {
+  const length = Math.hypot(c - a, d - b);
+  if (length < 1) return `M${a.toFixed(1)},${b.toFixed(1)}h0`;
+  const ux = (c - a) / length, uy = (d - b) / length, h = Math.min(8, length * 0.6), p = (x, y) => `${x.toFixed(1)},${y.toFixed(1)}`;
+  return `M${p(a, b)}L${p(c, d)}M${p(c - h * ux + h * 0.5 * uy, d - h * uy - h * 0.5 * ux)}L${p(c, d)}L${p(c - h * ux - h * 0.5 * uy, d - h * uy + h * 0.5 * ux)}`;
+}
+
 // Controls. A slider's positions are whole steps where `values` lists what it may take (log scales).
 function slider(spec, model, root, onInput) {
   const id = "se" + ++lastId, row = html("div", { class: "se-row" }, root);

@@ -1,5 +1,5 @@
 import { valleyCurvature, valleyGradient, valleyLoss, valleyStep } from "./math.js";
-import { clamp, fixed, line, marker, mount, move, panel, scale, set, svg } from "./kit.js";
+import { arrow, clamp, fixed, line, marker, mount, move, panel, scale, set, svg } from "./kit.js";
 
 const STEPS = 60, NX = 96, NY = 56;
 const LEVELS = [0.012, 0.03, 0.07, 0.15, 0.3, 0.6, 1.2, 2.4, 4.2];
@@ -23,14 +23,6 @@ function contours(f, X, Y, [x0, x1], [y0, y1]) {
     }
     return path;
   });
-}
-
-// A straight arrow from (a, b) to (c, d) in pixels; the head shrinks with short arrows.
-function arrow(a, b, c, d) {
-  const length = Math.hypot(c - a, d - b);
-  if (length < 1) return `M${a.toFixed(1)},${b.toFixed(1)}h0`;
-  const ux = (c - a) / length, uy = (d - b) / length, h = Math.min(8, length * 0.6), p = (x, y) => `${x.toFixed(1)},${y.toFixed(1)}`;
-  return `M${p(a, b)}L${p(c, d)}M${p(c - h * ux + h * 0.5 * uy, d - h * uy - h * 0.5 * ux)}L${p(c, d)}L${p(c - h * ux - h * 0.5 * uy, d - h * uy + h * 0.5 * ux)}`;
 }
 
 function build(root) {
