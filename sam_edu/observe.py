@@ -21,7 +21,7 @@ SYMPTOMS = {
     "climb": "cosine to the right climb",
     "gradient": "cosine to the right gradient",
     "statistics": "error of the running means",
-    "nan": "share of weights that are NaN",
+    "nan": "share of weights that are no numbers",
 }
 
 

@@ -55,7 +55,7 @@ function build(root, model) {
       const strong = way === s.switch;
       set(o.curve, { style: `stroke-width: ${strong ? 2.6 : 1.3}`, opacity: strong ? 1 : 0.6 });
       set(o.mark, { opacity: strong ? 1 : 0.55 });
-      set(o.name, { opacity: strong ? 1 : 0.7 });
+      set(o.name, { opacity: 1 });
     });
     guides.forEach((g) => g.setAttribute("d", `M${X(e + 1).toFixed(1)},${error.y0}V${error.y1}`));
     const text = sentence(s, row, curves, e);
