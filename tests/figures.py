@@ -154,5 +154,6 @@ MAKE: dict[str, Callable[[], widgets.Explorer]] = {
     "frontier": lambda: widgets.FrontierExplorer(frontier_rows(np.random.default_rng(4), 12)),
     "plane": widgets.RhoEpsPlane,
     "rho-eps": lambda: widgets.RhoEpsGrid(grid_rows(), rho=0.4, eps=0.1),
+    "one-rho": lambda: widgets.RhoEpsGrid([r for r in grid_rows() if r.get("rho") != 0.1], rho=0.4, eps=0.1),
     "digit": lambda: widgets.DigitAttackExplorer(**digit_arrays()),
 }

@@ -74,10 +74,12 @@ function build(root, model) {
     cut.entitle(`At ε = ${pixels(eps[k])}, every method and seed`);
   }
 
+  let drawn = false; // with a single rho there is no slider that would change it
   return (s, changed) => {
-    const r = near(sams.map((x) => x.rho), s.rho), k = near(eps, s.eps), row = sams[r];
+    const r = sams.length > 1 ? near(sams.map((x) => x.rho), s.rho) : 0, k = near(eps, s.eps), row = sams[r];
     if (changed.has("eps")) cross(k);
-    if (changed.has("rho")) {
+    if (changed.has("rho") || !drawn) {
+      drawn = true;
       const at = eps.map((e, i) => [X(e), Y(row.mean[i])]);
       sam.setAttribute("d", line(at));
       ribbon.setAttribute("d", line(eps.map((e, i) => [X(e), Y(row.high[i])]).concat(eps.map((e, i) => [X(e), Y(row.low[i])]).reverse())) + "Z");
@@ -107,8 +109,9 @@ function sentence(row, sgd, trained, controls, k) {
 
 const controls = (model) => {
   const rows = model.get("rows"), rhos = rows.filter((r) => r.method === "SAM").map((r) => r.rho).sort((a, b) => a - b);
+  const rho = { trait: "rho", label: "ρ of SAM", values: rhos, show: short, speak: (v) => "rho " + short(v), kind: "se-sam" };
   return [
-    { trait: "rho", label: "ρ of SAM", values: rhos, show: short, speak: (v) => "rho " + short(v), kind: "se-sam" },
+    ...(rhos.length > 1 ? [rho] : []),
     { trait: "eps", label: "ε of the attack", values: rows[0].eps, show: pixels, speak: (v) => "epsilon " + pixels(v), kind: "se-at" },
   ];
 };
