@@ -16,11 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtr
 
 from sam_edu.toy.model import NRFModel
 from sam_edu.toy.numerics import sign_change
+
+_NODES, _WEIGHTS = leggauss(10)
+_ROOT = np.sqrt(2 * np.pi)
 
 
 @dataclass(frozen=True)
@@ -79,20 +83,26 @@ def right_end_better(model: NRFModel, w1: NDArray, rho: NDArray) -> NDArray:
     With a, b = (w1 -+ rho)/sqrt(d) it is p P(c+a < Z < c+b) - (1-p) P(c-b < Z < c-a). Differences of the
     accuracies themselves would be rounding noise where both agree with p, or with 1, to the last bit.
     """
-    c, a, b = model.c, (w1 - rho) / np.sqrt(model.d), (w1 + rho) / np.sqrt(model.d)
-    rise, fall = _log_mass(c + a, c + b), _log_mass(c - b, c - a)
+    at, half = w1 / np.sqrt(model.d), rho / np.sqrt(model.d)
+    rise, fall = _log_mass(model.c + at, half), _log_mass(model.c - at, half)
     one_point = np.isneginf(rise) & np.isneginf(fall)  # rho is lost in rounding: the slope decides
     rise, fall = np.where(one_point, 0, rise), np.where(one_point, 0, fall)
     return np.where(one_point, model.log_odds / 2 - w1 * model.eta, model.log_odds + rise - fall)
 
 
-def _log_mass(low: NDArray, high: NDArray) -> NDArray:
-    """ln P(low < Z < high) for standard normal Z, computed in the tail where the mass is small."""
-    mirrored = low + high > 0
-    low, high = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
+def _log_mass(mid: NDArray, half: NDArray) -> NDArray:
+    """ln P(|Z - mid| < half) for standard normal Z, computed in the tail where the mass is small.
+
+    Over a narrow interval the two ends cancel; there the density is integrated (Gauss, 10 nodes).
+    """
+    mid, half = np.broadcast_arrays(-np.abs(mid), half)
+    low, high = mid - half, mid + half
     top, bottom = log_ndtr(high), log_ndtr(low)
-    with np.errstate(divide="ignore"):
-        return top + np.log1p(-np.exp(bottom - top))
+    nodes, peak = mid[..., None] + _NODES * half[..., None], -(mid**2) / 2
+    with np.errstate(divide="ignore", over="ignore"):
+        wide = top + np.log1p(-np.exp(bottom - top))
+        narrow = np.log(half) + peak + np.log((np.exp(-(nodes**2) / 2 - peak[..., None]) @ _WEIGHTS) / _ROOT)
+    return np.where(2 * half * np.maximum(1, -low) < 1, narrow, wide)
 
 
 def l2_ball(model: NRFModel, w1: NDArray, rho: NDArray) -> Candidates:
