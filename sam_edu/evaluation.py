@@ -65,13 +65,23 @@ class EvaluationRecord:
     flags: list[str]
     seconds: float
 
-    def robust_accuracy(self, eps: float) -> float:
-        """The minimum over the ladder at this radius."""
+    def entry(self, eps: float) -> AtRadius:
+        """Everything that was measured at this radius.
+
+        Raises
+        ------
+        KeyError
+            If it was not evaluated; the message lists the radii that were.
+        """
         for entry in self.at:
             if abs(entry.eps - eps) < 1e-12:
-                return entry.accuracy
+                return entry
         measured = ", ".join(f"{entry.eps:.4g}" for entry in self.at)
         raise KeyError(f"eps = {eps:.4g} was not evaluated; measured: {measured}")
+
+    def robust_accuracy(self, eps: float) -> float:
+        """The minimum over the ladder at this radius."""
+        return self.entry(eps).accuracy
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, ready for JSON; the verdicts as a string of hex digits."""

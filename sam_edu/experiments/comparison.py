@@ -96,14 +96,11 @@ def image_error(records: Records, reference: Records, eps: float, norm: str = "l
 
 def verdicts(records: Records, eps: float, norm: str = "linf") -> NDArray:
     """Which image survived the whole ladder in which run: shape (seeds, images), 0 or 1."""
-    rows = []
-    for record in records:
-        evaluation = record.linf if norm == "linf" else record.l2
-        entry = next((e for e in evaluation.at if abs(e.eps - eps) < 1e-12), None) if evaluation else None
-        if entry is None:
-            raise ValueError(f"run {record.config.run_id} was not attacked in {norm} at eps = {eps:.4g}")
-        rows.append(np.asarray(entry.robust, dtype=float))
-    return np.stack(rows)
+    try:
+        rows = [summary.evaluation(record, norm).entry(eps).robust for record in records]
+    except KeyError as error:
+        raise ValueError(f"these runs were not attacked in {norm} at this radius: {error.args[0]}") from None
+    return np.array(rows, dtype=float)
 
 
 @dataclass(frozen=True)

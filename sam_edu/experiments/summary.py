@@ -36,7 +36,7 @@ class Spread:
 
 def radii(records: Sequence[Record], norm: str = "linf") -> list[float]:
     """Attack radii that all these runs were evaluated at, ascending."""
-    found = [tuple(entry.eps for entry in _evaluation(record, norm).at) for record in records]
+    found = [tuple(entry.eps for entry in evaluation(record, norm).at) for record in records]
     if len(set(found)) != 1:
         raise ValueError(f"these runs were attacked at different radii: {sorted(set(found))}")
     return list(found[0])
@@ -45,7 +45,7 @@ def radii(records: Sequence[Record], norm: str = "linf") -> list[float]:
 def accuracies(records: Sequence[Record], norm: str = "linf") -> NDArray:
     """Accuracies of shape (seeds, 1 + radii): without attack first, then one column per radius."""
     return np.array([
-        [_evaluation(r, norm).clean_accuracy, *(entry.accuracy for entry in _evaluation(r, norm).at)]
+        [evaluation(r, norm).clean_accuracy, *(entry.accuracy for entry in evaluation(r, norm).at)]
         for r in records
     ])  # fmt: skip
 
@@ -110,12 +110,13 @@ def grid_rows(groups: Mapping[str, Sequence[Record]], norm: str = "linf") -> lis
 
 def _column(records: Sequence[Record], eps: float, norm: str) -> NDArray:
     if eps == 0:
-        return np.array([_evaluation(r, norm).clean_accuracy for r in records])
-    return np.array([_evaluation(r, norm).robust_accuracy(eps) for r in records])
+        return np.array([evaluation(r, norm).clean_accuracy for r in records])
+    return np.array([evaluation(r, norm).robust_accuracy(eps) for r in records])
 
 
-def _evaluation(record: Record, norm: str) -> EvaluationRecord:
-    evaluation = record.linf if norm == "linf" else record.l2
-    if evaluation is None:
+def evaluation(record: Record, norm: str) -> EvaluationRecord:
+    """What is known of the run in one norm; an error if it was not attacked in it."""
+    found = record.linf if norm == "linf" else record.l2
+    if found is None:
         raise ValueError(f"run {record.config.run_id} was not attacked in {norm}")
-    return evaluation
+    return found
