@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,19 +79,17 @@ def _solve(model: NRFModel, rho: NDArray, perturbed: str, norm: str, kind: str) 
 
 def _worst_case(model: NRFModel, rho: NDArray, perturbed: str, norm: str) -> NDArray:
     """Where the worst perturbation changes sides; the uniform average has the same top (Prop. 8a)."""
+    star = standard_optimum(model)
+    if perturbed == "robust":
+        better = partial(right_end_better, model, rho=rho[..., None])
+        return sign_change(better, np.full_like(rho, star), star + rho)
     beyond = rho >= ball_limit(model, perturbed, norm)
     rho = np.where(beyond, 0.0, rho)
-    star = standard_optimum(model)
 
     def rising(w1: NDArray) -> NDArray:
-        if perturbed == "robust":
-            return right_end_better(model, w1, rho[..., None])
         return worst_side(model, BALLS[perturbed, norm](model, w1, rho[..., None]))
 
-    if perturbed == "robust":
-        found = sign_change(rising, np.full_like(rho, star), star + rho)
-    else:
-        found = sign_change(rising, np.zeros_like(rho), expand(rising, np.full_like(rho, 2 * star)))
+    found = sign_change(rising, np.zeros_like(rho), expand(rising, np.full_like(rho, 2 * star)))
     return np.where(beyond, np.inf, found)
 
 
