@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
+from sam_edu.widgets.base import bundle
 
 NOT_A_NUMBER = re.compile(r"NaN|undefined|Infinity|\[object")
 UNROUNDED = re.compile(r"\d\.\d{7,}")
@@ -43,6 +46,15 @@ def chromium() -> Iterator[Any]:
             yield browser
         finally:
             browser.close()
+
+
+def formulas_tab(browser: Any, file: str) -> Any:
+    """A tab whose ``window.math`` is a module of formulas in sam_edu/widgets, with all that it imports."""
+    tab = browser.new_page()
+    source = json.dumps(bundle(file))
+    tab.evaluate(f"""async () => {{ const blob = new Blob([{source}], {{type: "text/javascript"}});
+        window.math = await import(URL.createObjectURL(blob)); }}""")
+    return tab
 
 
 class Visit:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 import re
 import sys
@@ -23,13 +22,14 @@ from browser import (
     TEXTS,
     UNROUNDED,
     chromium,
+    formulas_tab,
     slider_times,
 )
 from figures import MAKE, digit_arrays, grid_rows
 
 from sam_edu import toy, widgets
 from sam_edu.toy import landscape
-from sam_edu.widgets.base import HERE, bundle
+from sam_edu.widgets.base import bundle
 
 sys.path.insert(0, str(Path(__file__).parent / "js"))
 from page import page as page_of
@@ -49,12 +49,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def formulas(browser: Any, tmp_path_factory: Any) -> Iterator[Callable[[str, list], list]]:
     """``formulas("m.Phi(x)", [[x], ...])`` evaluates an expression of math.js for many arguments."""
-    tab = browser.new_page()
-    source = json.dumps((HERE / "math.js").read_text(encoding="utf-8"))
-    tab.evaluate(
-        f"""async () => {{ const blob = new Blob([{source}], {{type: "text/javascript"}});
-        window.math = await import(URL.createObjectURL(blob)); }}"""
-    )
+    tab = formulas_tab(browser, "math.js")
 
     def evaluate(body: str, arguments: list[tuple]) -> list:
         return tab.evaluate(f"(all) => all.map((v) => {{ const m = window.math; return {body}; }})",

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from browser import chromium
+from browser import chromium, formulas_tab
 from figures import batch_grid
 
 from sam_edu import toy, widgets
-from sam_edu.widgets.base import HERE
 
 
 @pytest.fixture(scope="module")
 def evaluate() -> Iterator[Any]:
     with chromium() as browser:
-        tab = browser.new_page()
-        source = json.dumps((HERE / "batch_math.js").read_text(encoding="utf-8"))
-        tab.evaluate(f"""async () => {{ const blob = new Blob([{source}], {{type: "text/javascript"}});
-            window.math = await import(URL.createObjectURL(blob)); }}""")
+        tab = formulas_tab(browser, "batch_math.js")
         yield lambda body, cases: tab.evaluate(
             f"(all) => all.map((v) => {{ const m = window.math; return {body}; }})", cases
         )

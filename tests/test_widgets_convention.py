@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -11,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import DATA, DRAW, REST, chromium, slider_times
+from browser import DATA, DRAW, REST, chromium, formulas_tab, slider_times
 from scipy.stats import chi
 
 from sam_edu import toy, widgets
-from sam_edu.widgets.base import bundle
 from sam_edu.widgets.convention import PER_WEIGHT
 
 sys.path.insert(0, str(Path(__file__).parent / "js"))
@@ -34,15 +32,10 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def formulas(browser: Any) -> Iterator[Callable[[str, list], list]]:
-    tab = browser.new_page()
-    source = json.dumps(bundle("convention_math.js"))
-    tab.evaluate(
-        f"""async () => {{ const blob = new Blob([{source}], {{type: "text/javascript"}});
-        window.formulas = await import(URL.createObjectURL(blob)); }}"""
-    )
+    tab = formulas_tab(browser, "convention_math.js")
 
     def evaluate(body: str, vectors: list) -> list:
-        return tab.evaluate(f"(all) => all.map((v) => {{ const m = window.formulas; return {body}; }})",
+        return tab.evaluate(f"(all) => all.map((v) => {{ const m = window.math; return {body}; }})",
                             [list(map(float, v)) for v in vectors])  # fmt: skip
 
     yield evaluate

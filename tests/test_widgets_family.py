@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from browser import chromium
+from browser import chromium, formulas_tab
 from torch import nn
 
 from sam_edu import objectives
 from sam_edu.widgets import family
-from sam_edu.widgets.base import HERE
 
 
 class TwoTensors(nn.Module):
@@ -85,10 +83,7 @@ def test_every_step_is_the_best_of_its_set():
 @pytest.fixture(scope="module")
 def formula() -> Iterator[Any]:
     with chromium() as browser:
-        tab = browser.new_page()
-        source = json.dumps((HERE / "family_math.js").read_text(encoding="utf-8"))
-        tab.evaluate(f"""async () => {{ const blob = new Blob([{source}], {{type: "text/javascript"}});
-            window.math = await import(URL.createObjectURL(blob)); }}""")
+        tab = formulas_tab(browser, "family_math.js")
         yield lambda name, all_: tab.evaluate(
             f"(all) => all.map((v) => window.math.{name}(...v))", [list(v) for v in all_]
         )

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from browser import chromium
+from browser import chromium, formulas_tab
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sam_edu import widgets
 from sam_edu.toy import wells
-from sam_edu.widgets.base import HERE
 
 N = 240  # golden vectors per formula
 radii, stretches, floors = st.floats(0, 1.5), st.floats(0.3, 6), st.floats(0, 0.9)
@@ -75,12 +73,7 @@ def test_bad_values_are_named():
 @pytest.fixture(scope="module")
 def formulas() -> Iterator[Callable[[str, Any], np.ndarray]]:
     with chromium() as browser:
-        tab = browser.new_page()
-        source = json.dumps((HERE / "flatness_math.js").read_text(encoding="utf-8"))
-        tab.evaluate(
-            f"""async () => {{ const blob = new Blob([{source}], {{type: "text/javascript"}});
-            window.math = await import(URL.createObjectURL(blob)); }}"""
-        )
+        tab = formulas_tab(browser, "flatness_math.js")
 
         def evaluate(body: str, arguments: Any) -> np.ndarray:
             found = tab.evaluate(f"(all) => all.map((v) => {{ const m = window.math; return {body}; }})",

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from browser import chromium
+from browser import chromium, formulas_tab
 from figures import frontier_rows
 
 from sam_edu import widgets
-from sam_edu.widgets.base import HERE
 
 
 @pytest.fixture(scope="module")
 def choose() -> Iterator[Any]:
     with chromium() as browser:
-        tab = browser.new_page()
-        source = json.dumps((HERE / "frontier_math.js").read_text(encoding="utf-8"))
-        tab.evaluate(f"""async () => {{ const blob = new Blob([{source}], {{type: "text/javascript"}});
-            window.math = await import(URL.createObjectURL(blob)); }}""")
+        tab = formulas_tab(browser, "frontier_math.js")
         yield lambda rows, asked: tab.evaluate(
             """([rows, asked]) => { const sgd = rows.find((r) => r.method === "SGD");
             return asked.map(([k, budget, loss]) => window.math.bestRow(rows, sgd, k, budget, loss)); }""",

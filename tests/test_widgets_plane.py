@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -11,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import DATA, DRAW, PAINT, REST, chromium, slider_times
+from browser import DATA, DRAW, PAINT, REST, chromium, formulas_tab, slider_times
 
 from sam_edu import toy, widgets
-from sam_edu.widgets.base import bundle
 from sam_edu.widgets.plane import CONVENTIONS
 from sam_edu.widgets.plane import DATA as PARAMETERS
 
@@ -33,16 +31,11 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def formulas(browser: Any) -> Iterator[Callable[[str, list], list]]:
-    tab = browser.new_page()
-    source = json.dumps(bundle("plane_math.js"))
-    tab.evaluate(
-        f"""async () => {{ const blob = new Blob([{source}], {{type: "text/javascript"}});
-        window.plane = await import(URL.createObjectURL(blob)); }}"""
-    )
+    tab = formulas_tab(browser, "plane_math.js")
 
     def evaluate(body: str, arguments: list[tuple]) -> list:
         return tab.evaluate(
-            f"(all) => all.map((v) => {{ const m = window.plane; return {body}; }})", arguments
+            f"(all) => all.map((v) => {{ const m = window.math; return {body}; }})", arguments
         )
 
     yield evaluate
