@@ -61,8 +61,8 @@ def cases(small: bool = False) -> list[Case]:
     plan = [("linear, d = 100, batch 128", linear, (128, 1, 10, 10), 40)]
     if not small:
         plan += [
-            ("CNN, 28x28, batch 32", models.small_cnn(1, 10, 16), (32, 1, 28, 28), 3),
-            ("PreActResNet width 16, 32x32, batch 16", models.PreActResNet(10, 16), (16, 3, 32, 32), 1),
+            ("CNN, 28x28, batch 32", models.small_cnn(1, 10, 16), (32, 1, 28, 28), 12),
+            ("PreActResNet width 16, 32x32, batch 16", models.PreActResNet(10, 16), (16, 3, 32, 32), 3),
         ]
     return [
         Case(name, net.to(DEVICE), torch.rand(shape, device=DEVICE),

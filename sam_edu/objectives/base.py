@@ -115,15 +115,13 @@ class WeightPerturbation(ERM):
     def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
         random_state = RandomState(self._params)
         loss, used, g = self._gradient(closure, scale)
-        with torch.no_grad():
-            up = self._shifted(used, *self.climb(used, g))
-            up.go()
+        up = self._climbed(used, g)
         del g  # and with it the memory, before the second pass
         try:
             random_state.restore()
             scaled(evaluate(closure), scale).backward()
         finally:
-            up.__exit__()
+            up.back()
         return loss
 
     def _gradient(self, closure: Closure, scale: Scale | None, among: Iterable[Tensor] | None = None,
@@ -147,8 +145,10 @@ class WeightPerturbation(ERM):
             g = torch._foreach_div(g, scale(torch.ones_like(loss)))
         return loss.detach(), used, g
 
-    def _shifted(self, used: list[Tensor], v: Tensors, size: Size) -> shifted:
-        return shifted(used, v, size, self._norms, self._saved)
+    def _climbed(self, used: list[Tensor], g: Tensors) -> shifted:
+        """The weights move to w + e, until ``back()`` or the end of a ``with`` block."""
+        with torch.no_grad():
+            return shifted(used, *self.climb(used, g), self._norms, self._saved)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from sam_edu import _check
 from sam_edu.objectives import parallel
 from sam_edu.objectives.base import WeightPerturbation
 from sam_edu.objectives.closures import BatchLoss, Closure, Scale
-from sam_edu.objectives.perturb import Tensors
+from sam_edu.objectives.perturb import Tensors, shifted
 
 
 class EntropySGD(WeightPerturbation):
@@ -72,7 +72,7 @@ class EntropySGD(WeightPerturbation):
         gamma = self.gamma * (1 + self.scoping) ** self.t
         closures = self._mini_batches(closure)
         loss, used, g = self._gradient(closures[0], scale)  # at w: the first step of the walk
-        with self._shifted(used, [], 0.0), torch.no_grad():
+        with torch.no_grad(), shifted(used, [], 0.0, self._norms, self._saved):
             w = self._saved
             mu = [p.clone() for p in w]
             for step in range(self.steps):

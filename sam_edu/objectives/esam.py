@@ -71,7 +71,7 @@ class ESAM(WeightPerturbation):
 
         loss, used, g = self._gradient(mean, scale, among=self._selected())
         random_state.restore()
-        with self._shifted(used, *self.climb(used, g)):
+        with self._climbed(used, g):
             part = self._sharpest(batch, before[0].detach())
             random_state.restore()
             ERM.backward(self, lambda: batch.each(part).mean(), scale)

@@ -64,7 +64,7 @@ class LookSAM(WeightPerturbation):
         random_state = RandomState(self._params)
         loss, used, g = self._gradient(closure, scale)
         random_state.restore()
-        with self._shifted(used, *self.climb(used, g)):
+        with self._climbed(used, g):
             ERM.backward(self, closure, scale)
         if self.k > 1:
             # A GradScaler's factor on g_s does no harm: only the direction of g_v is ever used.

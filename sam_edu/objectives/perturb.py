@@ -44,49 +44,50 @@ def perturbed(model: nn.Module, e: Sequence[Tensor | None]) -> Iterator[None]:
     for p, step in moved:
         if p.shape != step.shape:
             raise ValueError(f"e has a tensor of shape {tuple(step.shape)} for {tuple(p.shape)}")
-    with shifted([p for p, _ in moved], [step for _, step in moved], 1.0, batch_norms(model), []):
+    with torch.no_grad():
+        there = shifted([p for p, _ in moved], [step for _, step in moved], 1.0, batch_norms(model), [])
+    with there:
         yield
 
 
 class shifted:
-    """``perturbed`` by size * v, with what does not change from step to step found beforehand.
+    """``perturbed`` by size * v, from here until ``back()`` or the end of a ``with`` block.
 
-    ``saved`` is the room for the copy of the weights: filled here where it does not fit yet. (A class,
-    since a generator's context manager costs more, and all of SAM's overhead on a small model is such.)
+    Make it under ``torch.no_grad``. ``saved`` is the room for the copy of the weights: filled here where it
+    does not fit yet. (A class, since a generator's context manager costs more, and all of SAM's overhead on
+    a small model is such.)
     """
 
     def __init__(self, params: list[Tensor], v: Tensors, size: Size, norms: list[_BatchNorm],
                  saved: list[Tensor]) -> None:  # fmt: skip
+        if not _fits(saved, params):
+            saved[:] = [torch.empty_like(p) for p in params]
         self.params, self.saved = params, saved
-        self.e: tuple[Tensors, Size] | None = (v, size)
         self.counting = [m for m in norms if m.training and m.track_running_stats]
-
-    def __enter__(self) -> None:
-        with torch.no_grad():
-            self.go()
-
-    def go(self) -> None:
-        """Save and move, under ``torch.no_grad``."""
-        if not _fits(self.saved, self.params):
-            self.saved[:] = [torch.empty_like(p) for p in self.params]
-        (v, size), self.e = self.e or ((), 0.0), None  # the second pass needs the room
-        if self.params:
-            torch._foreach_copy_(self.saved, self.params)
+        if params:
+            torch._foreach_copy_(saved, params)
         try:
             for m in self.counting:
                 m.track_running_stats = False
-            move(self.params, v, size)
+            move(params, v, size)
         except BaseException:
-            self.__exit__()
+            self.back()
             raise
 
-    def __exit__(self, *_: object) -> None:
+    def back(self) -> None:
+        """The weights, and BatchNorm's counting, are what they were."""
         for m in self.counting:
             m.track_running_stats = True
         if self.params:
             with torch.no_grad():
                 torch._foreach_copy_(self.params, self.saved)  # not "minus e": rounding would drift
         torch.clear_autocast_cache()
+
+    def __enter__(self) -> shifted:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.back()
 
 
 def move(params: list[Tensor], v: Tensors, size: Size) -> None:
