@@ -9,6 +9,7 @@ used by the search page alone.
 import re
 from pathlib import Path
 
+from excerpts import write_excerpts
 from icons import slim_icons
 
 UNUSED = ("**/*.map", "**/*.ttf")
@@ -27,6 +28,7 @@ def slim(app, exception):
         if page.name != "search.html":
             text = page.read_text(encoding="utf-8")
             page.write_text(SEARCH.sub("", text), encoding="utf-8")
+    write_excerpts(outdir, list(app.env.found_docs))
     for pattern in UNUSED:
         for path in (outdir / "_static").glob(pattern):
             path.unlink()

@@ -1,9 +1,5 @@
 // Repairs what the theme's pages lack for readers who use a screen reader.
 
-// The search page fetches each page it found to show an excerpt, which browsers forbid for files opened from disk.
-if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined")
-  DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
-
 document.addEventListener("DOMContentLoaded", () => {
   const each = (selector, repair) => document.querySelectorAll(selector).forEach(repair);
 
