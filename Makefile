@@ -17,6 +17,9 @@ unexport JUPYTER_PATH
 # The networks of the book are small: one thread is as fast as two, and sums keep their order on every machine.
 export OMP_NUM_THREADS := 1
 
+# Tests share the cores; `make unit SHARED=` runs them one after the other.
+SHARED ?= -n auto --maxprocesses=4
+
 .DEFAULT_GOAL := help
 .PHONY: help env book pages test lint types unit colab notebooks browser outputs format lock address clean
 
@@ -51,7 +54,9 @@ book: env pages ## execute the notebooks, build the pages, check them
 pages:
 	@$(PYTHON) book/tools/fingerprint.py --keep _build/.inputs --else-remove _build/.jupyter_cache \
 	  sam_edu .ci/requirements.lock _config.yml
-	@echo "==> Executing the notebooks that have changed and building the pages"
+	@echo "==> Executing the notebooks that have changed"
+	$(BIN)/python book/tools/execute.py _build/.jupyter_cache notebooks/*.ipynb
+	@echo "==> Building the pages"
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 	@echo "==> Checking the pages"
 	$(BIN)/python book/tools/check_book.py $(HTML)
@@ -66,13 +71,14 @@ lint:        ## style (ruff)
 types:       ## type hints (mypy)
 	$(BIN)/mypy
 unit:        ## the library, the theorems' witnesses, the repository itself
-	$(BIN)/python -m pytest -q tests --ignore=tests/book --ignore=tests/colab
+	$(BIN)/python -m pytest -q $(SHARED) tests --ignore=tests/book --ignore=tests/colab
 colab:       ## the live figures under Google Colab's versions (makes .venv/colab the first time)
 	$(BIN)/python -m pytest -q tests/colab
 notebooks:   ## every notebook runs, and prints what it printed when it was saved
-	$(BIN)/python -m pytest -q --nbval notebooks
+	$(BIN)/python -m pytest -q $(SHARED) --dist loadfile --nbval notebooks
 browser:     ## every built page, opened offline in Chromium
-	$(BIN)/python -m pytest -q tests/book
+	$(BIN)/python -m pytest -q $(SHARED) --dist loadgroup -m "not timing" tests/book
+	$(BIN)/python -m pytest -q -m timing tests/book
 
 # --- for authors ----------------------------------------------------------------------------------------
 
