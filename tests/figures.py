@@ -140,6 +140,18 @@ def classwise_arguments() -> dict[str, Any]:
     }
 
 
+def units_arguments() -> dict[str, Any]:
+    """Two made-up networks, seven radii, one small image that grows darker under attack."""
+    eps = [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
+    clean = np.random.default_rng(3).random((1, 1, 6, 6)) * 0.7
+    return {
+        "eps_grid": eps,
+        "accuracy": [[0.98, 0.9, 0.55, 0.2, 0.05, 0.01, 0.0], [0.99, 0.97, 0.9, 0.65, 0.3, 0.1, 0.02]],
+        "images": np.clip(clean + np.reshape(eps, (1, 7, 1, 1)), 0, 1).repeat(2, axis=0),
+        "model_names": ["SGD", "AT"],
+    }
+
+
 MAKE: dict[str, Callable[[], widgets.Explorer]] = {
     "nrf": widgets.NRFExplorer,
     "convention": widgets.ConventionExplorer,
@@ -156,4 +168,5 @@ MAKE: dict[str, Callable[[], widgets.Explorer]] = {
     "rho-eps": lambda: widgets.RhoEpsGrid(grid_rows(), rho=0.4, eps=0.1),
     "one-rho": lambda: widgets.RhoEpsGrid([r for r in grid_rows() if r.get("rho") != 0.1], rho=0.4, eps=0.1),
     "digit": lambda: widgets.DigitAttackExplorer(**digit_arrays()),
+    "units": lambda: widgets.UnitsExplorer(**units_arguments(), mean=0.3, std=0.4, eps=0.1),
 }

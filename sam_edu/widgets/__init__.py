@@ -22,6 +22,7 @@ from sam_edu.widgets.rho_eps_grid import RhoEpsGrid
 from sam_edu.widgets.sam_step import SAMStepExplorer
 from sam_edu.widgets.teaser import Teaser
 from sam_edu.widgets.traps import TrapsExplorer
+from sam_edu.widgets.units import UnitsExplorer
 
 __all__ = [
     "BatchExplorer",
@@ -39,5 +40,6 @@ __all__ = [
     "SAMStepExplorer",
     "Teaser",
     "TrapsExplorer",
+    "UnitsExplorer",
     "WidgetValueError",
 ]
