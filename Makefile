@@ -21,10 +21,10 @@ export OMP_NUM_THREADS := 1
 SHARED ?= -n auto --maxprocesses=4
 
 .DEFAULT_GOAL := help
-.PHONY: help env book pages test lint types unit colab notebooks browser outputs format lock address clean
+.PHONY: help env book pages test lint types unit colab colab-full notebooks browser outputs format lock address clean
 
 help:        ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
 # --- the environment ------------------------------------------------------------------------------------
 # .ci/requirements.lock names every package with its version, so pip has nothing to choose (--no-deps).
@@ -74,6 +74,9 @@ unit:        ## the library, the theorems' witnesses, the repository itself
 	$(BIN)/python -m pytest -q $(SHARED) tests --ignore=tests/book --ignore=tests/colab
 colab:       ## the live figures under Google Colab's versions (makes .venv/colab the first time)
 	$(BIN)/python -m pytest -q tests/colab
+# Needs network and 5 GB the first time, and takes about 15 minutes: before a release and once a week, not in `make test`.
+colab-full:  ## every notebook, run as Colab runs it; writes book/colab_pass.json, which the pages show
+	$(BIN)/python tests/colab/full.py
 notebooks:   ## every notebook runs, and prints what it printed when it was saved
 	$(BIN)/python -m pytest -q $(SHARED) --dist loadfile --nbval notebooks
 browser:     ## every built page, opened offline in Chromium

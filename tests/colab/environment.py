@@ -9,6 +9,7 @@ pip chooses.
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,14 @@ def versions() -> dict[str, str]:
     return {name.lower(): number for name, number in (x.split("==") for x in lines if x)}
 
 
+def versions_date() -> str:
+    """The day of Colab's list, from its first line."""
+    found = re.search(r"\b20\d\d-\d\d-\d\d\b", VERSIONS.read_text().splitlines()[0])
+    if not found:
+        raise NoEnvironment(f"{VERSIONS.name} does not name its day in its first line")
+    return found[0]
+
+
 def nearest_python() -> str:
     """The installed Python nearest to Colab's: it, an older one that we support, else our own."""
     for minor in range(WANTED[1], 11, -1):
@@ -59,17 +68,31 @@ def run(*command: object) -> None:
 
 def make() -> Path:
     """Return the environment's Python; make the environment unless it is there and up to date."""
+    constraint = ["-c", VERSIONS]
+    return _make(FOLDER, [*constraint, *INSTALLED, *THEIR_NEEDS], [*constraint, "--no-deps", *ALONE])
+
+
+def make_full() -> Path:
+    """The same with every package of the list, torch included (4 GB and some minutes the first time).
+
+    The list names builds of torch for Colab's GPUs (+cu128); any build of the same version will do.
+    """
+    folder = Path(os.environ.get("COLAB_ENV", FOLDER.with_name("colab-full")))
+    return _make(folder, [f"{name}=={number.split('+')[0]}" for name, number in versions().items()])
+
+
+def _make(folder: Path, *installs: list) -> Path:
+    """Make an environment by these calls of pip, unless it was made by the same ones."""
     base = nearest_python()
-    recipe = f"{base} {sys.executable}".encode() + Path(__file__).read_bytes() + VERSIONS.read_bytes()
+    recipe = f"{base} {sys.executable} {installs}".encode() + VERSIONS.read_bytes()
     mark = hashlib.sha256(recipe).hexdigest()
-    python, ready = FOLDER / "bin" / "python", FOLDER / ".ready"
+    python, ready = folder / "bin" / "python", folder / ".ready"
     if python.exists() and ready.exists() and ready.read_text() == mark:
         return python
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    run(base, "-m", "venv", FOLDER)
-    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "-q", "-c", VERSIONS]
-    run(*pip, *INSTALLED, *THEIR_NEEDS)
-    run(*pip, "--no-deps", *ALONE)
+    shutil.rmtree(folder, ignore_errors=True)
+    run(base, "-m", "venv", folder)
+    for arguments in installs:
+        run(python, "-m", "pip", "install", "--disable-pip-version-check", "-q", *arguments)
     ready.write_text(mark)
     return python
 

@@ -4,12 +4,14 @@
     python inside.py kernel              every figure in a kernel in which google.colab is imported
     python inside.py notebook PATH       the notebook's cells in a kernel; its last error, if any
     python inside.py cell PATH           the notebook's first code cell, google.colab imported
+    python inside.py whole PATH JSON     all its cells, google.colab imported, texts replaced as JSON says
 
 Prints JSON. Needs no torch and no pytest.
 """
 
 import json
 import sys
+import time
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -18,6 +20,16 @@ PREPARE = f"""
 import sys
 sys.path[:0] = [{str(TESTS)!r}, {str(TESTS / "colab" / "stand_in")!r}]
 import google.colab.output
+"""
+COLAB = f"""
+import sys
+sys.path.append({str(TESTS / "colab" / "stand_in")!r})
+import google.colab.output
+"""
+ABOUT = """
+import importlib.metadata as meta, json, platform
+names = ["anywidget", "ipywidgets", "matplotlib", "numpy", "scikit-learn", "scipy", "torch"]
+print(json.dumps({"python": platform.python_version(), "packages": {n: meta.version(n) for n in names}}))
 """
 VERSIONS = """
 import json, importlib.metadata as meta
@@ -54,13 +66,13 @@ def figures():
     }
 
 
-def execute(cells):
+def execute(cells, timeout=120):
     """Run code cells in a fresh kernel of this very environment; return the executed notebook."""
     from nbclient import NotebookClient
     from nbformat import v4
 
     notebook = v4.new_notebook(cells=[v4.new_code_cell(source) for source in cells])
-    return NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
+    return NotebookClient(notebook, kernel_name="python3", timeout=timeout).execute()
 
 
 def kernel():
@@ -106,7 +118,22 @@ def cell(path):
     return {"outputs": done.cells[1].outputs}
 
 
+def whole(path, changes):
+    """The notebook from top to bottom as Colab runs it, its first cell included; stops at an error."""
+    cells = code_cells(path)
+    for old, new in json.loads(changes).items():
+        assert any(old in source for source in cells), f"{old} does not occur in {path}"
+        cells = [source.replace(old, new) for source in cells]
+    start = time.monotonic()
+    done = execute([COLAB, *cells, ABOUT], timeout=900)
+    seconds = time.monotonic() - start
+    shown = [o for c in done.cells for o in c.get("outputs", []) if VIEW in o.get("data", {})]
+    managed = sum("colab" in o["metadata"].get(VIEW, {}) for o in shown)
+    about = json.loads(done.cells[-1].outputs[0]["text"])
+    return {"seconds": seconds, "views": len(shown), "managed": managed, **about}
+
+
 if __name__ == "__main__":
     sys.path.insert(0, str(TESTS))
-    tasks = {"figures": figures, "kernel": kernel, "notebook": notebook, "cell": cell}
+    tasks = {"figures": figures, "kernel": kernel, "notebook": notebook, "cell": cell, "whole": whole}
     print(json.dumps(tasks[sys.argv[1]](*sys.argv[2:])))
