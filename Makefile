@@ -8,6 +8,7 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 HTML   := _build/html
+NAME_OF_BOOK := flat-and-robust
 
 # Notebooks run with the environment's own Python and import sam_edu from this folder, whatever else is
 # installed on the machine.
@@ -21,7 +22,8 @@ export OMP_NUM_THREADS := 1
 SHARED ?= -n auto --maxprocesses=4
 
 .DEFAULT_GOAL := help
-.PHONY: help env book pages test lint types unit colab colab-full notebooks browser outputs format lock address clean
+.PHONY: help env book pages test lint types unit colab colab-full notebooks browser zip pdf outputs format lock \
+        chapter release address clean
 
 help:        ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -79,9 +81,23 @@ colab-full:  ## every notebook, run as Colab runs it; writes book/colab_pass.jso
 	$(BIN)/python tests/colab/full.py
 notebooks:   ## every notebook runs, and prints what it printed when it was saved
 	$(BIN)/python -m pytest -q $(SHARED) --dist loadfile --nbval notebooks
-browser:     ## every built page, opened offline in Chromium
+# The pages that are opened are those of the archive, unpacked: what a reader gets is what was tried.
+browser: export BOOK_HTML := $(CURDIR)/_build/pocket/$(NAME_OF_BOOK)
+browser:     ## every page of the unpacked archive, opened offline in Chromium
+	@rm -rf _build/pocket
+	@$(BIN)/python book/tools/pocket.py $(HTML) _build/pocket/$(NAME_OF_BOOK).zip
+	@$(BIN)/python -m zipfile -e _build/pocket/$(NAME_OF_BOOK).zip _build/pocket
 	$(BIN)/python -m pytest -q $(SHARED) --dist loadgroup -m "not timing" tests/book
 	$(BIN)/python -m pytest -q -m timing tests/book
+
+# --- the book to take along -----------------------------------------------------------------------------
+
+zip: book    ## the book as one archive that opens from disk: _build/flat-and-robust.zip
+	$(BIN)/python book/tools/pocket.py $(HTML) _build/$(NAME_OF_BOOK).zip
+
+# Chromium prints the pages and pypdf joins them, so no TeX is needed. Not part of `make test`, which prints two pages.
+pdf: book    ## the book as one PDF, figures as strips: _build/flat-and-robust.pdf
+	$(BIN)/python book/tools/make_pdf.py $(HTML) _build/$(NAME_OF_BOOK).pdf
 
 # --- for authors ----------------------------------------------------------------------------------------
 
@@ -98,6 +114,12 @@ lock:        ## after a change to requirements.txt: choose all versions anew
 	_build/.uv/bin/uv pip compile requirements.txt --override .ci/overrides.txt --universal --python-version 3.11 \
 	  --no-annotate --custom-compile-command "make lock" -q -o .ci/requirements.lock
 	rm -rf _build/.uv
+
+chapter:     ## make chapter NAME=15_my_topic : a new chapter with a live figure, from book/template
+	$(BIN)/python book/tools/new_chapter.py $(NAME)
+
+release:     ## make release VERSION=1.2.3 : check, build, test, pack, commit, tag (pushes nothing; DRY=1 only shows)
+	$(PYTHON) book/tools/release.py $(VERSION) $(if $(DRY),--dry-run)
 
 address:     ## make address URL=https://github.com/owner/repo : the repository has moved
 	$(PYTHON) book/tools/address.py $(URL)
