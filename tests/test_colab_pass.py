@@ -32,11 +32,11 @@ def page(tmp_path):
     return notebook, {"versions_of": "2026-08-19", "notebooks": {"one": entry}}
 
 
-def test_a_notebook_that_has_passed_names_day_and_seconds(page):
+def test_a_notebook_that_has_passed_names_its_day_and_seconds(page):
     said = colab_pass.sentence(*page)
-    assert said == "Ran under Colab’s versions of 2026-08-19 on 2026-11-24, in 35 s without a GPU."
+    assert said == "Ran under Colab’s versions of 2026-08-19 on 2026-11-24: 35 s of processor time, no GPU."
     page[1]["notebooks"]["one"]["seconds"] = 250
-    assert "in 4 min" in colab_pass.sentence(*page)
+    assert ": 4 min of" in colab_pass.sentence(*page)
 
 
 def test_changed_code_makes_a_pass_stale_and_changed_text_does_not(page):
@@ -70,7 +70,7 @@ def test_the_sentence_follows_the_link(page, monkeypatch, link):
     document = nodes.section("", first, second, third)
     app = type("App", (), {"srcdir": notebook.parent})
     colab_pass.add_sentence(app, document, "one")
-    assert "in 35 s" in second[-1].astext() and "<small" in second[-1].astext()
+    assert ": 35 s of" in second[-1].astext() and "<small" in second[-1].astext()
     assert len(first) == len(third) == 1
     colab_pass.add_sentence(app, document, "no_notebook")  # a page that is no notebook is left alone
     assert len(second) == 2

@@ -38,9 +38,8 @@ def sentence(notebook: Path, record: dict) -> str:
         return "Not yet run under Colab’s versions since its last change."
     passed = record["notebooks"][notebook.stem]
     took = f"{passed['seconds']} s" if passed["seconds"] < 100 else f"{round(passed['seconds'] / 60)} min"
-    return (
-        f"Ran under Colab’s versions of {record['versions_of']} on {passed['date']}, in {took} without a GPU."
-    )
+    day = f"Ran under Colab’s versions of {record['versions_of']} on {passed['date']}"
+    return f"{day}: {took} of processor time, no GPU."
 
 
 def add_sentence(app, doctree, docname):
@@ -49,10 +48,8 @@ def add_sentence(app, doctree, docname):
     if not notebook.exists():
         return
     for paragraph in doctree.findall(nodes.paragraph):
-        if LINK in paragraph.rawsource or any(
-            LINK in str(node.get("refuri", "")) + (node.astext() if isinstance(node, nodes.raw) else "")
-            for node in paragraph.findall(nodes.Element)
-        ):
+        links = [str(node.get("refuri", node.astext())) for node in paragraph.findall(nodes.Element)]
+        if any(LINK in link for link in links):
             said = sentence(notebook, load())
             small = nodes.raw("", f'<br><small class="colab-pass">{said}</small>', format="html")
             paragraph += small
