@@ -30,6 +30,7 @@ TOP_LEVEL = {
     "LICENSE",
     "CITATION.cff",
     "CONTRIBUTING.md",
+    "CHANGELOG.md",
     ".gitignore",
     ".github",
 }

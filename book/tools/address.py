@@ -46,7 +46,7 @@ def slug(url: str) -> str:
 
 def files() -> list[Path]:
     """All files that may show the address."""
-    names = ["pyproject.toml", "_config.yml", "README.md", "CITATION.cff", "CONTRIBUTING.md"]
+    names = ["pyproject.toml", "_config.yml", "README.md", "CITATION.cff", "CONTRIBUTING.md", "CHANGELOG.md"]
     found = [ROOT / name for name in names]
     for pattern in ("notebooks/*.ipynb", "book/*.md", "book/assets/js/*.js"):
         found += sorted(ROOT.glob(pattern))
