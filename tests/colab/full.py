@@ -7,8 +7,9 @@
 What runs is the last commit. A notebook starts in an empty folder, in an environment with every version that
 we know of Colab (torch included: some gigabytes), and its first cell really installs: pip is led to this
 repository instead of GitHub, by git's own setting. Before anything else that cell is run alone, and no
-package that was there may have changed. COLAB_ENV names the folder of the environment, if not
-.venv/colab-full; PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu finds torch without CUDA. Chapter 13 keeps its records in Google Drive, for which a folder stands in.
+package that was there may have changed. Chapter 13 keeps its records in Google Drive, for which a folder
+stands in. COLAB_ENV names the folder of the environment, if not .venv/colab-full, and
+PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu finds a torch without CUDA.
 """
 
 from __future__ import annotations
