@@ -5,13 +5,15 @@
     plots.show(fig, alt=f"... {accuracies[-1]:.0%} ...", table={"ε": eps, "accuracy": accuracies})
 
 ``show`` returns inline SVG whose text takes the colour of the page, so that one drawing serves light
-and dark, with the alt text attached and the numbers behind it as a table to unfold.
+and dark, with the alt text attached and the numbers behind it as a table to unfold. The drawing also
+carries all that was plotted, as JSON in its ``<metadata>``.
 """
 
 from __future__ import annotations
 
 import html
 import io
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from sam_edu import _plotted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,8 +75,9 @@ def figure(title: str = "", xlabel: str = "", ylabel: str = "", width: float = 6
 def line(ax: Axes, x: ArrayLike, y: ArrayLike, method: str, label: str = "",
          **style: Any) -> None:  # fmt: skip
     """Draw one curve in the style of ``method`` and write ``label`` at its right end."""
-    ax.plot(x, y, **{**STYLES[method], **style})
+    (drawn,) = ax.plot(x, y, **{**STYLES[method], **style})
     if label:
+        _plotted.call(drawn, label)
         end_label(ax, np.asarray(x)[-1], np.asarray(y)[-1], label)
 
 
@@ -90,18 +95,23 @@ def spread(ax: Axes, x: ArrayLike, runs: ArrayLike, method: str, label: str = ""
     """Draw the mean of several runs (seeds, x) with each run as a faint point."""
     runs = np.atleast_2d(np.asarray(runs, dtype=float))
     look = {**STYLES[method], **style}
-    for run in runs:
-        ax.plot(x, run, linestyle="none", marker=look["marker"], color=look["color"], alpha=0.3,
-                markersize=3.5)  # fmt: skip
+    for number, run in enumerate(runs, 1):
+        (drawn,) = ax.plot(x, run, linestyle="none", marker=look["marker"], color=look["color"], alpha=0.3,
+                           markersize=3.5)  # fmt: skip
+        _plotted.call(drawn, f"{label or method}, run {number}")
     line(ax, x, runs.mean(0), method, label, **style)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A finished figure: inline SVG with alt text, caption and the numbers as a table."""
+    """A finished figure: inline SVG with alt text, caption and the numbers as a table.
+
+    ``data`` is all that was plotted, panel by panel; the SVG carries it as JSON in its ``<metadata>``.
+    """
 
     alt: str
     markup: str = field(repr=False)
+    data: list[dict[str, Any]] = field(repr=False, default_factory=list)
 
     def _repr_html_(self) -> str:
         return self.markup
@@ -121,7 +131,7 @@ def show(fig: Figure, alt: str, caption: str = "",
     caption : str
         Text under the figure; say n and what the spread means.
     table : mapping from column title to values, optional
-        The plotted numbers, to unfold under the figure.
+        The numbers to unfold under the figure; all that is plotted, where none is given.
 
     Raises
     ------
@@ -130,15 +140,18 @@ def show(fig: Figure, alt: str, caption: str = "",
     """
     if not alt.strip():
         raise ValueError("alt must say what the figure shows, with its key numbers")
-    parts = ['<figure class="se-figure">', _svg(fig, alt)]
+    panels, remark = _plotted.plotted(fig), ""
+    if not table and panels:
+        table, remark = _plotted.as_table(panels)
+    parts = ['<figure class="se-figure">', _svg(fig, alt, panels)]
     if caption:
         parts.append(f"<figcaption>{html.escape(caption)}</figcaption>")
     if table:
-        parts.append(_table(table))
-    return Shown(alt, "".join([*parts, "</figure>"]))
+        parts.append(_table(table, remark))
+    return Shown(alt, "".join([*parts, "</figure>"]), panels)
 
 
-def _svg(fig: Figure, alt: str) -> str:
+def _svg(fig: Figure, alt: str, panels: list[dict[str, Any]]) -> str:
     from matplotlib import rc_context
 
     buffer = io.StringIO()
@@ -147,7 +160,7 @@ def _svg(fig: Figure, alt: str) -> str:
         fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r" *<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = text.replace(INK, "currentColor").replace(INK.upper(), "currentColor")
     text = re.sub(r"font: ([^;\"]*?)px [^;\"]*", r"font: \1px system-ui, sans-serif", text)
     text = re.sub(r"font-family: [^;\"]*", "font-family: system-ui, sans-serif", text)  # newer matplotlib
@@ -160,11 +173,14 @@ def _svg(fig: Figure, alt: str) -> str:
             f'style="width:100%;max-width:{width:.0f}px;height:auto"')  # fmt: skip
     text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1)
-    return text.replace("<svg", head, 1)
+    data = html.escape(json.dumps(panels, ensure_ascii=False, separators=(",", ":")), quote=False)
+    return text.replace("<svg", head, 1).replace(">", f"><metadata>{data}</metadata>", 1)
 
 
-def _table(columns: Mapping[str, Sequence[Any]]) -> str:
+def _table(columns: Mapping[str, Sequence[Any]], remark: str = "") -> str:
     def cell(value: Any) -> str:
+        if value is None:
+            return "–"
         if isinstance(value, (float, np.floating)):
             return f"{value:.4g}"
         return html.escape(str(value))
@@ -174,7 +190,8 @@ def _table(columns: Mapping[str, Sequence[Any]]) -> str:
         "<tr>" + "".join(f"<td>{cell(value)}</td>" for value in row) + "</tr>"
         for row in zip(*columns.values(), strict=True)
     )
-    return (f'<details class="se-table"><summary>View as table</summary><table><thead><tr>{head}'
+    what = html.escape(f"View as table ({remark})" if remark else "View as table")
+    return (f'<details class="se-table"><summary>{what}</summary><table><thead><tr>{head}'
             f"</tr></thead><tbody>{rows}</tbody></table></details>")  # fmt: skip
 
 

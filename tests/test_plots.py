@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import itertools
+import json
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -44,7 +47,7 @@ def test_one_drawing_for_light_and_dark():
     assert "currentColor" in svg and plots.INK not in svg.lower() and "#000000" not in svg
     assert "#ffffff" not in svg  # transparent ground
     assert "<text" in svg  # letters stay letters: searchable, and in the colour of the page
-    assert "<metadata>" not in svg and "DejaVu" not in svg
+    assert "matplotlib.org" not in svg and "DejaVu" not in svg
 
 
 def test_the_same_figure_is_the_same_bytes_and_two_figures_share_no_id():
@@ -96,6 +99,119 @@ def test_methods_differ_without_colour():
         "non-robust features": "#E69F00",
     }
     assert {m: plots.STYLES[m]["color"] for m in expected} == expected
+
+
+def cells(shown):
+    """The table under a figure: its head and its rows, as texts."""
+    head = re.findall(r"<th [^>]*>(.*?)</th>", shown.markup)
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", shown.markup)[1:]]
+    return [html.unescape(text) for text in head], rows
+
+
+def data_of(shown):
+    """What the drawing carries with it."""
+    root = ElementTree.fromstring(svg_of(shown))
+    return json.loads(root.find("{*}metadata").text)
+
+
+def test_without_a_table_the_plotted_numbers_are_the_table():
+    fig, ax = plots.figure("T", "ε", "accuracy")
+    plots.line(ax, X, 1 - X, "SAM", label="SAM")
+    plots.line(ax, X, X / 3, "AT")
+    plots.end_label(ax, X[-1], X[-1] / 3, "adversarial <training>")
+    ax.axvline(0.5)  # a rule is no data
+    head, rows = cells(plots.show(fig, "Two lines."))
+    assert head == ["ε", "SAM", "adversarial <training>"]
+    assert rows == [[f"{x:.4g}", f"{1 - x:.4g}", f"{x / 3:.4g}"] for x in X]
+
+
+def test_the_drawing_carries_all_that_was_plotted():
+    fig, axes = plots.figure("Two", "x", "y", columns=2)
+    plots.spread(axes[0], [1, 2], [[0.1, 0.2], [0.3, np.nan]], "SGD", "SGD")
+    axes[1].scatter([1, 2], [3, 4], label="dots")
+    axes[1].bar([0, 1], [5, 6])
+    axes[1].stairs([7, 8], [0, 1, 2])
+    axes[1].fill_between([0, 1], [0, 0], [1, 2])
+    axes[1].plot([9], [9], "x")
+    shown = plots.show(fig, "Many kinds.", table={"a": [1]})
+    panels = data_of(shown)
+    assert panels == shown.data and [len(p["series"]) for p in panels] == [3, 5]
+    runs = panels[0]["series"]
+    assert [s["name"] for s in runs] == ["SGD, run 1", "SGD, run 2", "SGD"]
+    assert runs[1]["y"] == [0.3, None] and runs[2]["y"] == [0.2, None] and runs[2]["labelled"] is False
+    named = {s["name"]: s for s in panels[1]["series"]}
+    assert named["dots"]["y"] == [3, 4] and named["bars"]["y"] == [5, 6] and named["bars"]["x"] == [0, 1]
+    assert named["steps"] == {"name": "steps", "x": [0, 1], "y": [7, 8]}
+    assert {(0, 0), (0, 1), (1, 0), (1, 2)} <= set(zip(named["band"]["x"], named["band"]["y"], strict=True))
+    assert cells(plots.show(fig, "Many kinds."))[0] == ["panel", "series", "x", "y"]
+
+
+def test_the_words_of_an_axis_stand_in_the_table():
+    fig, ax = plots.figure("", "class", "accuracy")
+    plots.line(ax, [0, 1], [0.5, 0.7], "SGD")
+    ax.set_xticks([0, 1], ["cat", "dog"])
+    assert cells(plots.show(fig, "Two classes."))[1] == [["cat", "0.5"], ["dog", "0.7"]]
+
+
+def test_a_long_curve_is_thinned_and_says_so():
+    fig, ax = plots.figure()
+    ax.plot(np.arange(500), np.arange(500) ** 2, label="square")
+    shown = plots.show(fig, "A parabola.")
+    head, rows = cells(shown)
+    assert "View as table (one of every 9 points)" in shown.markup and head == ["x", "square"]
+    assert len(rows) == 56 and rows[1] == ["9", "81"] and len(data_of(shown)[0]["series"][0]["x"]) == 500
+
+
+@pytest.mark.parametrize("size, rows, remark", [(8, 16, ""), (60, 40, "one of every 3 rows and columns")])
+def test_pictures_become_rows_of_numbers(size, rows, remark):
+    fig, axes = plots.figure(columns=2)
+    picture = np.arange(size**2).reshape(size, size) / 7
+    for ax in axes:
+        ax.imshow(picture)
+    axes[0].set_title("left")
+    shown = plots.show(fig, "Twice the same picture.")
+    head, found = cells(shown)
+    step = size * 2 // rows
+    assert head[:3] == ["picture", "row", "column 1"] and len(found) == rows and remark in shown.markup
+    assert found[0] == ["left", "1", *(f"{v:.2g}" for v in picture[0, ::step])]
+    assert found[-1][0] == "picture 2" and float(found[-1][2]) == pytest.approx(picture[-step, 0], rel=0.05)
+
+
+def test_a_figure_without_data_has_no_table():
+    assert "<details" not in plots.show(plots.figure()[0], "Empty axes.").markup
+
+
+# Machado, Oliveira, Fernandes (2009), severity 1.0, on linear RGB
+BLIND = {
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+                     [-0.011820, 0.042940, 0.968881]],
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+                   [-0.003882, -0.048116, 1.051998]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+                   [0.004733, 0.691367, 0.303900]],
+}  # fmt: skip
+
+
+def lab(colour, matrix=None):
+    """CIELAB (D65) of an sRGB colour as seen through ``matrix``."""
+    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(np.array(matrix) @ linear, 0, 1) if matrix else linear
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
+    f = np.cbrt(xyz / [0.9505, 1.0, 1.089])
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+PALETTE = ["SGD", "SAM", "AT", "SAM+AT", "AWP", "theory", "non-robust features"]
+
+
+@pytest.mark.parametrize("eye", [None, *BLIND])
+def test_colours_stay_apart_for_every_eye(eye):
+    """No two methods' colours come closer than ΔE 10 (1976), about ten times what can just be seen."""
+    pairs = itertools.combinations(PALETTE, 2)
+    seen = {m: lab(plots.STYLES[m]["color"], BLIND.get(eye)) for m in PALETTE}
+    distance = {pair: float(np.linalg.norm(seen[pair[0]] - seen[pair[1]])) for pair in pairs}
+    assert min(distance.values()) > 10, min(distance, key=distance.get)
 
 
 def test_line_and_its_label():
