@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 CSS = (HERE / "kit.css").read_text(encoding="utf-8")
+_COMMENT = re.compile(r"^[ \t]*(?://.*)?\n", re.MULTILINE)
+_INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+\.js)";\n', re.MULTILINE)
 
 
@@ -29,7 +31,8 @@ def bundle(name: str) -> str:
 
     A widget's front end must be a single module, while on disk the shared parts (``kit.js``,
     ``math.js``) are modules of their own: each import line is replaced by the imported file, once,
-    with its ``export`` words taken away.
+    with its ``export`` words taken away. Comment lines and indentation stay in the files: every page
+    carries the module of every figure on it.
     """
     parts: dict[str, str] = {}
 
@@ -43,7 +46,7 @@ def bundle(name: str) -> str:
         parts[file] = source if file == name else re.sub(r"^export ", "", source, flags=re.M)
 
     visit(name)
-    return "\n".join(parts.values())
+    return _INDENT.sub("", _COMMENT.sub("", "\n".join(parts.values())))
 
 
 class Number(traitlets.Float):

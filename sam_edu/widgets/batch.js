@@ -1,4 +1,4 @@
-import { clamp, fixed, line, marker, mount, move, panel, percent, scale, set, signif, svg, ticks } from "./kit.js";
+import { clamp, fixed, line, marker, mount, move, panel, percent, scale, set, signif, svg, tabled, ticks } from "./kit.js";
 import { nearest, reading } from "./batch_math.js";
 
 const LOSS = { logistic: "logistic loss", squared: "squared loss" };
@@ -40,7 +40,15 @@ function build(root, model) {
   };
   let values;
 
-  return (s, changed) => {
+  const table = (s) => {
+    const i = nearest(batches, s.batch), at = (j, rho) => reading(rhos, values[j], rho), part = (list) => ({ mean: list.map((r) => r.mean), low: list.map((r) => r.low), high: list.map((r) => r.high) });
+    return [
+      { title: `Relative weight lost at ρ = ${short(s.rho)}`, columns: { m: batches.map(name), ...part(batches.map((_, j) => at(j, s.rho))) } },
+      { title: `Relative weight lost at m = ${name(batches[i])}`, columns: { "ρ": rhos, ...part(rhos.map((r) => at(i, r))), "mean at m = 1": rhos.map((r) => at(0, r).mean) } },
+    ];
+  };
+
+  return tabled(table, (s, changed) => {
     const k = clamp(Math.round(s.parameters), 0, sets.length - 1), i = nearest(batches, s.batch);
     if (changed.has("loss") || changed.has("parameters") || !values) {
       values = lost[k][s.loss];
@@ -68,7 +76,7 @@ function build(root, model) {
     size.describe("Share of their relative weight that SAM takes from the non-robust features, against the batch size. " + batches.map((m, j) => `m ${name(m)}: ${percent(here[j].mean, 1)}`).join("; ") + ".");
     radius.describe(`The same against the radius, m = ${name(batches[i])}. ` + rhos.map((r, j) => `ρ ${short(r)}: ${percent(path[j].mean, 1)}`).join("; ") + ". " + text);
     return text;
-  };
+  });
 }
 
 function sentence(s, label, standard, m, n, now) {

@@ -1,4 +1,4 @@
-import { marker, mount, move, panel, percent, say, scale, set, svg } from "./kit.js";
+import { marker, mount, move, panel, percent, say, scale, set, svg, tabled } from "./kit.js";
 
 const STYLE = { SGD: ["se-std", "circle"], SAM: ["se-sam", "square"], AT: ["se-at", "triangle"], "SAM+AT": ["se-both", "diamond"], AWP: ["se-awp", "pentagon"] };
 const style = (row) => STYLE[row.kind] || ["se-control", "circle"];
@@ -37,7 +37,16 @@ function build(root, model) {
   });
   const ring = svg("circle", { r: 9, class: "se-line se-thin se-data" }, one.over);
 
-  return (s) => {
+  const table = (s) => {
+    const row = rows[Math.min(s.method, rows.length - 1)], k = near(eps, s.eps), c = Math.min(s.chosen, C - 1);
+    const of = row === base ? {} : { [row.name]: [...row.mean[k]] };
+    return [
+      { title: "Accuracy of each class", columns: { class: classes, SGD: [...base.mean[k]], ...of, low: [...row.low[k]], high: [...row.high[k]] } },
+      ...families.map(([kind, list]) => ({ title: `Class ${classes[c]}, ${kind}`, columns: { training: list.map((r) => r.name), accuracy: list.map((r) => r.mean[k][c]) } })),
+    ];
+  };
+
+  return tabled(table, (s) => {
     const row = rows[Math.min(s.method, rows.length - 1)], k = near(eps, s.eps), c = Math.min(s.chosen, C - 1), [css, shape] = style(row);
     items.forEach(({ change, before, seeds, now, note }, i) => {
       const from = base.mean[k][i], to = row.mean[k][i];
@@ -73,7 +82,7 @@ function build(root, model) {
     all.describe(classes.map((name, i) => `${name}: ${percent(row.mean[k][i], 1)}, SGD ${percent(base.mean[k][i], 1)}`).join("; ") + ".");
     one.describe(`Class ${classes[c]}. ` + families.map(([kind, list]) => `${kind}: ` + list.map((r) => `${r.name} ${percent(r.mean[k][c], 1)}`).join(", ")).join("; ") + ".");
     return text;
-  };
+  });
 }
 
 const DOTS = { circle: "M-4,0A4,4 0 1 1 4,0A4,4 0 1 1 -4,0Z", square: "M-3.6,-3.6H3.6V3.6H-3.6Z", triangle: "M0,-4.8L4.4,3.2H-4.4Z", diamond: "M0,-5L5,0L0,5L-5,0Z", pentagon: "M0,-4.8L4.6,-1.5L2.8,3.9H-2.8L-4.6,-1.5Z" };

@@ -1,6 +1,6 @@
 import { naturalAccuracy, standardOptimum } from "./math.js";
 import { leading, objective, rhoOf, samWeight, worst } from "./convention_math.js";
-import { clamp, fixed, line, marker, minus, mount, move, panel, percent, scale, set, signif, svg, ticks } from "./kit.js";
+import { clamp, every, fixed, line, marker, minus, mount, move, panel, percent, scale, set, signif, svg, tabled, ticks } from "./kit.js";
 
 const N = 61;
 const options = [["robust-worst", "w₁: worst case"], ["robust-uniform", "w₁: uniform average"], ["robust-gaussian", "w₁: Gaussian average"],
@@ -33,6 +33,8 @@ function build(root, model) {
   const at = (node, x, y, anchor) => set(node, { x: x.toFixed(2), y: y.toFixed(2), "text-anchor": anchor });
   const show = (node, yes) => (node.tagName === "text" ? (node.style.display = yes ? "" : "none") : node.setAttribute("visibility", yes ? "visible" : "hidden"));
 
+  const plotted = []; // the two tables
+
   function drawHill(m, s, star, best) {
     const r = ruler(s.convention, m.d), W = objective(m, s.convention, s.radius), rho = rhoOf(m, s.convention, s.radius), finite = best < Infinity;
     const tie = TIED.includes(s.convention) && s.radius > 0 && finite ? worst(m, s.convention, s.radius, best).sides : [null, null];
@@ -45,7 +47,7 @@ function build(root, model) {
     const foot = Math.min(finite ? W(best) : 1, A[0], A[N - 1], top - 1e-7), Y = scale(foot - 0.25 * (top - foot), top + 0.22 * (top - foot), hill.y0, hill.y1);
     const inside = (v) => clamp(Y(v), hill.y1 - 40, hill.y0 + 40);
     natural.setAttribute("d", line(us.map((u, i) => [X(u), inside(A[i])])));
-    const below = us.map((u) => [X(u), inside(W(r.from(u)))]), cut = us.findIndex((u) => r.from(u) >= star);
+    const B = us.map((u) => W(r.from(u))), below = us.map((u, i) => [X(u), inside(B[i])]), cut = us.findIndex((u) => r.from(u) >= star);
     seen.setAttribute("d", s.convention === "one-step" && s.radius > 0 ? line(below.slice(0, cut)) + line(below.slice(cut)) : line(below));
     const where = clamp(finite ? X(uBest) : hill.x1, hill.x0, hill.x1), height = finite ? (s.convention === "one-step" ? top : W(best)) : m.p;
     move(std, X(u0), Y(top));
@@ -59,6 +61,7 @@ function build(root, model) {
     });
     show(bar, points[0] && points[1]);
     if (points[0] && points[1]) bar.setAttribute("d", line(points));
+    plotted[0] = { title: "Accuracy", columns: { "robust weight w₁": every(6, us).map(r.from), natural: every(6, A), "what SAM maximises": every(6, B) } };
     const right = where >= X(u0);
     at(stdNote, X(u0) + (right ? -7 : 7), Y(top) - 8, right ? "end" : "start");
     at(samNote, where > hill.x1 - 45 ? where - 8 : where + (right ? 8 : -8), clamp(Y(height) + (s.radius > 0 ? 15 : -8), hill.y1 + 12, hill.y0 - 6), right && where <= hill.x1 - 45 ? "start" : "end");
@@ -74,6 +77,7 @@ function build(root, model) {
     const exact = best / star - 1, ys = values.map(([, y]) => y), high = Math.max(...ys, Math.min(exact, 4 * Math.max(...ys)), 0.3 * h * h), low = Math.min(...ys, Math.max(exact, -1), -0.15 * high);
     const X = scale(0, far, turn.x0, turn.x1), Y = scale(low - 0.08 * (high - low), high + 0.12 * (high - low), turn.y0, turn.y1);
     curve.setAttribute("d", line(values.map(([q, y]) => [X(q), Y(y)])));
+    plotted[1] = { title: "Relative change of w₁, leading order", columns: { "t*": every(4, values).map(([q]) => q), change: every(4, values).map(([, y]) => y) } };
     zero.setAttribute("d", `M${turn.x0},${Y(0).toFixed(2)}H${turn.x1}`);
     const sign = TURN[s.convention] || (s.convention === "linf-worst" ? (Math.sqrt(1 + 12 * m.d) - 1) / (2 * Math.sqrt(m.d)) : 0);
     show(root2, sign); show(rootNote, sign);
@@ -107,14 +111,16 @@ function build(root, model) {
     return `${where}${size}: SAM ${move} (leading order ${change(k.coefficient * s.radius ** k.order)}). ${cause}`;
   }
 
-  return (s) => {
+  const table = () => plotted;
+
+  return tabled(table, (s) => {
     const m = { p: s.p, eta: model.get("eta"), d: s.d }, star = standardOptimum(m), best = samWeight(m, s.convention, s.radius);
     drawHill(m, s, star, best);
     const text = sentence(m, s, star, best, drawTurn(m, s, star, best));
     hill.describe("Accuracy against the robust weight (black) and what SAM maximises (blue). " + text);
     turn.describe(`Relative change of the robust weight to leading order against t*. At t* = ${fixed(star / Math.sqrt(m.d), 2)} the exact change is ${best < Infinity ? change(best / star - 1) : "infinite"}.`);
     return text;
-  };
+  });
 }
 
 const radii = [0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5];

@@ -1,4 +1,4 @@
-import { clamp, html, mount, panel, percent, say, scale, set, signif, svg } from "./kit.js";
+import { clamp, html, mount, panel, percent, say, scale, set, signif, svg, tabled } from "./kit.js";
 
 // A float32 array out of a binary trait (a DataView in every host; its offset need not be a multiple of 4).
 function floats(view) {
@@ -46,7 +46,9 @@ function build(root, model) {
   const most = eps[nEps - 1] || 1, alike = eps.map(Number);
   let broken = [];
 
-  return (s, changed) => {
+  const table = (s) => [{ title: "What the model believes", columns: { class: names, probability: [...prob(s.digit, s.model, near(alike, s.eps))] } }];
+
+  return tabled(table, (s, changed) => {
     const i = s.digit, j = s.model, k = near(alike, s.eps), y = labels[i], p = prob(i, j, k), guess = top(p);
     if (changed.has("digit")) {
       clean.paint(ink(image(i, 0, 0)));
@@ -70,7 +72,7 @@ function build(root, model) {
     const text = sentence(eps[k], models[j], names[y], names[guess], p[guess], margin, models.map((m, q) => [m, broken[q] < 0 ? null : eps[broken[q]]]), most);
     bars.describe(text);
     return text;
-  };
+  });
 }
 
 function sentence(e, who, truth, guess, sure, margin, broken, most) {

@@ -1,4 +1,4 @@
-import { arrow, fixed, line, marker, mount, move, panel, scale, set, svg } from "./kit.js";
+import { arrow, fixed, line, marker, mount, move, panel, scale, set, svg, tabled } from "./kit.js";
 import { BETA, MEMBERS, familyAxes, familyStep } from "./family_math.js";
 
 const REACH = 1.05; // half width of the map around w
@@ -33,7 +33,15 @@ function build(root) {
   });
   const ring = (a, b) => Array.from({ length: 73 }, (_, i) => at([a * Math.cos((i * Math.PI) / 36), b * Math.sin((i * Math.PI) / 36)]));
 
-  return (s) => {
+  const table = (s) => {
+    const g = [Math.cos((s.turn * Math.PI) / 180), Math.sin((s.turn * Math.PI) / 180)], e = familyStep(s.member, s.rho, s.turn, s.w2);
+    return [
+      { title: `Arrows from w, ${s.member}`, columns: { arrow: ["gradient", "e"], "along w₁": [0.9 * g[0], e[0]], "along w₂": [0.9 * g[1], e[1]] } },
+      { title: "First-order rise of the loss", columns: { method: MEMBERS, rise: MEMBERS.map((member) => { const v = familyStep(member, s.rho, s.turn, s.w2); return g[0] * v[0] + g[1] * v[1]; }) } },
+    ];
+  };
+
+  return tabled(table, (s) => {
     const g = [Math.cos((s.turn * Math.PI) / 180), Math.sin((s.turn * Math.PI) / 180)], e = familyStep(s.member, s.rho, s.turn, s.w2), [a, b] = familyAxes(s.member, s.rho, s.turn, s.w2);
     map.place("x", [[X(0), "1"]]);
     map.place("y", [[Y(0), s.w2.toFixed(2)]]);
@@ -60,7 +68,7 @@ function build(root) {
     map.describe(text);
     bars.describe("First-order rise: " + rows.map((r) => `${r.member} ${r.value.textContent}`).join(", ") + ".");
     return text;
-  };
+  });
 }
 
 const controls = [

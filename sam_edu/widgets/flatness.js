@@ -1,5 +1,5 @@
 import { A_WIDTH, B_WIDTH, criticalRho, flattest, wellLoss, wellPrices, wellWorst } from "./flatness_math.js";
-import { fixed, line, marker, mount, move, panel, say, scale, set, svg } from "./kit.js";
+import { every, fixed, line, marker, mount, move, panel, say, scale, set, svg, tabled } from "./kit.js";
 
 const LOW = -3.2, HIGH = 2.7, N = 237, RHO = 1.2;
 const V = Array.from({ length: N }, (_, i) => LOW + ((HIGH - LOW) * i) / (N - 1));
@@ -35,7 +35,15 @@ function build(root) {
     set(noteB, { x: XP(b) + (left ? 9 : -7), y: YP(0.78) + (left ? 10 : 0), "text-anchor": left ? "start" : "end" });
   }
 
-  return (s, changed) => {
+  const table = (s) => {
+    const v = every(4, V), r = every(10, R), price = (i) => r.map((q) => wellPrices(q, s.alpha, s.floor)[i]);
+    return [
+      { title: "The landscape", columns: { weight: v, loss: v.map((w) => wellLoss(w, s.alpha, s.floor)), "worst loss within ρ": v.map((w) => wellWorst(w, s.rho, s.alpha, s.floor)) } },
+      { title: "Worst loss against the radius", columns: { "ρ": r, A: price(0), B: price(1) } },
+    ];
+  };
+
+  return tabled(table, (s, changed) => {
     const critical = criticalRho(s.alpha, s.floor), at = flattest(s.rho, s.alpha, s.floor), bottom = -A_WIDTH * s.alpha;
     const [a, b] = wellPrices(s.rho, s.alpha, s.floor);
     if (changed.has("alpha") || changed.has("floor")) {
@@ -69,7 +77,7 @@ function build(root) {
     land.describe("Loss of one weight with two minima, A on the left and B on the right, and the worst loss within ρ of each point. " + text);
     price.describe(`Worst loss within ρ at the bottom of each minimum: at ρ = ${s.rho.toFixed(2)} ${a.toFixed(2)} for A, ${b.toFixed(2)} for B.`);
     return text;
-  };
+  });
 }
 
 function sentence(s, inA, a, b, critical) {

@@ -1,4 +1,4 @@
-import { line, marker, mount, move, panel, percent, pixels, scale, set, svg, ticks } from "./kit.js";
+import { line, marker, mount, move, panel, percent, pixels, scale, set, svg, tabled, ticks } from "./kit.js";
 import { affordable, bestRow } from "./frontier_math.js";
 
 const STYLE = { SGD: ["se-std", "circle", ""], SAM: ["se-sam", "square", ""], ASAM: ["se-sam", "square", "se-dots"], AT: ["se-at", "triangle", "se-dash"], "short AT": ["se-at", "triangle", "se-dash"], "SAM+AT": ["se-both", "diamond", "se-dashdot"], AWP: ["se-awp", "pentagon", "se-dots"] };
@@ -26,7 +26,12 @@ function build(root, model) {
   const notes = [trade, price].map((p) => svg("text", { class: "se-note se-strong se-data" }, p.over));
   const sgdNotes = [trade, price].map((p) => svg("text", { class: "se-note se-std" }, p.over, "SGD"));
 
-  return (s) => {
+  const table = (s) => {
+    const k = eps.reduce((b, e, i) => (Math.abs(e - s.eps) < Math.abs(eps[b] - s.eps) ? i : b), 0);
+    return [{ title: "Every trained method", columns: { method: rows.map((r) => r.label), "without attack": clean, [`at ε = ${pixels(eps[k])}`]: rows.map((r) => r.mean[k]), cost: costs, "within the limits": rows.map((r) => (affordable(r, sgd, s.budget, s.loss) ? "yes" : "no")) } }];
+  };
+
+  return tabled(table, (s) => {
     const k = eps.reduce((b, e, i) => (Math.abs(e - s.eps) < Math.abs(eps[b] - s.eps) ? i : b), 0), robust = rows.map((r) => r.mean[k]);
     const lowY = Math.max(0, Math.min(...robust) - 0.04), highY = Math.min(1, Math.max(...robust) + 0.04);
     const Y = scale(lowY, highY, trade.y0, trade.y1), yTicks = ticks(lowY, highY, 5).map((v) => [Y(v), Math.round(100 * v) + " %"]);
@@ -55,7 +60,7 @@ function build(root, model) {
     trade.describe("Every trained method. " + text);
     price.describe(rows.map((r) => `${r.label}: cost ${short(r.cost)}, ${percent(r.mean[k], 1)}`).join("; ") + ".");
     return text;
-  };
+  });
 }
 
 function sentence(rows, sgd, chosen, k, s, eps) {

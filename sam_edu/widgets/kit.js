@@ -1,6 +1,7 @@
 // What all live figures share: controls, panels with axes, the sentence, reset, link, scheduling.
 // No library. Runs unchanged in JupyterLab, Colab, VS Code (with a kernel) and in the built page
 // (without one): it needs only model.get/set/save_changes/on/off.
+import { download, svgOf } from "./save.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const firstState = new WeakMap(); // model -> the state to which "Reset" returns
@@ -156,6 +157,24 @@ function readHash(key, model, specs) {
   return true;
 }
 
+// A figure's `update` with the table of what it plots: `table(state)` returns [{ title, columns }], columns
+// from their names to values, plotted numbers as they are.
+export const tabled = (table, update) => Object.assign(update, { table });
+/** Every n-th of a list, the first included: rows of a table of a fine curve. */
+export const every = (n, list) => list.filter((_, i) => i % n === 0);
+const cell = (v) => (typeof v === "number" ? signif(v, 4) : v === null || v === undefined ? "–" : String(v));
+
+function tableOf({ title, columns }, parent) {
+  const table = html("table", {}, html("div", { class: "se-scroll", tabindex: 0, role: "region", "aria-label": "Table: " + title }, parent));
+  html("caption", {}, table, title);
+  const head = html("tr", {}, html("thead", {}, table)), names = Object.keys(columns), body = html("tbody", {}, table);
+  names.forEach((name) => html("th", { scope: "col" }, head, name));
+  columns[names[0]].forEach((_, i) => {
+    const row = html("tr", {}, body);
+    names.forEach((name, k) => html(k ? "td" : "th", k ? {} : { scope: "row" }, row, cell(columns[name][i])));
+  });
+}
+
 // Puts a figure together and keeps it in step with the model. `build(root, model)` makes the panels once
 // and returns update(state, changed), which moves what depends on the changed traits and returns the
 // sentence. Update runs at once for the first change in a frame, at most once more per frame after that.
@@ -182,10 +201,27 @@ export function mount({ model, el }, { name, label, controls, build }) {
   reset.addEventListener("click", () => { for (const [t, v] of Object.entries(firstState.get(model))) model.set(t, v); save(); });
   const link = onPage ? html("a", { class: "se-button", href: "#" }, foot, "Link to this state") : null;
 
+  const store = html("button", { type: "button", class: "se-button" }, foot, "Save as SVG");
+  store.addEventListener("click", () => {
+    const state = controls.map((c) => `${c.label}: ${c.options ? c.options.find(([v]) => v === model.get(c.trait))?.[1] : c.show(model.get(c.trait))}`);
+    download(key + ".svg", svgOf(root, model.get("_css") || "", state.join("  ·  ")));
+  });
+
   const update = build(panels, model);
+  // The table is made when it is unfolded, and anew when a slider rests: sliding costs nothing.
+  const fold = update.table && html("details", { class: "se-table" }, root);
+  if (fold) html("summary", {}, fold, "View as table");
+  const numbers = fold && html("div", {}, fold);
+  const tell = () => {
+    if (!fold || !fold.open) return;
+    numbers.replaceChildren();
+    for (const part of update.table(read())) tableOf(part, numbers);
+  };
+  if (fold) fold.addEventListener("toggle", tell);
   let changed = new Set(traits), busy = false, spoken = 0, text = "";
   const settle = () => {
     say(live, text);
+    tell();
     if (link) link.setAttribute("href", "#" + key + traits.map((t) => `--${t}_${pack(model.get(t))}`).join(""));
   };
   const draw = () => {

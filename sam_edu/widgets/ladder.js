@@ -1,5 +1,5 @@
 import { wilson } from "./ladder_math.js";
-import { clamp, marker, mount, move, panel, percent, say, scale, set, svg } from "./kit.js";
+import { clamp, marker, mount, move, panel, percent, say, scale, set, svg, tabled } from "./kit.js";
 
 const STYLE = { SGD: ["se-std", "circle"], SAM: ["se-sam", "square"], AT: ["se-at", "triangle"], "SAM+AT": ["se-both", "diamond"], AWP: ["se-awp", "pentagon"] };
 const style = (row) => STYLE[row.kind] || ["se-control", "diamond"];
@@ -41,7 +41,17 @@ function build(root, model) {
     return { fall, bar, end, dot: marker(table.over, shape, `se-data ${kind}`, 5), note: svg("text", { y: yT(i) - 9, class: `se-note se-mid se-data ${kind}` }, table.over, "") };
   });
 
-  return (s) => {
+  const numbers = (s) => {
+    const k = near(s.eps), r = Math.min(s.rung, rungs.length - 1), row = rows[Math.min(s.model, rows.length - 1)], last = rungs.length - 1;
+    const ends = (shares) => { const pairs = shares.map((v) => interval(v, s.n)); return { low: pairs.map(([a]) => a), high: pairs.map(([, b]) => b) }; };
+    const shares = [row.clean, ...row.after[k]], here = rows.map((w) => w.after[k][r]);
+    return [
+      { title: `${row.name} at ε = ${eps[k]}`, columns: { after: ["no attack", ...rungs], accuracy: shares, ...ends(shares) } },
+      { title: `All networks after ${rungs[r]}`, columns: { network: rows.map((w) => w.name), accuracy: here, ...ends(here), "at the end": rows.map((w) => w.after[k][last]) } },
+    ];
+  };
+
+  return tabled(numbers, (s) => {
     const k = near(s.eps), r = Math.min(s.rung, rungs.length - 1), m = Math.min(s.model, rows.length - 1), n = s.n, row = rows[m], [kind, shape] = style(row);
     const shares = [row.clean, ...row.after[k]], last = rungs.length - 1;
     path.setAttribute("d", "M" + shares.map((v, i) => `${X(v).toFixed(1)},${y(i).toFixed(1)}`).join("L"));
@@ -71,7 +81,7 @@ function build(root, model) {
     ladder.describe(`${row.name}: ` + shares.map((v, i) => `${i ? "after " + rungs[i - 1] : "no attack"} ${percent(v, 1)}`).join("; ") + ".");
     table.describe((r === last ? "" : "Hollow: what the whole ladder leaves. ") + rows.map((w) => `${w.name}: ${percent(w.after[k][r], 1)}, in the end ${percent(w.after[k][last], 1)}`).join("; ") + ".");
     return text;
-  };
+  });
 }
 
 const DOTS = { circle: "M-4,0A4,4 0 1 1 4,0A4,4 0 1 1 -4,0Z", square: "M-3.6,-3.6H3.6V3.6H-3.6Z", triangle: "M0,-4.8L4.4,3.2H-4.4Z", diamond: "M0,-5L5,0L0,5L-5,0Z", pentagon: "M0,-4.8L4.6,-1.5L2.8,3.9H-2.8L-4.6,-1.5Z" };

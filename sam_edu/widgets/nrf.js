@@ -1,5 +1,5 @@
 import { adversarialOptimum, jumpRadius, naturalAccuracy, robustAccuracy, standardOptimum } from "./math.js";
-import { clamp, fixed, line, marker, mount, move, panel, percent, scale, signif, svg, ticks } from "./kit.js";
+import { clamp, every, fixed, line, marker, mount, move, panel, percent, scale, signif, svg, tabled, ticks } from "./kit.js";
 
 const N = 121; // points of a curve
 // The axis of the robust weight is u = w1 / (w1 + w1*): 0 at the left, the standard optimum w1* in the
@@ -112,7 +112,16 @@ function build(root) {
     return `At ${eps} (${share}) adversarial training ${moved} the robust weight from ${signif(star)} to ${signif(best.w1)} (× ${signif(times, 3)}). Natural accuracy goes from ${nat} to ${percent(best.natural)}, accuracy under attack from ${percent(kept)} to ${percent(best.robust)}.`;
   }
 
-  return (s, changed) => {
+  const table = (s) => {
+    const w = every(12, U).map((u) => (u < 1 ? (star * u) / (1 - u) : Infinity)), alone = (v, f) => (v === Infinity ? m.p : f(v));
+    const eps = Array.from({ length: 11 }, (_, i) => gate * (1 - (1 - i / 10) ** 2) * (1 - 1e-9));
+    return [
+      { title: "Accuracy", columns: { "robust weight w₁": w, natural: w.map((v) => alone(v, (a) => naturalAccuracy(m, a))), "under attack": w.map((v) => alone(v, (a) => robustAccuracy(m, a, s.eps, s.attacked))) } },
+      { title: "The best robust weight under attack", columns: { "attack radius ε": eps, "best w₁": eps.map((e) => adversarialOptimum(m, e, s.attacked).w1) } },
+    ];
+  };
+
+  return tabled(table, (s, changed) => {
     const model = changed.has("p") || changed.has("eta") || changed.has("d");
     m = { p: s.p, eta: s.eta, d: s.d };
     if (model) frame();
@@ -121,7 +130,7 @@ function build(root) {
     acc.describe("Natural accuracy (solid) and accuracy under attack (dashed) of the toy classifier. " + text);
     opt.describe(`The best robust weight is ${signif(star)} without attack and grows without bound as ε approaches ${signif(gate, 3)}; from there on only the robust feature is used.`);
     return text;
-  };
+  });
 }
 
 const counts = [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 400, 500, 700, 1000];

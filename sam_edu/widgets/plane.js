@@ -1,5 +1,5 @@
 import { adversarialOptimum, naturalAccuracy, robustAccuracy, standardOptimum } from "./math.js";
-import { clamp, line, marker, mount, move, panel, percent, scale, set, signif, svg, ticks } from "./kit.js";
+import { clamp, every, line, marker, mount, move, panel, percent, scale, set, signif, svg, tabled, ticks } from "./kit.js";
 import { FOLLOWED, equivalentEps, equivalentRho, samCurve, samWeight } from "./plane_math.js";
 
 const CONVENTIONS = [
@@ -119,7 +119,16 @@ function build(root) {
     return `${first} Your ρ = ${signif(s.rho, 3)} gives w₁ = ${signif(o.sam.w1, 4)}, ${worth}. SAM has ${accuracies(o.sam)}, adversarial training ${accuracies(o.at)}.`;
   }
 
-  return (s, changed) => {
+  const table = (s) => {
+    const pairs = curves[s.convention].map(([rho, w1]) => [equivalentEps(m, w1), rho]).filter(([e, rho]) => e >= (LOW / 2) * m.eta && e < m.eta && rho > 0);
+    const some = every(Math.max(1, Math.ceil(pairs.length / 15)), pairs), u = every(9, U).map((v) => atU(v, star));
+    return [
+      { title: "Which ρ is worth which ε", columns: { "attack radius ε": some.map(([e]) => e), "SAM’s radius ρ": some.map(([, rho]) => rho) } },
+      { title: "Accuracy", columns: { "robust weight w₁": u, natural: u.map((w) => naturalAccuracy(m, w)), "under attack": u.map((w) => robustAccuracy(m, w, s.share * m.eta)) } },
+    ];
+  };
+
+  return tabled(table, (s, changed) => {
     if (changed.has("data")) data(s.data);
     const eps = s.share * m.eta, best = adversarialOptimum(m, eps);
     const wanted = equivalentRho(m, eps, s.convention, curves[s.convention]);
@@ -129,7 +138,7 @@ function build(root) {
     plane.describe(`The plane of the two radii on logarithmic axes; on the curve SAM (${CONVENTIONS.find(([k]) => k === s.convention)[1]}) has the robust weight of adversarial training. Thin: the other conventions. ` + text);
     acc.describe("Natural accuracy (solid) and accuracy under attack (dashed) against the robust weight, with the standard, the adversarial and the SAM optimum. " + text);
     return text;
-  };
+  });
 }
 
 const RHOS = [0], SHARES = [0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99, 1];

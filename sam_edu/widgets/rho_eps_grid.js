@@ -1,4 +1,4 @@
-import { line, marker, mount, move, panel, percent, pixels, scale, set, svg } from "./kit.js";
+import { line, marker, mount, move, panel, percent, pixels, scale, set, svg, tabled } from "./kit.js";
 
 const STYLE = { SGD: ["se-std", "circle", ""], SAM: ["se-sam", "square", ""], ASAM: ["se-sam", "square", "se-dots"], AT: ["se-at", "triangle", "se-dash"], "SAM+AT": ["se-both", "diamond", "se-dashdot"], AWP: ["se-awp", "pentagon", "se-dots"] };
 const style = (row) => STYLE[row.method] || ["se-control", "circle", "se-thin"];
@@ -75,7 +75,17 @@ function build(root, model) {
   }
 
   let drawn = false; // with a single rho there is no slider that would change it
-  return (s, changed) => {
+  const table = (s) => {
+    const r = sams.length > 1 ? near(sams.map((x) => x.rho), s.rho) : 0, k = near(eps, s.eps), drawn = [...controls, ...trained, sgd, sams[r]];
+    const most = Math.max(...order.map((row) => points(row, k).length));
+    return [
+      { title: "Robust accuracy against the attack radius", columns: { "ε": eps.map(pixels), ...Object.fromEntries(drawn.map((row) => [name(row), row.mean])) } },
+      { title: `Every method at ε = ${pixels(eps[k])}`, columns: { method: order.map(name), mean: order.map((row) => row.mean[k]), low: order.map((row) => row.low[k]), high: order.map((row) => row.high[k]),
+        ...Object.fromEntries(Array.from({ length: most }, (_, i) => [`seed ${i + 1}`, order.map((row) => points(row, k)[i])])) } },
+    ];
+  };
+
+  return tabled(table, (s, changed) => {
     const r = sams.length > 1 ? near(sams.map((x) => x.rho), s.rho) : 0, k = near(eps, s.eps), row = sams[r];
     if (changed.has("eps")) cross(k);
     if (changed.has("rho") || !drawn) {
@@ -92,7 +102,7 @@ function build(root, model) {
     curves.describe("Robust accuracy of each method against the attack radius; measured points joined by straight lines. " + text);
     cut.describe(order.map((o) => `${name(o)}: ${percent(o.mean[k], 1)}`).join("; ") + ".");
     return text;
-  };
+  });
 }
 
 function sentence(row, sgd, trained, controls, k) {

@@ -1,5 +1,5 @@
 import { valleyCurvature, valleyGradient, valleyLoss, valleyStep } from "./math.js";
-import { arrow, clamp, fixed, line, marker, mount, move, panel, scale, set, svg } from "./kit.js";
+import { arrow, clamp, every, fixed, line, marker, mount, move, panel, scale, set, svg, tabled } from "./kit.js";
 
 const STEPS = 60, NX = 96, NY = 56;
 const LEVELS = [0.012, 0.03, 0.07, 0.15, 0.3, 0.6, 1.2, 2.4, 4.2];
@@ -72,7 +72,16 @@ function build(root) {
     set(label, { x: flat ? cut.x1 : (XC(Math.sqrt((2 * level) / a)) + 7).toFixed(1), y: (flat ? YC(level > 1 ? 0.24 : 0.1) : YC(level + floor) + 4).toFixed(1), "text-anchor": flat ? "end" : "start" });
   }
 
-  return (s, changed) => {
+  const table = (s) => {
+    const w = [s.start1, s.start2], sam = every(5, run(w, s.rho, s.step_size)), plain = every(5, sgd), v = every(7, across), ends = [plain, sam].map((trail) => trail[trail.length - 1]);
+    const loss = ([w1]) => v.map((q) => valleyLoss(w1, 0) + (valleyCurvature(w1) * q * q) / 2);
+    return [
+      { title: "The way down", columns: { step: sam.map((_, i) => 5 * i), "SGD, w₁": plain.map((q) => q[0]), "SGD, w₂": plain.map((q) => q[1]), "SAM, w₁": sam.map((q) => q[0]), "SAM, w₂": sam.map((q) => q[1]) } },
+      { title: "Loss across the valley at the end", columns: { "w₂": v, "SGD’s end": loss(ends[0]), "SAM’s end": loss(ends[1]) } },
+    ];
+  };
+
+  return tabled(table, (s, changed) => {
     const w = [s.start1, s.start2], moved = changed.has("start1") || changed.has("start2") || changed.has("step_size");
     const g = valleyGradient(...w), norm = Math.hypot(...g), up = norm > 0 ? [w[0] + (s.rho * g[0]) / norm, w[1] + (s.rho * g[1]) / norm] : w;
     const a = px(w);
@@ -109,7 +118,7 @@ function build(root) {
     map.describe("Level lines of a loss with a narrow and a wide minimum of equal depth, and the steps of SGD and SAM. " + text);
     cut.describe(`Loss across the valley at the two end points: curvature ${fixed(ca, 1)} for SGD, ${fixed(cb, 1)} for SAM.`);
     return text;
-  };
+  });
 }
 
 function sentence(s, w, norm, b, c, ca, cb, lossA, lossB, wider) {

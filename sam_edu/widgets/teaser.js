@@ -1,5 +1,5 @@
 import { adversarialOptimum, naturalAccuracy, robustAccuracy, samOptimum, standardOptimum } from "./math.js";
-import { line, marker, mount, move, panel, percent, scale, set, svg, ticks } from "./kit.js";
+import { every, line, marker, mount, move, panel, percent, scale, set, svg, tabled, ticks } from "./kit.js";
 
 const N = 81;
 
@@ -24,7 +24,12 @@ function build(root, model) {
   const lowest = Y(robustAccuracy(m, star, wide)) - 12, highest = Y(adversarialOptimum(m, wide).robust) + 18;
   let a = star;
 
-  return (s, changed) => {
+  const table = () => {
+    const eps = every(8, EPS);
+    return [{ title: "Accuracy under attack", columns: { "attack radius ε": eps, standard: eps.map((e) => robustAccuracy(m, star, e)), SAM: eps.map((e) => robustAccuracy(m, a, e)), adversarial: eps.map((e) => adversarialOptimum(m, e).robust) } }];
+  };
+
+  return tabled(table, (s, changed) => {
     if (changed.has("rho")) {
       a = samOptimum(m, s.rho);
       const points = EPS.map((e) => [X(e), Y(robustAccuracy(m, a, e))]);
@@ -42,7 +47,7 @@ function build(root, model) {
       : `In the toy model, SAM on the robust weight alone with ρ = ${s.rho.toFixed(1)} keeps ${percent(sam, 1)} under an attack of radius ε = ${s.eps.toFixed(3)}. Standard training keeps ${percent(kept, 1)}, adversarial training ${percent(at.robust, 1)}. Without attack SAM gives up ${cost.toFixed(2)} points.`;
     fig.describe("Accuracy under attack against the attack radius, for standard training, SAM and adversarial training in the toy model. " + text);
     return text;
-  };
+  });
 }
 
 const controls = (model) => [

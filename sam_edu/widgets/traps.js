@@ -1,4 +1,4 @@
-import { clamp, line, marker, minus, mount, move, panel, percent, say, scale, set, svg, ticks } from "./kit.js";
+import { clamp, every, line, marker, minus, mount, move, panel, percent, say, scale, set, svg, tabled, ticks } from "./kit.js";
 
 const LOWEST = 0.002; // the error axis is logarithmic and ends here; no error at all is drawn on its floor
 const mean = (runs) => runs[0].map((_, i) => runs.reduce((sum, run) => sum + run[i], 0) / runs.length);
@@ -44,7 +44,12 @@ function build(root, model) {
     });
   }
 
-  return (s, changed) => {
+  const table = () => {
+    const step = Math.ceil(epochs / 20), thin = (list) => every(step, list), epoch = thin(curves.right0.map((_, i) => i + 1));
+    return [["test error", 0], [row.symptom, 1]].map(([title, i]) => ({ title: `${row.title}: ${title}`, columns: { epoch, right: thin(curves["right" + i]), wrong: thin(curves["wrong" + i]) } }));
+  };
+
+  return tabled(table, (s, changed) => {
     if (changed.has("trap")) load(s.trap);
     const e = clamp(Math.round(s.epoch), 1, epochs) - 1;
     for (const { way, on } of parts) on.forEach((o, i) => {
@@ -64,7 +69,7 @@ function build(root, model) {
     error.describe("Test error over the epochs, right and wrong setting. " + text);
     sign.describe(`${row.symptom}: right ${number(curves.right1[e])}, wrong ${number(curves.wrong1[e])} after epoch ${e + 1}.`);
     return text;
-  };
+  });
 }
 
 function sentence(s, row, curves, e) {

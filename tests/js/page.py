@@ -18,6 +18,7 @@ def page(widget: Any, *, theme: str = "light") -> str:
             buffers[name] = base64.b64encode(bytes(value)).decode("ascii")
         elif not name.startswith("_") and name not in {"layout", "comm", "tabbable", "tooltip"}:
             state[name] = value
+    state["_css"] = widget._css  # with which a figure saves itself
     data = [widget._esm, widget._css, state, buffers]
     source = ", ".join(json.dumps(part) for part in data)
     source = source.replace("</", "<\\/")
