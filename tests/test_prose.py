@@ -171,6 +171,11 @@ def test_an_assertion_beside_backs_words_and_no_numbers(lint):
     assert open_words(lint(cell, "# Next\n\nSAM is more robust than SGD.")) == ["more"]
 
 
+def test_a_glossary_defines_with_comparisons_and_without_numbers(lint):
+    text = "```{glossary}\nSAM\n  Makes the loss lower. It keeps 67 %.\n```"
+    assert open_words(lint(text, page="page.md")) == ["67 %"]
+
+
 def test_solutions_may_span_cells(lint):
     start, end = (
         ":::{solution-start} ex-7-1\n:class: dropdown\n:::\nThe error is 0.123.",

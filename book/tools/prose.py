@@ -22,7 +22,7 @@ A comparison is backed if
 2. its sentence cites, refers to a statement or formula ({prf:ref}, {eq}),
    or links to the page of the book where it is shown;
 3. a code cell beside its paragraph (no heading between) asserts something or prints what is compared;
-4. it asks, or says what may be.
+4. it asks, says what may be, or stands in the glossary, where words are defined.
 
 Nothing is looked for in theorems, proofs, definitions, exercises and solutions, in learning goals, in the
 choices of a question, in quotations, formulas and code. The rest bears a marker behind its sentence, which
@@ -122,7 +122,7 @@ def _numbers(sentence: str, passage: Passage, literals: set[float]) -> list[str]
 
 def _comparisons(sentence: str, passage: Passage) -> list[str]:
     """Comparisons in the sentence if it speaks of a result and nothing backs it."""
-    if GIVEN & set(passage.inside) or "⟦glue⟧" in passage.text:
+    if {*GIVEN, "glossary"} & set(passage.inside) or "⟦glue⟧" in passage.text:
         return []
     if sentence.endswith("?") or MODAL.search(sentence):
         return []
