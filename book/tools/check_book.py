@@ -16,7 +16,7 @@ import yaml
 
 MB = 1e6
 LIMIT_PROSE = 1.1 * MB  # a page without formulas
-LIMIT_MATH = 2.4 * MB  # a page with formulas; its own pictures come on top
+LIMIT_MATH = 2.3 * MB  # a page with formulas; its own pictures come on top
 MIN_TEXT = 200  # characters that a page must say at least
 
 # Attributes through which a browser fetches something by itself; links to click are not among them.

@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
+import made
 import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn, JupyterCacheAbstract
@@ -40,7 +41,7 @@ def execute(path: Path) -> Executed:
     notebook = nbformat.read(path, 4)
     started = time.perf_counter()
     result = single_nb_execution(notebook, cwd=str(path.parent.resolve()), timeout=CELL_SECONDS,
-                                 allow_errors=False, meta_override=True)  # fmt: skip
+                                 allow_errors=False, meta_override=True, record_timing=True)  # fmt: skip
     trouble = result.exc_string or repr(result.err) if result.err is not None else ""
     return notebook, time.perf_counter() - started, trouble
 
@@ -59,6 +60,7 @@ def main(folder: str, *names: str) -> int:
                 failed += 1
                 print(f"{trouble}\n{path} failed after {seconds:.0f} s ({left})", file=sys.stderr, flush=True)
                 continue
+            made.note(Path(folder), notebook)
             record = cache.add_nb_to_project(str(path))
             bundle = CacheBundleIn(notebook, record.uri, data={"execution_seconds": seconds})
             cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)

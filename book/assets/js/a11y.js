@@ -13,6 +13,13 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   // "Show code cell source" says more than its label "Toggle hidden content".
   each("summary[aria-label]", (summary) => summary.removeAttribute("aria-label"));
+  // The empty corner of a table is no header.
+  each("th", (cell) => {
+    if (cell.textContent.trim() || cell.children.length && cell.querySelector("img, svg")) return;
+    const corner = document.createElement("td");
+    corner.className = cell.className;
+    cell.replaceWith(corner);
+  });
   // An entry of the bibliography is an item of a list; its own role is deprecated.
   each('[role="doc-biblioentry"]', (entry) => entry.setAttribute("role", "listitem"));
 
