@@ -43,7 +43,7 @@ def commit_of(folder: Path) -> tuple[Path, dict[str, str]]:
     return folder / "tree", leads | {"GIT_CONFIG_VALUE_0": REPOSITORY}
 
 
-def inside(python: Path, leads: dict[str, str], *task: object, timeout: int = 3600) -> dict:
+def inside(python: Path, leads: dict[str, str], *task: object, timeout: int = 7200) -> dict:
     """What inside.py finds, started in an empty folder with nothing of the caller's environment."""
     kept = {k: v for k, v in os.environ.items() if k in ("HOME", "LANG", "TMPDIR", "OMP_NUM_THREADS")}
     kept |= {k: v for k, v in os.environ.items() if k.startswith("PIP_")}

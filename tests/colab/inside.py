@@ -124,7 +124,7 @@ def whole(path, changes):
     for old, new in json.loads(changes).items():
         assert any(old in source for source in cells), f"{old} does not occur in {path}"
         cells = [source.replace(old, new) for source in cells]
-    done = execute([COLAB, *cells, ABOUT], timeout=900)
+    done = execute([COLAB, *cells, ABOUT], timeout=3000)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of the kernel; hardly depends on what else runs
     seconds = used.ru_utime + used.ru_stime
     shown = [o for c in done.cells for o in c.get("outputs", []) if VIEW in o.get("data", {})]
