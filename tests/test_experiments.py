@@ -9,7 +9,7 @@ import time
 import pytest
 from safetensors.torch import load_file
 
-from sam_edu.experiments import RunConfig, load_records, protocols, run, summary, sweep
+from sam_edu.experiments import RunConfig, load_records, protocols, run, state, summary, sweep
 from sam_edu.experiments.__main__ import main
 from sam_edu.experiments.config import regroup
 
@@ -66,6 +66,18 @@ class TestRun:
         again = run(QUICK, tmp_path)
         assert time.perf_counter() - started < 1 and _results(again) == _results(first)
         assert again.origin == first.origin
+
+    def test_the_same_training_tested_in_another_way_is_not_done_again(self, tmp_path, monkeypatch):
+        first = run(QUICK, tmp_path)
+        harder = dataclasses.replace(QUICK, eval_linf=(0.2,), test_size=40)
+        assert harder.run_id != QUICK.run_id and harder.training_id == QUICK.training_id
+        alone = run(harder)
+        with monkeypatch.context() as patched:
+            patched.setattr(state.Training, "train_epoch", lambda *_: pytest.fail("it trains again"))
+            again = run(harder, tmp_path)
+        assert _results(again) == _results(alone) and again.curves == first.curves
+        for other in ({"seed": 2}, {"lr": 0.1}):
+            assert dataclasses.replace(QUICK, **other).training_id != QUICK.training_id
 
     @pytest.mark.parametrize("config", [QUICK, AT], ids=["sgd", "sam+at"])
     def test_resumes_to_the_same_weights(self, config, tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 #: the methods for which a radius must be positive; for the others it must be 0
 NEEDS = {"rho": (*FAMILY, "sam+at"), "eps": ("at", "sam+at", "awp"), "gamma": ("awp",)}
 Groups = Mapping[str, Sequence["RunConfig"]]  # label -> one run per seed
+_EVALUATION = ("test_size", "eval_linf", "eval_l2", "ladder")  # fields that say how it is tested, not made
 SCHEMA = 1  # raise when the meaning of a field changes: old records then stop matching
 
 
@@ -121,8 +122,16 @@ class RunConfig:
         Fields at their default are left out of the hash, so that a new field with a neutral default
         keeps the identity of old runs.
         """
+        return self._hash()
+
+    @property
+    def training_id(self) -> str:
+        """Twelve hex digits that name the trained weights: runs that only test them otherwise share it."""
+        return self._hash(without=_EVALUATION)
+
+    def _hash(self, without: tuple[str, ...] = ()) -> str:
         set_fields = {f.name: getattr(self, f.name) for f in fields(self)
-                      if getattr(self, f.name) != f.default}  # fmt: skip
+                      if f.name not in without and getattr(self, f.name) != f.default}  # fmt: skip
         text = json.dumps({"schema": SCHEMA, **set_fields}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -13,7 +13,7 @@ from sam_edu.experiments.config import RunConfig
 
 Protocol = Mapping[str, Mapping[str, Any]]
 
-#: Chapter 12: an MLP on scikit-learn's digits, trained while the page is built.
+#: Chapter 12: an MLP on scikit-learn's digits, in minutes.
 DIGITS_BASE: dict[str, Any] = {
     "dataset": "digits", "model": "mlp", "epochs": 60, "batch_size": 64, "lr": 0.05,
     "eval_linf": (0.03, 0.06, 0.1, 0.15),
@@ -24,6 +24,13 @@ DIGITS: Protocol = {
     **{f"AT ε={eps:g}": {"method": "at", "eps": eps} for eps in (0.05, 0.1)},
     "SGD, 8 epochs": {"epochs": 8},
     "SGD, weight decay 0.02": {"weight_decay": 2e-2},
+    **{f"ASAM ρ={rho:g}": {"method": "asam", "rho": rho} for rho in (1.0, 2.0, 4.0)},
+    **{f"AT ε={eps:g}": {"method": "at", "eps": eps} for eps in (0.02, 0.15)},
+    "AWP γ=0.005 ε=0.1": {"method": "awp", "eps": 0.1, "gamma": 5e-3},
+    "SAM+AT ρ=0.1 ε=0.1": {"method": "sam+at", "rho": 0.1, "eps": 0.1},
+    "SGD, 120 epochs": {"epochs": 120},
+    "SGD, 20 epochs": {"epochs": 20},
+    "SGD, label smoothing 0.1": {"label_smoothing": 0.1},
 }
 
 #: Chapter 12: an MLP on 10,000 images of Fashion-MNIST, from records.
@@ -46,6 +53,15 @@ FASHION: Protocol = {
     # AT with no more gradient passes than SAM
     **{f"Short AT ε={n}/255, 10 epochs": {"method": "at", "eps": n / 255, "epochs": 10} for n in (4, 8)},
 }
+
+#: Chapter 12: one run of each method against the official AutoAttack, on 500 images.
+STRONGER: dict[str, Any] = {"ladder": "standard", "test_size": 500, "eval_l2": ()}
+DIGITS_STRONGER: Protocol = {label: DIGITS[label] for label in (
+    "SGD", "SAM ρ=0.4", "ASAM ρ=2", "AT ε=0.1", "AWP γ=0.005 ε=0.1", "SAM+AT ρ=0.1 ε=0.1", "SGD, 8 epochs",
+    "SGD, weight decay 0.02")}  # fmt: skip
+FASHION_STRONGER: Protocol = {label: FASHION[label] for label in (
+    "SGD", "SAM ρ=0.2", "ASAM ρ=2", "AT ε=4/255", "AT ε=8/255", "AWP γ=0.005 ε=8/255",
+    "SAM+AT ρ=0.1 ε=8/255", "SGD, 8 epochs", "SGD, weight decay 0.02")}  # fmt: skip
 
 #: Chapter 3: SAM's family on Fashion-MNIST, each with the epochs of the others.
 FAMILY_BASE: dict[str, Any] = {**FASHION_BASE, "test_size": 1_000, "eval_linf": (8 / 255,), "eval_l2": ()}
@@ -136,6 +152,9 @@ TINY: Protocol = {
 PROTOCOLS: Mapping[str, tuple[dict[str, Any], Protocol]] = {
     "digits": (DIGITS_BASE, DIGITS),
     "fashion-mnist": (FASHION_BASE, FASHION),
+    "digits-autoattack": ({**DIGITS_BASE, **STRONGER, "eval_linf": (0.06, 0.1)}, DIGITS_STRONGER),
+    "fashion-mnist-autoattack": (
+        {**FASHION_BASE, **STRONGER, "eval_linf": (4 / 255, 8 / 255)}, FASHION_STRONGER),
     "digits-family": (DIGITS_FAMILY_BASE, FAMILY),
     "fashion-mnist-family": (FAMILY_BASE, FAMILY),
     "fashion-mnist-cnn": (FASHION_CNN_BASE, FASHION_CNN),

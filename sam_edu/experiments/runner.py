@@ -33,7 +33,8 @@ def run(config: RunConfig, folder: str | Path | None = None, progress: bool = Fa
     saving would take more than 1 % of them) and, killed at any moment, continues from the last whole one
     to the same final weights; at the end the folder holds the record (``<run_id>.json``) and the weights
     (``.safetensors``). A damaged file is named, renamed and replaced. Two processes that are asked for the
-    same run do it once: the second waits. Without a folder everything stays in memory.
+    same run do it once: the second waits. Weights that another run left there serve again if it was trained
+    in the same way and only tested in another. Without a folder everything stays in memory.
 
     Parameters
     ----------
@@ -97,7 +98,8 @@ def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool
     if workers.leads:
         record = _record(config, dataset, state)
         if folder is not None and store is not None:
-            about = {"run_id": config.run_id, "curves": state.curves, "seconds": state.seconds}
+            about = {"run_id": config.run_id, "training_id": config.training_id,
+                     "curves": state.curves, "seconds": state.seconds}  # fmt: skip
             path = folder / f"{config.run_id}.safetensors"
             record.origin["weights"] = weights.write(path, state.net.state_dict(), about)
             records.write(record, folder)
@@ -106,9 +108,9 @@ def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool
 
 
 def _from_weights(state: Training, folder: Path) -> None:
-    """Where only the record was lost, the trained weights are still there."""
-    path = folder / f"{state.config.run_id}.safetensors"
-    if not path.exists():
+    """Only the record was lost, or the same training was tested in another way: nothing to train."""
+    path = _trained(state.config, folder)
+    if path is None:
         return
     try:
         found, about = weights.read(path), weights.about(path)
@@ -116,9 +118,18 @@ def _from_weights(state: Training, folder: Path) -> None:
         if state.workers.leads:
             files.set_aside(path, "is not whole, or was changed after it was written")
         return
-    if about.get("run_id") == state.config.run_id:
-        state.net.load_state_dict(found)
-        state.epoch, state.seconds, state.curves = state.config.epochs, about["seconds"], about["curves"]
+    if state.config.run_id != about.get("run_id") and state.config.training_id != about.get("training_id"):
+        return
+    state.net.load_state_dict(found)
+    state.epoch, state.seconds, state.curves = state.config.epochs, about["seconds"], about["curves"]
+
+
+def _trained(config: RunConfig, folder: Path) -> Path | None:
+    own = folder / f"{config.run_id}.safetensors"
+    if own.exists():
+        return own
+    others = sorted(folder.glob("*.safetensors"))
+    return next((p for p in others if weights.about(p).get("training_id") == config.training_id), None)
 
 
 @lru_cache(maxsize=2)

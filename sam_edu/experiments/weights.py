@@ -42,9 +42,12 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def about(path: Path) -> dict[str, Any]:
-    """What was written beside the weights; empty for older files."""
-    with safe_open(path, "pt") as file:
-        return json.loads((file.metadata() or {}).get("sam_edu", "{}"))
+    """What was written beside the weights; empty for older files and for damaged ones."""
+    try:
+        with safe_open(path, "pt") as file:
+            return json.loads((file.metadata() or {}).get("sam_edu", "{}"))
+    except SafetensorError:
+        return {}
 
 
 def checksum(weights: Mapping[str, Tensor]) -> str:
