@@ -5,7 +5,10 @@ import re
 _NUMBER = r"(?<![\w.,/⟦^-])[-+−]?\d[\d,]*(?:\.\d+)?"
 _RANGE = rf"(?:{_NUMBER}\s*(?:to|–|and|or)\s*)?"
 _MANY = r"(?:two|three|four|five|six|seven|eight|nine|ten|twenty|fifty|(?:a )?hundred|(?:a )?thousand)"
-_UNIT = r"(?:\s*(?:times|seconds?|minutes?|hours?|days|[kMG]B)\b|\s*×(?!\s*\d)|-?fold\b|\s+m?s\b|\s+(?:out )?of (?:the )?\d+\b)"
+_UNIT = (
+    r"(?:\s*(?:times|seconds?|minutes?|hours?|days|[kMG]B)\b"
+    r"|\s*×(?!\s*\d)|-?fold\b|\s+m?s\b|\s+(?:out )?of (?:the )?\d+\b)"
+)
 
 # A number about a result: a share or points, something with a unit, a bare decimal.
 NUMBER = re.compile(
