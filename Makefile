@@ -22,7 +22,7 @@ export OMP_NUM_THREADS := 1
 SHARED ?= -n auto --maxprocesses=4
 
 .DEFAULT_GOAL := help
-.PHONY: help env book pages test lint types unit colab colab-full notebooks browser zip pdf outputs format lock \
+.PHONY: help env book pages test lint types unit colab colab-full notebooks browser zip pdf outputs page format lock \
         chapter release address clean
 
 help:        ## list these commands
@@ -101,9 +101,20 @@ pdf: book    ## the book as one PDF, figures as strips: _build/flat-and-robust.p
 
 # --- for authors ----------------------------------------------------------------------------------------
 
+# One chapter: make outputs NOTEBOOKS=notebooks/15_my_topic.ipynb
+NOTEBOOKS ?= notebooks/*.ipynb
 outputs: env ## execute the notebooks in place, to save their new outputs
-	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
-	$(BIN)/python book/tools/clean_notebooks.py notebooks/*.ipynb
+	$(BIN)/jupyter execute --inplace $(NOTEBOOKS)
+	$(BIN)/python book/tools/clean_notebooks.py $(NOTEBOOKS)
+
+# A table of contents of its own; links to chapters that are not in it are warnings here.
+page: env    ## make page PAGE=15_my_topic : this chapter alone, in seconds, in _build/page
+	@test -f "notebooks/$(PAGE).ipynb" || { echo "There is no notebooks/$(PAGE).ipynb: make page PAGE=15_my_topic"; exit 1; }
+	@mkdir -p _build/page
+	@printf 'format: jb-book\nroot: book/notation\nchapters:\n  - file: notebooks/$(PAGE)\n  - file: book/bibliography\n' \
+	  > _build/page/_toc.yml
+	$(BIN)/jupyter-book build . --toc _build/page/_toc.yml --path-output _build/page --all
+	@echo "==> Open  _build/page/_build/html/notebooks/$(PAGE).html"
 
 format:      ## let ruff order the imports and lay out the code
 	$(BIN)/ruff check --fix-only --select I . && $(BIN)/ruff format .
