@@ -31,9 +31,9 @@ class Checkpoints:
         """Whether enough has been trained since the last checkpoint to be worth another."""
         return self._cost <= SHARE * (time.perf_counter() - self._last)
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Write ``state`` over the older of the two."""
-        started = time.perf_counter()
+    def save(self, state: dict[str, Any], started: float | None = None) -> None:
+        """Write ``state`` over the older of the two; ``started`` is when it began to be put together."""
+        started = time.perf_counter() if started is None else started
         buffer = io.BytesIO()
         torch.save({**state, "run_id": self.run_id}, buffer)
         payload = buffer.getvalue()

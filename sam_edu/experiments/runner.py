@@ -91,9 +91,9 @@ def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool
             bar.set_postfix(state.train_epoch())
             bar.update()
             if store is not None and workers.tell(store.due() or state.epoch == config.epochs):
-                everything = state.to_dict()
+                started, everything = time.perf_counter(), state.to_dict()
                 if workers.leads:
-                    store.save(everything)
+                    store.save(everything, started)
     record = None
     if workers.leads:
         record = _record(config, dataset, state)
