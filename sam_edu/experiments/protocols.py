@@ -154,7 +154,7 @@ PROTOCOLS: Mapping[str, tuple[dict[str, Any], Protocol]] = {
     "fashion-mnist": (FASHION_BASE, FASHION),
     "digits-autoattack": ({**DIGITS_BASE, **STRONGER, "eval_linf": (0.06, 0.1)}, DIGITS_STRONGER),
     "fashion-mnist-autoattack": (
-        {**FASHION_BASE, **STRONGER, "eval_linf": (4 / 255, 8 / 255)}, FASHION_STRONGER),
+        {**FASHION_BASE, **STRONGER, "eval_linf": (8 / 255,)}, FASHION_STRONGER),
     "digits-family": (DIGITS_FAMILY_BASE, FAMILY),
     "fashion-mnist-family": (FAMILY_BASE, FAMILY),
     "fashion-mnist-cnn": (FASHION_CNN_BASE, FASHION_CNN),
