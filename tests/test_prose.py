@@ -15,12 +15,7 @@ sys.path.insert(0, str(ROOT / "book" / "tools"))
 import prose  # noqa: E402
 
 # Pages that are being rewritten: to be emptied.
-PENDING: set[str] = {
-    "01_flat_minima",
-    "12_replication_on_two_cores",
-    "13_papers_protocol",
-    "14_price_and_prize",
-}
+PENDING = {"12_replication_on_two_cores"}
 
 
 def code(source, printed="", tags=()):

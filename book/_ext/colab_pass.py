@@ -8,8 +8,6 @@ import hashlib
 import json
 from pathlib import Path
 
-from docutils import nodes
-
 RECORD = Path(__file__).resolve().parents[1] / "colab_pass.json"
 LINK = "colab.research.google.com"
 
@@ -44,6 +42,8 @@ def sentence(notebook: Path, record: dict) -> str:
 
 def add_sentence(app, doctree, docname):
     """Put the sentence behind the first link to Colab."""
+    from docutils import nodes  # here, because full.py reads this file where nothing is installed
+
     notebook = Path(app.srcdir) / f"{docname}.ipynb"
     if not notebook.exists():
         return
