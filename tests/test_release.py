@@ -199,9 +199,11 @@ class TestWorkflow:
             assert checked.returncode == 0, checked.stderr
             for called in re.findall(r"(?:^|&& |; )make ((?:[a-z-]+ ?)+)", command, re.M):
                 assert set(called.split()) <= TARGETS, called
+            for script in re.findall(r"\bpython3? ([\w/.-]+\.py)", command):
+                assert (ROOT / script).is_file(), script
             for script in re.findall(r"(?:^|\s)(\.ci/\w+)", command):
                 assert (ROOT / script).stat().st_mode & 0o100, f"{script} cannot be run"
-        assert any("make" in command or ".ci/run" in command for command in commands)
+        assert any("make " in command or ".ci/run" in command for command in commands)
 
     def test_names_files_that_the_makefile_makes(self, path: Path) -> None:
         text = path.read_text(encoding="utf-8")
