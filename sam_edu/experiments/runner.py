@@ -21,7 +21,7 @@ from sam_edu.experiments.workers import Workers, join
 
 BALL_RHO = 0.1  # radius at which every run's sharpness is reported
 SHARPNESS_IMAGES = 1000
-LARGE, LARGE_IMAGES = 1_000_000, 100  # second derivatives of large nets: fewer images fit into memory
+LARGE, LARGE_IMAGES = 150_000, 100  # second derivatives of large nets take long: fewer images
 # torch's random state and threads belong to the process: runs in two threads would disturb each other
 _ONE_AT_A_TIME = threading.RLock()
 
