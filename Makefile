@@ -108,8 +108,9 @@ outputs: env ## execute the notebooks in place, to save their new outputs
 	$(BIN)/python book/tools/clean_notebooks.py $(NOTEBOOKS)
 
 # A table of contents of its own; links to chapters that are not in it are warnings here.
-page: env    ## make page PAGE=15_my_topic : this chapter alone, in seconds, in _build/page
+page:        ## make page PAGE=15_my_topic : this chapter alone, in seconds, in _build/page
 	@test -f "notebooks/$(PAGE).ipynb" || { echo "There is no notebooks/$(PAGE).ipynb: make page PAGE=15_my_topic"; exit 1; }
+	@$(MAKE) -s env
 	@mkdir -p _build/page
 	@printf 'format: jb-book\nroot: book/notation\nchapters:\n  - file: notebooks/$(PAGE)\n  - file: book/bibliography\n' \
 	  > _build/page/_toc.yml
@@ -127,10 +128,10 @@ lock:        ## after a change to requirements.txt: choose all versions anew
 	rm -rf _build/.uv
 
 chapter:     ## make chapter NAME=15_my_topic : a new chapter with a live figure, from book/template
-	$(BIN)/python book/tools/new_chapter.py $(NAME)
+	@$(PYTHON) book/tools/new_chapter.py $(NAME)
 
 release:     ## make release VERSION=1.2.3 : check, build, test, pack, commit, tag (pushes nothing; DRY=1 only shows)
-	$(PYTHON) book/tools/release.py $(VERSION) $(if $(DRY),--dry-run)
+	@$(PYTHON) book/tools/release.py $(VERSION) $(if $(DRY),--dry-run)
 
 address:     ## make address URL=https://github.com/owner/repo : the repository has moved
 	$(PYTHON) book/tools/address.py $(URL)
