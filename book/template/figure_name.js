@@ -1,5 +1,5 @@
 import { parabolaWorst } from "./figure_name_math.js";
-import { every, fixed, line, marker, mount, move, panel, scale, set, svg, tabled } from "./kit.js";
+import { every, fixed, line, marker, mount, move, panel, scale, svg, tabled } from "./kit.js";
 
 const HIGH = 1.5, TOP = 4;
 const W = Array.from({ length: 121 }, (_, i) => -HIGH + (2 * HIGH * i) / 120);
@@ -13,7 +13,7 @@ function build(root) {
   const loss = svg("path", { class: "se-line se-theory se-data" }, plot.plot);
   const worst = svg("path", { class: "se-line se-sam se-dash se-data" }, plot.plot);
   const bottom = marker(plot.over, "square", "se-sam se-data");
-  const name = svg("text", { class: "se-note se-sam se-mid" }, plot.over, "worst within ρ");
+  svg("text", { x: X(0), y: plot.y1 + 14, class: "se-note se-sam se-mid" }, plot.over, "worst within ρ");
 
   // The numbers behind the drawing, for "View as table".
   const table = (s) => {
@@ -28,7 +28,6 @@ function build(root) {
     loss.setAttribute("d", curve(0));
     worst.setAttribute("d", curve(s.rho));
     move(bottom, X(0), Y(price));
-    set(name, { x: X(0), y: Y(price) - 12 });
     plot.entitle(s.rho === 0 ? "Without a radius, the loss itself" : "Even the minimum has a price");
     const text = `With ρ = ${s.rho.toFixed(2)} and curvature ${s.curvature.toFixed(1)} the worst loss at the minimum is ${price.toFixed(3)}; the loss there is 0.`;
     plot.describe("A parabola and the highest loss within ρ of each weight, which has a kink at 0. " + text);
