@@ -16,8 +16,8 @@ import address
 LIMIT = 30e6  # bytes
 FOLDER = "flat-and-robust"
 TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that the format knows
-# What Sphinx keeps for itself, and what only other projects read.
-LEFT_OUT = re.compile(r"(?:^|/)\.|^reports/|^objects\.inv$|^README\.txt$")
+# What Sphinx keeps for itself, what only other projects read, and what is published beside the pages.
+LEFT_OUT = re.compile(r"(?:^|/)\.|^reports/|^objects\.inv$|^README\.txt$|^flat-and-robust\.(?:zip|pdf)$")
 README = """Flat and Robust, version {version}
 
 Open index.html in a browser. No server and no network are needed: search, formulas and every figure with

@@ -22,6 +22,8 @@ from browser import Visit, chromium
 from test_pages import html  # noqa: F401
 
 sys.path.insert(0, str(checks.ROOT / "book/tools"))
+sys.path.insert(0, str(checks.ROOT / "book/_ext"))
+import excerpts
 import make_pdf
 import pocket
 
@@ -90,6 +92,15 @@ def test_search_in_the_archive_finds_words_and_quotes_them(visit: Visit, unpacke
         assert 20 < len(text) < 400 and "\\(" not in text
     assert any("perturb" in text.lower() for text in quotes.all_inner_texts())
     assert not visit.log
+
+
+def test_a_quotation_has_the_words_of_the_page_and_its_anchors() -> None:
+    page = """<nav>menu</nav><article><section id="one"><h1>Flat<a class="headerlink">#</a></h1>
+        <p>A <em>flat</em> minimum, \\(x^2 &lt; 1\\) &amp; more.</p><script>let a</script><img src="x.png">
+        <p><a class="se-colab">Open in Colab</a></p></section></article><footer>end</footer>"""
+    assert excerpts.text_of(page) == (
+        '<div role="main"><section id="one"> Flat A flat minimum, … &amp; more. </section></div>'
+    )
 
 
 def test_all_of_the_book_is_in_the_archive(html: Path, unpacked: Path) -> None:  # noqa: F811
