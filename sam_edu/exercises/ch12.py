@@ -12,7 +12,7 @@ from sam_edu.experiments import Record, load_records, protocols, summary
 
 @lru_cache(maxsize=1)
 def _fashion() -> dict[str, list[Record]]:
-    return load_records(protocols.configs("fashion-mnist", range(3)))
+    return load_records(protocols.configs("fashion-mnist", range(5)))
 
 
 def _share(groups: Mapping[str, list[Record]], method: str, control: str, eps: float) -> float:
