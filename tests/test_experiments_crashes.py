@@ -102,7 +102,8 @@ class TestKill:
 
     def test_short_epochs_share_a_checkpoint(self, tmp_path, monkeypatch):
         saved = []
-        monkeypatch.setattr(checkpoints.Checkpoints, "save", lambda self, state, started: saved.append(state["epoch"]))
+        save = lambda self, state, started: saved.append(state["epoch"])  # noqa: E731
+        monkeypatch.setattr(checkpoints.Checkpoints, "save", save)
         monkeypatch.setattr(checkpoints.Checkpoints, "due", lambda self: False)
         run(QUICK, tmp_path)
         assert saved == [4]  # the last epoch always
