@@ -27,7 +27,7 @@ def plotted(fig: Figure) -> list[dict[str, Any]]:
     """Everything that was plotted, panel by panel, ready for JSON.
 
     Each panel has its ``title``, ``x`` and ``y`` (labels of the axes) and ``series``: a ``name``, numbers
-    ``x`` and ``y``, for curves a ``look`` (colour, line, marker) and whether one of the points is
+    ``x`` and ``y``, for curves a ``look`` (colour, line, marker, width) and whether one of the points is
     ``labelled``; a picture has ``values`` instead, row by row. Numbers are rounded to six digits, what is
     no number is None.
     """
@@ -57,8 +57,10 @@ def _curves(ax: Axes, labels: Mapping[tuple[float, ...], str]) -> Iterable[dict[
         x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
         found = next((labels[p] for p in zip(x.tolist(), y.tolist(), strict=True) if labels.get(p)), "")
         name = _names.get(line) or found or _label(line, f"series {number}")
-        fill = "" if line.get_fillstyle() != "none" and line.get_markerfacecolor() != "none" else " hollow"
-        look = f"{line.get_color()} {line.get_linestyle()} {line.get_marker()}{fill}"
+        hollow = line.get_fillstyle() == "none" or line.get_markerfacecolor() == "none"
+        faint = (line.get_alpha() or 1) < 0.5
+        look = f"{line.get_color()} {line.get_linestyle()} {line.get_marker()} {line.get_linewidth():g}"
+        look += " hollow" * hollow + " faint" * faint
         yield {"name": name, "x": _numbers(x), "y": _numbers(y), "look": look, "labelled": bool(found)}
 
 
@@ -114,6 +116,26 @@ def _label(artist: Any, otherwise: str) -> str:
 
 def _numbers(values: Iterable[Any]) -> list[float | None]:
     return [float(f"{v:.6g}") if math.isfinite(v) else None for v in map(float, values)]
+
+
+def covers(table: Mapping[str, Sequence[Any]], panels: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a table holds plotted numbers: in one column at least, as they are or in per cent.
+
+    The table of a histogram, say, may give means and spreads instead, which no axis shows.
+    """
+    rows = [row for panel in panels for s in panel["series"]
+            for row in (s.get("x", []), s.get("y", []), *s.get("values", []))]  # fmt: skip
+    plotted = np.array([v for row in rows for v in row if v is not None], dtype=float)
+    for column in table.values():
+        try:
+            numbers = np.array([float(v) for v in column])
+        except (TypeError, ValueError):
+            continue  # words
+        if plotted.size and numbers.size:
+            gaps = [np.abs(plotted - scale * numbers[:, None]).min(axis=1) for scale in (1.0, 0.01)]
+            if np.mean(np.minimum(*gaps) <= 1e-4 * np.abs(numbers) + 1e-12) >= 0.6:
+                return True
+    return False
 
 
 def as_table(panels: Sequence[Mapping[str, Any]]) -> tuple[dict[str, list[Any]], str]:

@@ -26,6 +26,11 @@ def margin_loss(logits: Tensor, y: Tensor) -> Tensor:
     """Largest wrong logit minus the right one, per sample: positive exactly where y is not predicted.
 
     Unlike the cross-entropy its gradient does not vanish on saturated logits (Carlini, Wagner 2017).
+
+    Examples
+    --------
+    >>> margin_loss(torch.tensor([[2.0, 0.5], [0.0, 1.0]]), torch.tensor([0, 0])).tolist()
+    [-1.5, 1.0]
     """
     right = logits.gather(1, y[:, None]).squeeze(1)
     return logits.scatter(1, y[:, None], -torch.inf).amax(1) - right
@@ -44,6 +49,13 @@ def fgsm(model: Model, x: Tensor, y: Tensor, eps: float, clip: Clip = (0.0, 1.0)
     .. math:: x' = \mathrm{clip}\big(x + \epsilon\,\mathrm{sign}\,\nabla_x \ell(f(x), y)\big)
 
     Parameters and errors as in :func:`pgd`.
+
+    Examples
+    --------
+    >>> w = torch.tensor([[1.0, -2.0], [-1.0, 2.0]])
+    >>> x, y = torch.tensor([[0.5, 0.5]]), torch.tensor([1])
+    >>> fgsm(lambda x: x @ w.T, x, y, eps=0.1)
+    tensor([[0.6000, 0.4000]])
     """
     return pgd(model, x, y, eps, steps=1, step_size=eps, random_start=False, clip=clip, loss=loss)
 
@@ -90,6 +102,16 @@ def pgd(model: Model, x: Tensor, y: Tensor, eps: float, norm: str = "linf", step
     ValueError
         If eps, steps or another number is out of range, or x is outside ``clip``, is not finite, or
         does not fit y.
+
+    Examples
+    --------
+    >>> x, y = torch.full((1, 3), 0.5), torch.tensor([0])
+    >>> model = torch.nn.Linear(3, 2)
+    >>> moved = pgd(model, x, y, eps=8 / 255)
+    >>> bool((moved - x).abs().max() <= 8 / 255)
+    True
+    >>> torch.equal(pgd(model, x, y, eps=0), x)
+    True
     """
     steps = _check.integer("steps", steps, low=1)
     restarts = _check.integer("restarts", restarts, low=1)
@@ -212,7 +234,15 @@ def _own_generator(device: torch.device) -> torch.Generator:
 
 @dataclass(frozen=True)
 class FGSM:
-    """:func:`fgsm` with its settings, called as ``attack(model, x, y)``."""
+    """:func:`fgsm` with its settings, called as ``attack(model, x, y)``.
+
+    Examples
+    --------
+    >>> attack = FGSM(eps=8 / 255)
+    >>> moved = attack(torch.nn.Linear(3, 2), torch.full((1, 3), 0.5), torch.tensor([0]))
+    >>> moved.shape
+    torch.Size([1, 3])
+    """
 
     eps: float
     clip: Clip = (0.0, 1.0)
@@ -227,7 +257,15 @@ class FGSM:
 
 @dataclass(frozen=True)
 class PGD:
-    """:func:`pgd` with its settings, called as ``attack(model, x, y)``."""
+    """:func:`pgd` with its settings, called as ``attack(model, x, y)``.
+
+    Examples
+    --------
+    >>> attack = PGD(eps=8 / 255, steps=3)
+    >>> moved = attack(torch.nn.Linear(3, 2), torch.full((1, 3), 0.5), torch.tensor([0]))
+    >>> moved.shape
+    torch.Size([1, 3])
+    """
 
     eps: float
     norm: str = "linf"

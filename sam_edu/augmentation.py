@@ -15,6 +15,12 @@ class Augmentation:
 
     Each image is padded by ``pad`` black pixels, cropped to its size at a random place and, with
     ``flip``, mirrored with probability 1/2.
+
+    Examples
+    --------
+    >>> shift = Augmentation(pad=1, generator=torch.Generator().manual_seed(0))
+    >>> shift(torch.rand(5, 3, 8, 8)).shape
+    torch.Size([5, 3, 8, 8])
     """
 
     pad: int = 4

@@ -39,6 +39,12 @@ def check(exercise: str, answer: Any) -> bool:
         Its number in the book, such as "6.2".
     answer : number, str or callable
         As the exercise asks; ``...`` is the empty answer that every exercise starts with.
+
+    Examples
+    --------
+    >>> check("6.1", ...)
+    Exercise 6.1: replace the ... by your answer, then run the cell again.
+    False
     """
     verdict, message = exercises.get(exercise).judge(answer)
     print(f"Exercise {exercise}: {message}")

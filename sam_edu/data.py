@@ -43,6 +43,12 @@ class Dataset:
     classes : tuple of str
     provenance : str
         Where the images come from, in words for a caption.
+
+    Examples
+    --------
+    >>> small = load("digits").subset(train=100, test=50)
+    >>> len(small.train_x), small.classes[:3]
+    (100, ('0', '1', '2'))
     """
 
     name: str
@@ -105,6 +111,14 @@ def load(name: str, root: str | Path | None = None, download: bool = False) -> D
         If the name is unknown or files are damaged.
     FileNotFoundError
         If the data are not on this machine; the message says how to get them.
+
+    Examples
+    --------
+    >>> digits = load("digits")
+    >>> digits.shape, len(digits.train_x), len(digits.test_x)
+    ((1, 8, 8), 1297, 500)
+    >>> float(digits.train_x.min()), float(digits.train_x.max())
+    (0.0, 1.0)
     """
     _check.choice("dataset", name, NAMES)
     if name == "digits":

@@ -30,6 +30,12 @@ def fourier_basis(height: int, width: int) -> Tensor:
     The first two axes are the vertical and horizontal frequency, frequency 0 at [height//2, width//2].
     A frequency and its mirror image hold the same wave a quarter of a period apart; all together they are
     an orthonormal basis (Hartley's).
+
+    Examples
+    --------
+    >>> waves = fourier_basis(8, 8).flatten(2).flatten(0, 1)
+    >>> torch.allclose(waves @ waves.T, torch.eye(64), atol=1e-5)
+    True
     """
     rows = torch.arange(_check.integer("height", height, low=1), dtype=torch.float64)
     columns = torch.arange(_check.integer("width", width, low=1), dtype=torch.float64)
@@ -84,6 +90,12 @@ def by_frequency(heat: Tensor) -> tuple[Tensor, Tensor]:
     """Mean of a map over rings of equal frequency: (rings,) frequencies 0, 1, 2, ... and (rings,) means.
 
     A frequency is the distance from the centre, rounded, up to half the shorter side; corners are left out.
+
+    Examples
+    --------
+    >>> frequencies, means = by_frequency(torch.ones(8, 8))
+    >>> frequencies.tolist(), means.tolist()
+    ([0, 1, 2, 3, 4], [1.0, 1.0, 1.0, 1.0, 1.0])
     """
     if heat.dim() != 2:
         raise ValueError(f"heat must have shape (height, width), got {tuple(heat.shape)}")
@@ -107,6 +119,12 @@ def alignment(model: Model, x: Tensor) -> Tensor:
     -------
     Tensor
         Shape (n,), in [0, 1].
+
+    Examples
+    --------
+    >>> linear = torch.nn.Linear(4, 2, bias=False)
+    >>> alignment(linear, torch.ones(3, 4)).shape
+    torch.Size([3])
     """
     check_inputs(x, torch.zeros(len(x), dtype=torch.long, device=x.device))
     with attack_mode(model):

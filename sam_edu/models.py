@@ -20,6 +20,12 @@ class Normalized(nn.Module):
     net : torch.nn.Module
     mean, std : sequence of float
         One value per channel of x (n, channels, height, width).
+
+    Examples
+    --------
+    >>> model = Normalized(mlp(64, 10), mean=[0.3], std=[0.4])
+    >>> model(torch.rand(5, 1, 8, 8)).shape
+    torch.Size([5, 10])
     """
 
     mean: Tensor
@@ -38,7 +44,13 @@ class Normalized(nn.Module):
 
 
 def mlp(inputs: int, classes: int, hidden: Sequence[int] = (128, 128)) -> nn.Sequential:
-    """Fully connected ReLU network on flattened inputs: (n, ...) -> logits (n, classes)."""
+    """Fully connected ReLU network on flattened inputs: (n, ...) -> logits (n, classes).
+
+    Examples
+    --------
+    >>> mlp(64, 10)(torch.rand(5, 1, 8, 8)).shape
+    torch.Size([5, 10])
+    """
     sizes = [_check.integer("inputs", inputs, low=1), *hidden]
     layers: list[nn.Module] = [nn.Flatten()]
     for n_in, n_out in pairwise(sizes):
@@ -47,7 +59,13 @@ def mlp(inputs: int, classes: int, hidden: Sequence[int] = (128, 128)) -> nn.Seq
 
 
 def small_cnn(channels: int, classes: int, width: int = 16, batch_norm: bool = True) -> nn.Sequential:
-    """Three 3x3 convolutions (strides 1, 2, 2), global average pooling, one linear layer."""
+    """Three 3x3 convolutions (strides 1, 2, 2), global average pooling, one linear layer.
+
+    Examples
+    --------
+    >>> small_cnn(channels=3, classes=10)(torch.rand(5, 3, 16, 16)).shape
+    torch.Size([5, 10])
+    """
     layers: list[nn.Module] = []
     for n_in, n_out, stride in [(channels, width, 1), (width, 2 * width, 2), (2 * width, 4 * width, 2)]:
         layers.append(nn.Conv2d(n_in, n_out, 3, stride, padding=1, bias=not batch_norm))
@@ -85,6 +103,11 @@ class PreActResNet(nn.Module):
         Blocks per stage. ``width=64, blocks=(2, 2, 2, 2)`` is PreActResNet-18.
     channels : int
         Channels of the input (n, channels, height, width).
+
+    Examples
+    --------
+    >>> PreActResNet(classes=10, width=4)(torch.rand(2, 3, 16, 16)).shape
+    torch.Size([2, 10])
     """
 
     def __init__(self, classes: int = 10, width: int = 64, blocks: Sequence[int] = (2, 2, 2, 2),
@@ -107,7 +130,13 @@ class PreActResNet(nn.Module):
 
 
 def preact_resnet18(classes: int = 10, channels: int = 3) -> PreActResNet:
-    """PreActResNet-18, the network of the paper's protocol (11.2 million parameters)."""
+    """PreActResNet-18, the network of the paper's protocol (11.2 million parameters).
+
+    Examples
+    --------
+    >>> sum(p.numel() for p in preact_resnet18().parameters())
+    11172170
+    """
     return PreActResNet(classes, width=64, blocks=(2, 2, 2, 2), channels=channels)
 
 
@@ -127,6 +156,12 @@ def build(name: str, shape: Sequence[int], classes: int, width: int = 16,
     ------
     ValueError
         If the name is unknown.
+
+    Examples
+    --------
+    >>> model = build("mlp", shape=(1, 8, 8), classes=10, seed=0)
+    >>> model(torch.rand(5, 1, 8, 8)).shape
+    torch.Size([5, 10])
     """
     makers = {
         "mlp": lambda: mlp(shape[0] * shape[1] * shape[2], classes),

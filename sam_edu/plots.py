@@ -131,12 +131,20 @@ def show(fig: Figure, alt: str, caption: str = "",
     caption : str
         Text under the figure; say n and what the spread means.
     table : mapping from column title to values, optional
-        The numbers to unfold under the figure; all that is plotted, where none is given.
+        The numbers to unfold under the figure; all that is plotted, where none is given. A summary, in which
+        no column is plotted, is followed by what is.
 
     Raises
     ------
     ValueError
         If ``alt`` is empty: a figure without it is invisible to some readers.
+
+    Examples
+    --------
+    >>> fig, ax = figure("A rising line", "x", "y")
+    >>> line(ax, [0, 1], [0, 1], "SAM")
+    >>> show(fig, alt="A line from 0 to 1.")
+    Figure: A line from 0 to 1.
     """
     if not alt.strip():
         raise ValueError("alt must say what the figure shows, with its key numbers")
@@ -148,6 +156,9 @@ def show(fig: Figure, alt: str, caption: str = "",
         parts.append(f"<figcaption>{html.escape(caption)}</figcaption>")
     if table:
         parts.append(_table(table, remark))
+        if panels and not _plotted.covers(table, panels):  # a summary: what is drawn comes after it
+            more = _table(*_plotted.as_table(panels)).partition("</summary>")[2]
+            parts[-1] = parts[-1].removesuffix("</details>") + more
     return Shown(alt, "".join([*parts, "</figure>"]), panels)
 
 
@@ -196,7 +207,13 @@ def _table(columns: Mapping[str, Sequence[Any]], remark: str = "") -> str:
 
 
 def show_table(columns: Mapping[str, Sequence[Any]], caption: str = "") -> Shown:
-    """A table of results with its caption, each column a sequence of numbers or texts."""
+    """A table of results with its caption, each column a sequence of numbers or texts.
+
+    Examples
+    --------
+    >>> show_table({"method": ["SGD", "SAM"], "accuracy": [0.9, 0.92]})
+    Figure: table of 2 rows
+    """
     body = _table(columns).partition("</summary>")[2].removesuffix("</details>")
     head = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     rows = len(next(iter(columns.values())))

@@ -46,6 +46,15 @@ def step(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor,
     """One training step; returns the loss and the logits at the weights before it.
 
     With float16, ``scaler`` scales the loss and skips a step whose gradient has overflowed.
+
+    Examples
+    --------
+    >>> from sam_edu.objectives import ERM
+    >>> model, x, y = torch.nn.Linear(2, 2), torch.eye(2), torch.tensor([0, 1])
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    >>> loss, logits = step(ERM(model), optimizer, x, y)
+    >>> logits.shape
+    torch.Size([2, 2])
     """
     model = objective.model
     if attack is not None:
@@ -125,6 +134,15 @@ def fit(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, 
     """Train for ``epochs``, dividing the learning rate by 10 at each milestone (share of the epochs).
 
     For runs that must survive an interruption use :mod:`sam_edu.experiments`.
+
+    Examples
+    --------
+    >>> from sam_edu.objectives import SAM
+    >>> model, x, y = torch.nn.Linear(2, 2), torch.eye(2), torch.tensor([0, 1])
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    >>> curve = fit(SAM(model, rho=0.05), optimizer, x, y, epochs=20, batch_size=2)
+    >>> curve[-1].loss < curve[0].loss
+    True
     """
     epochs = _check.integer("epochs", epochs, low=1)
     generator = torch.Generator().manual_seed(seed)

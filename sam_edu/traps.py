@@ -41,7 +41,7 @@ def batch_norm(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y:
 
 def weight_decay(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
                  right: bool = True, decay: float = 0.02) -> Tensor:  # fmt: skip
-    """Right: decay * w is added at w, after SAM. Wrong: decay/2 |w|^2 stands in the loss of both passes.
+    """Right: decay * w is added at w, after SAM. Wrong: ``decay/2 |w|^2`` stands in the loss of both passes.
 
     The optimizer must have no weight decay of its own. (The decay is a strong one; with the usual 5e-4
     the two can hardly be told apart.)

@@ -64,11 +64,14 @@ class Visit:
     request to another host; ``files`` the files that the page has loaded, with their kind.
     """
 
-    def __init__(self, browser: Any, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+    def __init__(
+        self, browser: Any, *, width: int = 1280, height: int = 900, dark: bool = False, still: bool = False
+    ) -> None:
         self.context = browser.new_context(
             offline=True,
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
+            reduced_motion="reduce" if still else "no-preference",
         )
         self.tab = self.context.new_page()
         self.log: list[str] = []

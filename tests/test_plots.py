@@ -138,6 +138,8 @@ def test_the_drawing_carries_all_that_was_plotted():
     assert panels == shown.data and [len(p["series"]) for p in panels] == [3, 5]
     runs = panels[0]["series"]
     assert [s["name"] for s in runs] == ["SGD, run 1", "SGD, run 2", "SGD"]
+    assert runs[0]["look"].split() == ["#767676", "None", "o", "1.5", "faint"]
+    assert runs[2]["look"] == "#767676 - o 1.5"
     assert runs[1]["y"] == [0.3, None] and runs[2]["y"] == [0.2, None] and runs[2]["labelled"] is False
     named = {s["name"]: s for s in panels[1]["series"]}
     assert named["dots"]["y"] == [3, 4] and named["bars"]["y"] == [5, 6] and named["bars"]["x"] == [0, 1]
@@ -175,6 +177,15 @@ def test_pictures_become_rows_of_numbers(size, rows, remark):
     assert head[:3] == ["picture", "row", "column 1"] and len(found) == rows and remark in shown.markup
     assert found[0] == ["left", "1", *(f"{v:.2g}" for v in picture[0, ::step])]
     assert found[-1][0] == "picture 2" and float(found[-1][2]) == pytest.approx(picture[-step, 0], rel=0.05)
+
+
+def test_a_summary_is_followed_by_what_is_plotted():
+    fig, ax = plots.figure("", "margin", "count")
+    ax.stairs([7, 8, 9], [0, 1, 2, 3], label="losses")
+    markup = plots.show(fig, "A histogram.", table={"": ["all"], "mean": [1.58], "n": [24]}).markup
+    assert markup.count("<table>") == 2 and markup.count("<details") == 1
+    assert markup.index("<td>1.58</td>") < markup.index("<td>9</td>")
+    assert drawing(table={"ε in %": 100 * X}).markup.count("<table>") == 1  # plotted, in per cent
 
 
 def test_a_figure_without_data_has_no_table():

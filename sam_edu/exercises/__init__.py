@@ -29,6 +29,11 @@ def get(number: str) -> Exercise:
     ------
     KeyError
         If there is none; the message lists those of the chapter.
+
+    Examples
+    --------
+    >>> get("4.4").judge(8 / 255 * 0.25)[0]
+    True
     """
     chapter = str(number).partition(".")[0]
     try:

@@ -51,6 +51,12 @@ class RunConfig:
     ------
     ValueError, TypeError
         If a setting is out of range or does not belong to the method.
+
+    Examples
+    --------
+    >>> config = RunConfig(dataset="digits", method="sam", rho=0.2, seed=1)
+    >>> config.method, config.rho
+    ('sam', 0.2)
     """
 
     dataset: str = "digits"

@@ -123,6 +123,13 @@ def load_records(configs=None, folder=None):
         If the record of a run is missing; the message names the run.
     ValueError
         If a record is damaged.
+
+    Examples
+    --------
+    >>> from sam_edu.experiments import protocols
+    >>> records = load_records(protocols.configs("fashion-mnist", seeds=range(3)))
+    >>> len(records["SGD"])
+    3
     """
     if isinstance(configs, Mapping):
         flat = [config for group in configs.values() for config in group]

@@ -36,6 +36,15 @@ class ASAM(WeightPerturbation):
     ------
     ValueError
         If ``rho`` or ``eta`` is negative or NaN.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = torch.nn.Linear(2, 1)
+    >>> objective = ASAM(model, rho=0.5)
+    >>> loss = objective.backward(lambda: model(torch.ones(3, 2)).square().mean())
+    >>> model.weight.grad is not None
+    True
     """
 
     def __init__(self, model: nn.Module, rho: float = 0.5, eta: float = 0.01, sync: bool = False) -> None:

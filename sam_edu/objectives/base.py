@@ -34,6 +34,14 @@ class ERM:
     ----------
     model : torch.nn.Module
         The model whose loss the closure computes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = torch.nn.Linear(2, 1)
+    >>> loss = ERM(model).backward(lambda: model(torch.ones(3, 2)).square().mean())
+    >>> model.weight.grad is not None
+    True
     """
 
     def __init__(self, model: nn.Module) -> None:

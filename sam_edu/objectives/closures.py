@@ -33,6 +33,14 @@ class BatchLoss:
     ----------
     outputs : Tensor
         What the model returned on its first visit to each sample: at the unperturbed weights.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model, x, y = torch.nn.Linear(2, 2), torch.ones(3, 2), torch.tensor([0, 1, 1])
+    >>> loss = BatchLoss(model, x, y)
+    >>> loss().shape
+    torch.Size([])
     """
 
     def __init__(self, model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor,

@@ -52,6 +52,15 @@ class EntropySGD(WeightPerturbation):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model, x, y = torch.nn.Linear(2, 2), torch.ones(3, 2), torch.tensor([0, 1, 1])
+    >>> objective = EntropySGD(model, steps=2)
+    >>> loss = objective.backward(BatchLoss(model, x, y))
+    >>> model.weight.grad is not None
+    True
     """
 
     def __init__(self, model: nn.Module, gamma: float = 0.03, scoping: float = 1e-3, steps: int = 20,

@@ -46,6 +46,15 @@ class ESAM(WeightPerturbation):
         If a number is out of range.
     TypeError
         In ``backward``, if the closure does not know its batch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model, x, y = torch.nn.Linear(2, 2), torch.ones(3, 2), torch.tensor([0, 1, 1])
+    >>> objective = ESAM(model, rho=0.05)
+    >>> loss = objective.backward(BatchLoss(model, x, y))
+    >>> model.weight.grad is not None
+    True
     """
 
     def __init__(self, model: nn.Module, rho: float = 0.05, beta: float = 0.6, gamma: float = 0.5,

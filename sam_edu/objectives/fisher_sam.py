@@ -36,6 +36,15 @@ class FisherSAM(WeightPerturbation):
     ------
     ValueError
         If ``rho`` or ``eta`` is negative or NaN.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = torch.nn.Linear(2, 1)
+    >>> objective = FisherSAM(model, rho=0.1)
+    >>> loss = objective.backward(lambda: model(torch.ones(3, 2)).square().mean())
+    >>> model.weight.grad is not None
+    True
     """
 
     def __init__(self, model: nn.Module, rho: float = 0.1, eta: float = 1.0, sync: bool = False) -> None:

@@ -41,6 +41,15 @@ class LookSAM(WeightPerturbation):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = torch.nn.Linear(2, 1)
+    >>> objective = LookSAM(model, rho=0.05, k=5)
+    >>> loss = objective.backward(lambda: model(torch.ones(3, 2)).square().mean())
+    >>> model.weight.grad is not None
+    True
     """
 
     def __init__(self, model: nn.Module, rho: float = 0.05, k: int = 5, alpha: float = 0.7) -> None:

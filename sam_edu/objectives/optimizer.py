@@ -35,6 +35,14 @@ class SAMOptimizer(torch.optim.Optimizer):
         Radius, >= 0.
     adaptive : bool
         The ball of ASAM with eta = 0, for every tensor.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = torch.nn.Linear(2, 1)
+    >>> optimizer = SAMOptimizer(model.parameters(), torch.optim.SGD, rho=0.05, lr=0.1)
+    >>> len(optimizer.param_groups)
+    1
     """
 
     def __init__(self, params: Iterable[Any], base_optimizer: Callable[..., torch.optim.Optimizer],

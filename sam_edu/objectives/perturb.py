@@ -36,6 +36,15 @@ def perturbed(model: nn.Module, e: Sequence[Tensor | None]) -> Iterator[None]:
     ------
     ValueError
         If the number of entries or a shape does not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = torch.nn.Linear(1, 1, bias=False)
+    >>> with perturbed(model, [torch.ones(1, 1)]):
+    ...     inside = model.weight.item()
+    >>> round(inside - model.weight.item(), 5)
+    1.0
     """
     params: list[Tensor] = list(model.parameters())
     if len(params) != len(e):

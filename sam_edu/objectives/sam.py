@@ -41,6 +41,15 @@ class SAM(WeightPerturbation):
         If ``rho`` is negative or NaN, or ``m`` < 1.
     TypeError
         In ``backward``, if ``m`` is given and the closure does not know its batch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = torch.nn.Linear(2, 1)
+    >>> before = model.weight.detach().clone()
+    >>> loss = SAM(model, rho=0.1).backward(lambda: model(torch.ones(3, 2)).square().mean())
+    >>> torch.equal(model.weight, before)  # the weights are back; the gradient is that of the climb
+    True
     """
 
     def __init__(self, model: nn.Module, rho: float = 0.05, m: int | None = None, sync: bool = False) -> None:

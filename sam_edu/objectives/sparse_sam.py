@@ -56,6 +56,15 @@ class SparseSAM(WeightPerturbation):
         If a setting is out of range, or ``steps`` is missing for a dynamic mask.
     TypeError
         In ``backward``, if a Fisher mask is due and the closure does not know its batch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model, x, y = torch.nn.Linear(2, 2), torch.ones(3, 2), torch.tensor([0, 1, 1])
+    >>> objective = SparseSAM(model, rho=0.1)
+    >>> loss = objective.backward(BatchLoss(model, x, y))
+    >>> model.weight.grad is not None
+    True
     """
 
     def __init__(self, model: nn.Module, rho: float = 0.1, sparsity: float = 0.5, mask: str = "fisher",

@@ -30,6 +30,13 @@ def tsipras_bound(model: NRFModel, natural_error: ArrayLike) -> NDArray:
     ------
     ValueError
         If an error is outside [0, 1].
+
+    Examples
+    --------
+    >>> from sam_edu.toy import NRFModel
+    >>> m = NRFModel(p=0.95, eta=0.1, d=100)
+    >>> tsipras_bound(m, [0.01, 0.04, 0.1]).round(4).tolist()
+    [0.19, 0.76, 1.0]
     """
     error = np.asarray(natural_error, dtype=float)
     if not ((error >= 0) & (error <= 1)).all():
@@ -65,6 +72,12 @@ def pac_bayes_bound(
     ------
     ValueError, TypeError
         If an argument is outside its range.
+
+    Examples
+    --------
+    >>> bound = pac_bayes_bound(0.1, w_norm=10, rho=0.05, k=1_000_000, n=50_000, delta=0.05)
+    >>> bool(bound > 1)  # says nothing
+    True
     """
     k, n = _check.integer("k", k, low=1), _check.integer("n", n, low=2)
     delta = _check.number("delta", delta, low=0, high=1, open_low=True, open_high=True)
@@ -104,6 +117,12 @@ def margin_shift(fixed: ArrayLike, radius: ArrayLike, norm: str = "l2") -> NDArr
     ------
     ValueError
         If the radius is negative or NaN, ``norm`` is unknown or ``fixed`` is a single number.
+
+    Examples
+    --------
+    >>> w, x = [3.0, -4.0], [0.6, 0.8]
+    >>> round(float(margin_shift(w, 0.1, "linf")), 6), round(float(margin_shift(x, 0.1)), 6)
+    (0.7, 0.1)
     """
     _check.choice("norm", norm, _DUAL)
     fixed, radius = np.asarray(fixed, dtype=float), np.asarray(radius, dtype=float)
@@ -136,6 +155,15 @@ def first_layer_perturbation(weight: ArrayLike, delta: ArrayLike, x: ArrayLike) 
     ------
     ValueError
         If the shapes do not fit or x = 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weight = np.array([[1.0, 2.0], [0.0, 1.0]])
+    >>> x, delta = np.array([1.0, 1.0]), np.array([0.1, -0.1])
+    >>> change = first_layer_perturbation(weight, delta, x)
+    >>> bool(np.allclose((weight + change) @ x, weight @ (x + delta)))
+    True
     """
     weight, delta, x = (np.asarray(value, dtype=float) for value in (weight, delta, x))
     if weight.ndim != 2 or delta.shape != x.shape or x.shape != weight.shape[1:]:

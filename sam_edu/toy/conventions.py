@@ -106,7 +106,14 @@ def check_convention(perturbed: str, norm: str, kind: str) -> None:
 
 
 def input_norm_rms(model: NRFModel) -> float:
-    r"""Root mean square norm of an input, :math:`r_x = \sqrt{1 + d(1+\eta^2)}`."""
+    r"""Root mean square norm of an input, :math:`r_x = \sqrt{1 + d(1+\eta^2)}`.
+
+    Examples
+    --------
+    >>> from sam_edu.toy import NRFModel
+    >>> round(input_norm_rms(NRFModel(p=0.95, eta=0.1, d=100)), 4)
+    10.0995
+    """
     return float(np.sqrt(1 + model.d * (1 + model.eta**2)))
 
 
@@ -144,6 +151,16 @@ def sam_expansion(
     ------
     ValueError
         If the convention is unknown or not solved.
+
+    Examples
+    --------
+    >>> from sam_edu.toy import NRFModel
+    >>> m = NRFModel(p=0.95, eta=0.1, d=100)
+    >>> e = sam_expansion(m)
+    >>> round(e.coefficient, 6), e.order
+    (0.003333, 2)
+    >>> round(sam_expansion(m, perturbed="all").coefficient, 4)
+    0.0006
     """
     check_convention(perturbed, norm, kind)
     d, eta = model.d, model.eta

@@ -90,6 +90,15 @@ def equivalent_rho_leading(
     sample it is linear, :math:`\rho = \frac{\epsilon}{k\eta} \approx \epsilon d/\sqrt{1+d(1+\eta^2)}`.
 
     Parameters, errors: as :func:`equivalent_rho`.
+
+    Examples
+    --------
+    >>> from sam_edu.toy import NRFModel
+    >>> m = NRFModel(p=0.95, eta=0.1, d=100)
+    >>> round(equivalent_rho_leading(m, eps=0.001), 4)
+    1.7408
+    >>> round(equivalent_rho_leading(m, eps=0.001, kind="gaussian"), 4)
+    1.005
     """
     eps = _check.number("eps", eps, low=0, high=np.inf, open_high=True)
     expansion = sam_expansion(model, perturbed, norm, kind)
@@ -108,6 +117,12 @@ def reported_equivalent_rho(model: NRFModel, eps: float) -> float | None:
     It solves :math:`2 + 3/\rho^2 = 2\eta/\epsilon`, so that :math:`\rho^2 = 3\epsilon/2(\eta-\epsilon)`. It
     rests on the constant 2/3, which no convention of this book has; with 1/(3d), that of the worst case of
     the robust weight, the 3 becomes 6d. None from eps = eta on.
+
+    Examples
+    --------
+    >>> from sam_edu.toy import NRFModel
+    >>> round(reported_equivalent_rho(NRFModel(p=0.95, eta=0.1, d=100), eps=0.05), 4)
+    1.2247
     """
     eps = _check.number("eps", eps, low=0, high=np.inf, open_high=True)
     return None if eps >= model.eta else float(np.sqrt(1.5 * eps / (model.eta - eps)))

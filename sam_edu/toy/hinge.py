@@ -14,6 +14,14 @@ def hinge_drops_weak_features(model: NRFModel) -> bool:
     r"""Proposition 18: does the hinge loss E max(0, 1-m) drop the non-robust features?
 
     Iff :math:`p\,\varphi(z)\ge2(1-p)\,c` with :math:`z=\Phi^{-1}\big(\frac{1-p}p\big)`.
+
+    Examples
+    --------
+    >>> from sam_edu.toy import NRFModel
+    >>> hinge_drops_weak_features(NRFModel(p=0.95, eta=0.1, d=100))
+    True
+    >>> hinge_drops_weak_features(NRFModel(p=0.75, eta=0.05, d=400))
+    False
     """
     z = ndtri((1 - model.p) / model.p)
     return bool(model.p * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) >= 2 * (1 - model.p) * model.c)

@@ -54,8 +54,8 @@ def perturbed_accuracy(
     --------
     >>> m = NRFModel(p=0.95, eta=0.1, d=100)
     >>> accuracy, points = perturbed_accuracy(m, 14.918376, rho=2.0)
-    >>> round(float(accuracy), 4), points.round(2).tolist()
-    (0.9592, [[12.92, 1.0], [16.92, 1.0]])
+    >>> round(float(accuracy), 4), points[0].round(2).tolist()
+    (0.9589, [12.92, 1.0])
     """
     check_convention(perturbed, norm, kind)
     w1, rho = np.broadcast_arrays(*_checked(model, w1, rho, perturbed, norm, kind))

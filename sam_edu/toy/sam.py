@@ -55,6 +55,17 @@ def sam_optimum(
     ------
     ValueError
         If rho is negative, infinite or NaN, or the convention is unknown or not solved.
+
+    Examples
+    --------
+    >>> from sam_edu.toy import NRFModel
+    >>> m = NRFModel(p=0.95, eta=0.1, d=100)
+    >>> round(sam_optimum(m, rho=2.0), 4)
+    14.9184
+    >>> round(sam_optimum(m, rho=2.0, kind="gaussian"), 4)
+    15.3111
+    >>> round(sam_optimum(m, rho=2.0, perturbed="all", kind="one-step"), 4)
+    14.7222
     """
     check_convention(perturbed, norm, kind)
     radius = np.asarray(rho, dtype=float)

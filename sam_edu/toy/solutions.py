@@ -39,6 +39,12 @@ def standard_optimum(model: NRFModel) -> float:
     r"""Theorem 1: the accuracy is maximal exactly at :math:`w_1^* = \frac{\ln p - \ln(1-p)}{2\eta}`.
 
     It does not depend on d, and no classifier of any kind does better.
+
+    Examples
+    --------
+    >>> from sam_edu.toy import NRFModel
+    >>> round(standard_optimum(NRFModel(p=0.95, eta=0.1, d=100)), 6)
+    14.722195
     """
     return model.log_odds / (2 * model.eta)
 
@@ -66,6 +72,16 @@ def adversarial_optimum(
     ------
     ValueError
         If eps < 0, or eps >= 1 where all features are attacked.
+
+    Examples
+    --------
+    >>> from sam_edu.toy import NRFModel
+    >>> m = NRFModel(p=0.95, eta=0.1, d=100)
+    >>> best = adversarial_optimum(m, eps=0.05)
+    >>> round(best.w1, 4), best.regime, round(best.robust_accuracy, 4)
+    (29.4444, 'interior', 0.9501)
+    >>> adversarial_optimum(m, eps=0.1).w1
+    inf
     """
     _check.choice("attacked", attacked, ATTACKED)
     high = 1.0 if attacked == "all" else np.inf
@@ -91,6 +107,14 @@ def kept_features(model: NRFModel, eps: float) -> tuple[bool, bool]:
     Returns
     -------
     robust, nonrobust : bool
+
+    Examples
+    --------
+    >>> from sam_edu.toy import NRFModel
+    >>> kept_features(NRFModel(p=0.95, eta=0.1, d=100), eps=0.05)
+    (True, True)
+    >>> kept_features(NRFModel(p=0.95, eta=0.1, d=100), eps=0.1)
+    (True, False)
     """
     eps = _check.number("eps", eps, low=0, high=1, open_high=True)
     return 2 * model.p - 1 > eps, model.eta > eps

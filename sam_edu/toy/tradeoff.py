@@ -42,6 +42,13 @@ def pareto_interval(model: NRFModel, eps: float) -> tuple[float, float]:
     ------
     ValueError
         If eps is negative or NaN.
+
+    Examples
+    --------
+    >>> from sam_edu.toy import NRFModel
+    >>> m = NRFModel(p=0.95, eta=0.1, d=100)
+    >>> [round(w1, 3) for w1 in pareto_interval(m, eps=0.05)]
+    [14.722, 29.444]
     """
     return standard_optimum(model), adversarial_optimum(model, eps).w1
 
@@ -57,6 +64,13 @@ def small_shift(model: NRFModel, eps: float) -> Tradeoff:
     ------
     ValueError
         If eps is negative or NaN.
+
+    Examples
+    --------
+    >>> from sam_edu.toy import NRFModel
+    >>> found = small_shift(NRFModel(p=0.95, eta=0.1, d=100), eps=0.01)
+    >>> round(found.gain, 6), round(found.cost, 6)
+    (0.00058, 0.000178)
     """
     eps = _check.number("eps", eps, low=0, high=np.inf, open_high=True)
     star = standard_optimum(model)

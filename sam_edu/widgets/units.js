@@ -1,5 +1,5 @@
 import { changedLevels, interpolate } from "./units_math.js";
-import { clamp, fixed, html, line, marker, mount, move, panel, percent, say, scale, set, signif, svg, ticks } from "./kit.js";
+import { clamp, fixed, html, line, marker, mount, move, panel, percent, say, scale, set, signif, svg, tabled, ticks } from "./kit.js";
 
 const N = 91; // points of a curve
 const near = (list, v) => list.reduce((best, w, i) => (Math.abs(w - v) < Math.abs(list[best] - v) ? i : best), 0);
@@ -39,7 +39,12 @@ function build(root, model) {
   const real = marker(acc.over, "circle", "se-theory se-data"), claim = marker(acc.over, "diamond", "se-hollow se-data"), source = marker(acc.over, "circle", "se-hollow se-data", 4);
   const toldNote = svg("text", { class: "se-note" }, acc.over, "as the script reports"), trueNote = svg("text", { class: "se-note se-end" }, acc.over, "in pixel units");
 
-  return (s) => {
+  const table = (s) => {
+    const at = (x) => interpolate(grid, curves[s.model], x), typed = Array.from({ length: 11 }, (_, i) => (most * i) / 10);
+    return [{ title: "Accuracy under attack", columns: { "ε that is typed": typed, "in pixel units": typed.map(at), "as the script reports": typed.map((v) => at(s.std * v)) } }];
+  };
+
+  return tabled(table, (s) => {
     const curve = curves[s.model], R = (x) => interpolate(grid, curve, x), moved = s.eps * s.std;
     const kept = R(s.eps), reported = R(moved), kind = /AT/.test(names[s.model]) ? "se-at" : "se-std";
     truth.setAttribute("class", `se-line ${kind} se-data`);
@@ -64,7 +69,7 @@ function build(root, model) {
     const text = sentence(s, names[s.model], moved, kept, reported, mean);
     acc.describe("Robust accuracy against the radius that is typed: in pixel units (solid) and as a script with normalised units reports it (dashed). " + text);
     return text;
-  };
+  });
 }
 
 function sentence(s, name, moved, kept, reported, mean) {

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import axe_playwright_python
 from browser import CORNERS, DATA, DRAW, NOT_A_NUMBER, PAINT, REST, TEXTS, UNROUNDED, Visit, slider_times
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,9 +86,7 @@ def weight(visit: Visit) -> tuple[float, float, bool]:
     """Bytes of the files that the page has loaded, those of its pictures, and whether it has formulas."""
     sizes = {path: path.stat().st_size for path in visit.files if path.is_file()}
     pictures = sum(size for path, size in sizes.items() if visit.files[path] == "image")
-    pictures += sum(
-        check_book.drawings(path.read_text()) for path in sizes if path.suffix == ".html"
-    )
+    pictures += sum(check_book.drawings(path.read_text()) for path in sizes if path.suffix == ".html")
     math = any(path.name.startswith("tex-") for path in sizes)
     return sum(sizes.values()) - pictures, pictures, math
 
@@ -377,6 +378,93 @@ def dark_pictures(visit: Visit) -> list[str]:
             source = (picture.get_attribute("src") or "")[-40:]
             problems.append(f"picture {source}: {100 * share:.2f} % of it can be told from its ground")
     return problems
+
+
+# --- accessibility
+
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+
+
+def barriers(visit: Visit, only: list[str] | None = None) -> list[str]:
+    """What axe-core finds against WCAG 2.1 A and AA and its best practice; ``only`` names single rules."""
+    rules = {"type": "rule", "values": only} if only else {"type": "tag", "values": WCAG}
+    visit.tab.evaluate(AXE)
+    found = visit.tab.evaluate(
+        """async (runOnly) => {
+          const all = await axe.run(document, {runOnly, resultTypes: ["violations"], iframes: false});
+          return all.violations.map((v) => [v.id, v.nodes.length, v.nodes[0].html.slice(0, 99), v.help])}""",
+        rules,
+    )
+    return [f"{rule} ({count} times), such as {where!r}: {text}" for rule, count, where, text in found]
+
+
+# Of every figure: what it is called, and whether its words are there.
+WORDS = """() => [...document.querySelectorAll("figure.se-figure, figure.sam-edu")].map((figure) => {
+  const live = figure.matches(".sam-edu"), drawing = figure.querySelector("svg");
+  const around = live ? figure.closest(".afm-host")?.parentElement : figure;
+  const made = around?.querySelector(".se-made"), data = drawing.querySelector("metadata")?.textContent;
+  const long = (panel) => panel.querySelector("desc").textContent.length > 30;
+  return {
+    live, name: live ? figure.dataset.seName : drawing.getAttribute("aria-label"),
+    described: !live || [...figure.querySelectorAll("svg.se-plot")].every(long),
+    rows: figure.querySelectorAll(".se-table tbody tr").length,
+    saved: [...figure.querySelectorAll("button")].some((b) => b.textContent === "Save as SVG"),
+    made: made?.textContent || "", number: made?.dataset.figure, panels: data ? JSON.parse(data) : null,
+    sliders: [...figure.querySelectorAll("input, select")].map((n) => [n.labels[0]?.textContent || "",
+      n.type === "range" ? n.getAttribute("aria-valuetext") || "" : "-"]) }; })"""
+
+
+def words(visit: Visit) -> tuple[int, list[str]]:
+    """Every figure has a description, its numbers as a table, a button that saves it, and how it was made."""
+    problems = []
+    seen = visit.tab.evaluate(WORDS)
+    for number, figure in enumerate(seen, 1):
+        name = f"figure {number} ({(figure['name'] or '')[:40]})"
+        if check_book.BAD_ALT.search(figure["name"] or "") or not figure["described"]:
+            problems.append(f"{name}: no description")
+        elif not figure["live"] and not re.search(r"\d", figure["name"]):
+            problems.append(f"{name}: no number in its description")
+        if not figure["rows"]:
+            problems.append(f"{name}: no table of its numbers")
+        if not figure["saved"]:
+            problems.append(f"{name}: no button to save it")
+        missing = [word for word in ("Commit", "executed on", "figure.py") if word not in figure["made"]]
+        if missing or int(figure["number"] or 0) != number:
+            problems.append(f"{name}: its line on how it was made lacks {missing or 'the right number'}")
+        problems += [f"{name}: a control without {what}" for label, value in figure["sliders"]
+                     for what, text in (("name", label), ("spoken value", value)) if not text]  # fmt: skip
+        problems += [f"{name}: {problem}" for problem in alike(figure["panels"] or [])]
+    return len(seen), problems
+
+
+def alike(panels: list[dict[str, Any]]) -> list[str]:
+    """Series of different colour in one panel that nothing but their colour tells apart."""
+    problems = []
+    for panel in panels:
+        drawn = [s for s in panel["series"] if s.get("look") and len(s["x"]) > 0]
+        for one, other in itertools.combinations(drawn, 2):
+            (colour, *form), (colour2, *form2) = one["look"].split(" "), other["look"].split(" ")
+            named = one["labelled"] and other["labelled"]
+            named |= any(s["labelled"] and len(s["x"]) == 1 for s in (one, other))  # a point beside its name
+            if colour != colour2 and form == form2 and not named:
+                problems.append(f"only colour tells {one['name']!r} from {other['name']!r}")
+    return problems
+
+
+# What would move: running animations, and transitions that the style would start.
+MOVING = """() => {
+  const now = document.getAnimations().map((a) => "animation " + (a.animationName || a.transitionProperty));
+  const would = [...document.querySelectorAll("html, body, body *")].filter((n) => {
+    const s = getComputedStyle(n), seconds = s.transitionDuration.split(",").map(parseFloat);
+    return Math.max(...seconds) > 0 || s.animationName !== "none" || s.scrollBehavior === "smooth"; });
+  const named = would.map((n) => `style of ${n.tagName}.${n.getAttribute("class")}`);
+  return [...new Set([...now, ...named])].slice(0, 5); }"""
+
+
+def moving(visit: Visit) -> list[str]:
+    """What moves although the reader asked that nothing should (open the page with ``still=True``)."""
+    return visit.tab.evaluate(MOVING)
 
 
 # --- links

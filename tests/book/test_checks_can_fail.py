@@ -139,6 +139,67 @@ def test_a_slow_figure_is_found(visit: Any) -> None:
     assert len(times) == len(problems) == 2
 
 
+BARRIERS = {
+    "label": '<input type="range">',
+    "color-contrast": '<p style="color: #bbb; background: #fff">Hard to read.</p>',
+    "empty-table-header": "<table><tr><th></th><th>a</th></tr><tr><td>1</td><td>2</td></tr></table>",
+}
+
+
+@pytest.mark.parametrize("rule", BARRIERS)
+def test_a_barrier_is_found(visit: Any, rule: str) -> None:
+    assert checks.barriers(visit(figure())) == []
+    found = checks.barriers(visit(BARRIERS[rule]))
+    assert [line.split(" ")[0] for line in found] == [rule]
+    assert checks.barriers(visit(BARRIERS[rule]), [rule]) == found
+
+
+MADE = '<details class="se-made" data-figure="1">Commit a, executed on b: figure.py</details>'
+
+
+def drawing(alt: str = "It falls to 0.1.", made: str = MADE, two: str = "#0072B2 -- s") -> str:
+    looks = ("#D55E00 - s", two)
+    lines = [{"name": n, "x": [0, 1], "y": [1, i], "look": look, "labelled": False}
+             for i, (n, look) in enumerate(zip("ab", looks, strict=True))]  # fmt: skip
+    data = json.dumps([{"title": "", "x": "", "y": "", "ticks": {}, "series": lines}])
+    return (f'<figure class="se-figure"><svg role="img" viewBox="0 0 9 9" aria-label="{alt}">'
+            f"<metadata>{data}</metadata></svg><button>Save as SVG</button>"
+            '<div class="se-table"><table><tbody><tr><td>1</td></tr></tbody></table></div>'
+            f"{made}</figure>")  # fmt: skip
+
+
+WORD_FAULTS = {
+    "no description": drawing(alt=""),
+    "no number in its description": drawing(alt="It falls."),
+    "no table of its numbers": drawing().replace("<tr><td>1</td></tr>", ""),
+    "no button to save it": drawing().replace("Save as SVG", "Save"),
+    "lacks ['executed on', 'figure.py']": drawing(made='<p class="se-made" data-figure="1">Commit</p>'),
+    "the right number": drawing(made=MADE.replace('"1"', '"2"')),
+    "only colour tells 'a' from 'b'": drawing(two="#0072B2 - s"),
+}
+
+
+@pytest.mark.parametrize("fault", WORD_FAULTS)
+def test_a_figure_without_its_words_is_found(visit: Any, fault: str) -> None:
+    number, problems = checks.words(visit(WORD_FAULTS[fault]))
+    assert number == 1 and len(problems) == 1 and fault in problems[0]
+
+
+def test_a_complete_figure_has_its_words(visit: Any) -> None:
+    assert checks.words(visit(drawing())) == (1, [])
+    page = visit(figure().replace("</script></div>", f"</script>{MADE}</div>", 1))
+    checks.open_all(page)
+    assert checks.words(page) == (1, [])
+
+
+def test_what_moves_is_found(visit: Any) -> None:
+    calm = "@media (prefers-reduced-motion: reduce) { .calm { transition: none } }"
+    style = "p { transition: color 1s } " + calm
+    page = visit('<p class="calm">Calm.</p>', head=f"<style>{style}</style>", still=True)
+    assert checks.moving(page) == ["style of P.null"]  # the other paragraph of the page
+    assert checks.moving(visit(head="", still=True)) == []
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_faint_letters_are_found(visit: Any, theme: str) -> None:
     """Ink that does not follow the theme: black letters on the dark ground, white ones on the light."""

@@ -5,8 +5,10 @@ The book is looked for in _build/html, or where BOOK_HTML says.
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,6 +86,13 @@ def test_every_control_of_every_figure(visit: Visit) -> None:
     none(checks.figures(visit))
 
 
+def test_every_figure_has_its_words(visit: Visit, name: str) -> None:
+    checks.open_all(visit)
+    number, problems = checks.words(visit)
+    print(f"{name}: {number} figures")
+    none(problems)
+
+
 def test_figures_answer_at_once(visit: Visit, name: str) -> None:
     checks.open_all(visit)
     times, problems = checks.slow(visit)
@@ -92,11 +101,12 @@ def test_figures_answer_at_once(visit: Visit, name: str) -> None:
     none(problems)
 
 
-def test_fits_a_phone(browser: Any, html: Path, name: str) -> None:
-    page = Visit(browser, width=390, height=844).open(html / f"{name}.html")
+def test_fits_a_phone_and_stays_still(browser: Any, html: Path, name: str) -> None:
+    page = Visit(browser, width=390, height=844, still=True).open(html / f"{name}.html")
     try:
         folded = checks.overflow(page)
         checks.open_all(page)
+        none(checks.moving(page))
         none(folded or checks.overflow(page))
         none(page.log)
     finally:
@@ -111,6 +121,7 @@ def test_can_be_read_in_light_and_dark(browser: Any, html: Path, name: str, them
         checks.open_all(page)
         number, problems = checks.faint(page)
         assert number or not page.tab.locator(".sam-edu").count()
+        problems += checks.barriers(page, ["color-contrast"] if theme == "dark" else None)
         none(problems + checks.dark_pictures(page) + page.log)
     finally:
         page.close()
@@ -140,6 +151,40 @@ def test_search_finds_a_word_offline(browser: Any, html: Path) -> None:
         found.first.click()
         page.tab.wait_for_url(re.compile(r"/(notebooks|book)/"))
         page.tab.wait_for_selector("main h1", state="attached")
+        none(page.log)
+    finally:
+        page.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_search_and_index_have_no_barriers(browser: Any, html: Path, theme: str) -> None:
+    for name in ("search", "genindex", "prf-prf"):
+        if (html / f"{name}.html").is_file():
+            page = Visit(browser, dark=theme == "dark").open(html / f"{name}.html")
+            none([f"{name}: {problem}" for problem in checks.barriers(page)])
+            page.close()
+
+
+def test_a_drawing_is_saved_for_slides(browser: Any, html: Path) -> None:
+    """From a dark page, by keyboard: one file, black on white, with the numbers inside."""
+    page = Visit(browser, dark=True).open(html / "notebooks/07_standard_and_adversarial_optima.html")
+    try:
+        figure = page.tab.locator("figure.se-figure").first
+        figure.get_by_role("button", name="Save as SVG").focus()
+        with page.tab.expect_download() as started:
+            page.tab.keyboard.press("Enter")
+        assert started.value.suggested_filename == "07_standard_and_adversarial_optima-2.svg"
+        text = Path(started.value.path()).read_text(encoding="utf-8")
+        root = ElementTree.fromstring(text)
+        svg = "{http://www.w3.org/2000/svg}"
+        assert (
+            "currentColor" not in text
+            and "#000000" in text
+            and root.find(f"{svg}rect").get("fill") == "#ffffff"
+        )
+        assert root.find(f"{svg}title").text == figure.locator("> svg").get_attribute("aria-label")
+        assert json.loads(root.find(f"{svg}metadata").text)[0]["series"]
+        assert float(root.get("width").removesuffix("pt")) > 300 and root.get("style") is None
         none(page.log)
     finally:
         page.close()
