@@ -114,7 +114,7 @@ def load_records(
 def load_records(configs=None, folder=None):
     """Read the records of these runs, or all, from ``folder`` (default: those shipped with the book).
 
-    ``configs`` may be a list of runs or, as :func:`protocols.configs` makes it, a mapping from labels to
+    ``configs`` may be a list of runs or, as ``protocols.configs`` makes it, a mapping from labels to
     lists; the records come in the same shape.
 
     Raises

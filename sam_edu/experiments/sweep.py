@@ -27,7 +27,7 @@ def sweep(configs: Iterable[RunConfig], folder: str | Path | None = None,
 def sweep(configs, folder=None, executor=None, progress=False):
     """Do the runs and return their records in the order, and in the shape, of ``configs``.
 
-    ``configs`` may be a list of runs or, as :func:`protocols.configs` makes it, a mapping from labels to
+    ``configs`` may be a list of runs or, as ``protocols.configs`` makes it, a mapping from labels to
     lists. Each run is computed by one thread, wherever it is done: all executors give the same weights.
 
     Parameters

@@ -1,0 +1,130 @@
+"""Links the first use of each glossary term on a page to the glossary, with its entry as hover text.
+
+Authors write nothing: the terms are those of the page ``book/glossary``. Left alone are headings, captions,
+code, formulas, links, outputs, the questions of "Predict first" (their text becomes buttons) and folded text,
+where a first use would not be seen. Script and style are assets/js/glossary.js and assets/css/glossary.css.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Iterator
+
+from docutils import nodes
+from sphinx import addnodes
+
+PAGE = "book/glossary"
+SKIPPED_NODES = (
+    nodes.title, nodes.caption, nodes.literal, nodes.literal_block, nodes.math, nodes.math_block,
+    nodes.reference, nodes.raw, nodes.term, nodes.comment, nodes.rubric, nodes.figure, nodes.image,
+    nodes.footnote, nodes.citation, nodes.thead, nodes.label, addnodes.toctree, addnodes.pending_xref,
+    addnodes.index,
+)  # fmt: skip
+SKIPPED_CLASSES = {"predict", "reveal", "dropdown", "cell_output", "tag_reveal", "epigraph", "no-glossary"}
+ARROW = "→"  # what follows it in an entry is a pointer, not part of the explanation
+
+
+class glossed(nodes.inline):
+    """A term in running text: ``refuri`` of its entry, ``tip`` its explanation, ``number`` on the page."""
+
+
+def forms(term: str) -> list[str]:
+    """How a term may stand in a text: itself, its plural, and capitalized unless it is an abbreviation."""
+    plural = term + "s"
+    if term.endswith("y") and term[-2] not in "aeiou":
+        plural = term[:-1] + "ies"
+    elif term.endswith(("s", "ss", "x")):
+        plural = term + "es"
+    found = [term] if re.search(r"[A-Z]{2}|^\W*\w$|a$|[^s]s$", term) else [term, plural]
+    if term.endswith("minimum"):
+        found = [term]
+    if len(term) > 1 and term[0].islower():
+        found += [form[0].upper() + form[1:] for form in found]
+    return found
+
+
+def entries(doctree: nodes.document) -> Iterator[tuple[list[tuple[str, str]], str]]:
+    """([(term, id), ...], explanation) for each entry of the glossary page."""
+    for item in doctree.findall(nodes.definition_list_item):
+        terms = [(term.astext(), term["ids"][0]) for term in item.findall(nodes.term) if term["ids"]]
+        definition = next(iter(item.findall(nodes.definition)), None)
+        if terms and definition is not None:
+            yield terms, " ".join(definition.astext().split(ARROW)[0].split())
+
+
+def whole_words(phrases: Iterable[str]) -> re.Pattern:
+    """Finds one of the phrases, the longest first, where it is no part of a longer word or name."""
+    longest_first = sorted(map(re.escape, phrases), key=len, reverse=True)
+    pattern = rf"(?<![\w\-/+.@])(?:{'|'.join(longest_first)})(?![\w\-/+@]|\.\w)"
+    return re.compile(pattern.replace(r"\ ", r"\s"))
+
+
+def vocabulary(app) -> tuple[re.Pattern, dict[str, tuple[int, str, str]]]:
+    """One pattern for all forms of all terms, and for each form (number of the entry, id, explanation)."""
+    known: dict[str, tuple[int, str, str]] = {}
+    for number, (terms, tip) in enumerate(entries(app.env.get_doctree(PAGE))):
+        for term, target in terms:
+            for form in forms(term):
+                known.setdefault(form, (number, target, tip))
+    return whole_words(known), known
+
+
+def readable(node: nodes.Node) -> bool:
+    """Whether a text is running text that everybody sees."""
+    while node.parent is not None:
+        node = node.parent
+        if isinstance(node, SKIPPED_NODES) or SKIPPED_CLASSES & set(node.get("classes", ())):
+            return False
+    return True
+
+
+def mark(app, doctree, docname):
+    """Replace the first use of each entry's terms on the page by a link with hover text."""
+    if app.builder.format != "html" or docname == PAGE or PAGE not in app.env.found_docs:
+        return
+    if not hasattr(app, "glossary_vocabulary"):
+        app.glossary_vocabulary = vocabulary(app)
+    pattern, known = app.glossary_vocabulary
+    address = app.builder.get_relative_uri(docname, PAGE)
+    seen: set[int] = set()
+    for text in list(doctree.findall(nodes.Text)):
+        if not pattern.search(text) or not readable(text):
+            continue
+        parts, done = [], 0
+        for match in pattern.finditer(text):
+            number, target, tip = known[re.sub(r"\s", " ", match[0])]
+            if number in seen:
+                continue
+            seen.add(number)
+            parts.append(nodes.Text(text[done : match.start()]))
+            parts.append(glossed("", match[0], refuri=f"{address}#{target}", tip=tip, number=len(seen)))
+            done = match.end()
+        if parts:
+            text.parent.replace(text, [*parts, nodes.Text(text[done:])])
+
+
+def visit_html(writer, node):
+    tip = f"glossary-tip-{node['number']}"
+    address = html.escape(node["refuri"])
+    writer.body.append(
+        f'<span class="gloss"><a class="gloss-term" href="{address}" aria-describedby="{tip}">'
+    )
+
+
+def depart_html(writer, node):
+    tip = f"glossary-tip-{node['number']}"
+    text = html.escape(node["tip"])
+    writer.body.append(f'</a><span class="gloss-tip" role="tooltip" id="{tip}">{text}</span></span>')
+
+
+def plain(writer, node):
+    """Other formats show the word alone."""
+
+
+def setup(app):
+    app.add_node(glossed, html=(visit_html, depart_html), latex=(plain, plain), text=(plain, plain))
+    app.connect("doctree-resolved", mark, priority=900)  # when the other extensions have made their links
+    app.add_css_file("css/glossary.css")
+    app.add_js_file("js/glossary.js", loading_method="defer")
+    return {"parallel_read_safe": True, "parallel_write_safe": True, "version": "1"}

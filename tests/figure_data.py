@@ -1,0 +1,121 @@
+"""The data behind the book's drawings: read from notebooks and pages, and compared."""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+FIGURE = re.compile(r'<figure class="se-figure">.*?</figure>', re.DOTALL)
+# How far a number may lie from the saved one, as a share of what its axis spans: formulas and records are the
+# same everywhere; networks trained while the page is built drift with the processor that trains them.
+EXACT, TRAINED = 1e-3, 0.15
+
+
+def load(path: str) -> Any:
+    """A module of the book's tools or extensions, which are no package."""
+    file = ROOT / path
+    for folder in (file.parent, ROOT / "book/tools"):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(file.stem, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+tool = load("book/tools/figure.py")
+
+
+def tolerance(cell: Any) -> float:
+    """By the tag of its cell: whether its text depends on the machine."""
+    return TRAINED if "nbval-ignore-output" in cell["metadata"].get("tags", []) else EXACT
+
+
+def values(panel: dict[str, Any], axis: str) -> np.ndarray:
+    """All numbers along one axis of a panel; NaN for what is no number."""
+    rows = [series.get(axis, []) for series in panel["series"]]
+    if axis == "values":
+        rows = [row for picture in rows for row in picture]
+    return np.array([np.nan if v is None else v for row in rows for v in row], dtype=float)
+
+
+def difference(saved: list[dict[str, Any]], made: list[dict[str, Any]]) -> float:
+    """The largest difference of two figures' data as a share of what the axis spans; inf if unlike."""
+    if [shape(panel) for panel in saved] != [shape(panel) for panel in made]:
+        return float("inf")
+    worst = 0.0
+    for one, other in zip(saved, made, strict=True):
+        for axis in ("x", "y", "values"):
+            a, b = values(one, axis), values(other, axis)
+            if not a.size:
+                continue
+            span = np.nanmax(a) - np.nanmin(a) or max(abs(float(np.nanmax(a))), 1e-9)
+            if (np.isnan(a) != np.isnan(b)).any():
+                return float("inf")
+            worst = max(worst, float(np.nanmax(np.abs(a - b), initial=0.0)) / span)
+    return worst
+
+
+def shape(panel: dict[str, Any]) -> list[tuple[int, int]]:
+    """How many numbers each series has (names may quote numbers, so they are not compared)."""
+    return [(len(s.get("x", [])), sum(map(len, s.get("values", [])))) for s in panel["series"]]
+
+
+def tables(markup: str) -> Iterator[dict[str, list[str]]]:
+    """The tables under a figure: columns of texts."""
+    for part in re.findall(r"<table.*?</table>", markup, re.DOTALL):
+        rows = [[html.unescape(text) for text in re.findall(r"<t[hd]\b[^>]*>(.*?)</t[hd]>", row)]
+                for row in re.findall(r"<tr\b[^>]*>(.*?)</tr>", part)]  # fmt: skip
+        yield {name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])}
+
+
+def strangers(markup: str) -> Iterator[str]:
+    """What a figure's tables say and its drawing does not.
+
+    A column is plotted if most of its numbers are: as they stand (four digits; two in a picture's table) or
+    in per cent; along x, a number between two points of a fine curve is plotted, too. Other columns may say
+    what no axis shows, counts and costs, and a row may be left out of the drawing as a whole. But some
+    column of some table must be plotted.
+    """
+    panels = tool.data_of(markup)
+    plotted = np.concatenate([values(p, axis) for p in panels for axis in ("x", "y", "values")])
+    plotted = plotted[np.isfinite(plotted)]
+    fine = [(min(s["x"]), max(s["x"])) for p in panels for s in p["series"] if len(s.get("x", [])) >= 50]
+    digits = 0.06 if any("values" in s for p in panels for s in p["series"]) else 6e-4
+    some = False
+    for columns in tables(markup):
+        hits = {name: is_plotted(cells, plotted, digits) for name, cells in columns.items()}
+        shown = {name: found for name, found in hits.items() if found is not None and found.mean() >= 0.6}
+        some |= bool(shown)
+        left_out = np.all([~found for found in shown.values()], axis=0) if shown else None
+        for number, (name, found) in enumerate(shown.items()):
+            missing = [columns[name][i] for i in np.flatnonzero(~found & ~left_out)]
+            if number == 0:  # the first column is the horizontal axis
+                missing = [text for text in missing if not any(a <= float(text) <= b for a, b in fine)]
+            if missing:
+                yield f"{name}: {missing}"
+    if not some:
+        yield "no column of its tables is plotted"
+
+
+def is_plotted(cells: list[str], plotted: np.ndarray, digits: float) -> np.ndarray | None:
+    """Which numbers of a column are plotted, None if it holds words."""
+    try:
+        numbers = np.array([float(cell) if cell not in ("–", "") else np.nan for cell in cells])
+    except ValueError:
+        return None
+    hits = np.isnan(numbers)
+    for scale in (1.0, 0.01):  # as it stands, or in per cent
+        gaps = np.abs(plotted[None, :] - scale * numbers[:, None]).min(axis=1)
+        hits |= gaps <= digits * np.abs(scale * numbers) + 1e-12
+    return hits
