@@ -19,7 +19,7 @@ SKIPPED_NODES = (
     nodes.title, nodes.caption, nodes.literal, nodes.literal_block, nodes.math, nodes.math_block,
     nodes.reference, nodes.raw, nodes.term, nodes.comment, nodes.rubric, nodes.figure, nodes.image,
     nodes.footnote, nodes.citation, nodes.thead, nodes.label, addnodes.toctree, addnodes.pending_xref,
-    addnodes.index,
+    addnodes.index, addnodes.desc_signature,
 )  # fmt: skip
 SKIPPED_CLASSES = {"predict", "reveal", "dropdown", "cell_output", "tag_reveal", "epigraph", "no-glossary"}
 ARROW = "→"  # what follows it in an entry is a pointer, not part of the explanation
