@@ -93,7 +93,7 @@ def add_lines(app: Any, doctree: nodes.document, docname: str) -> None:
                               records_behind(notebook, index))  # fmt: skip
             folded = details(number, lines)
             head, end, rest = text.rpartition("</figure>") if static else (text, "", "")
-            node[:] = [nodes.Text(f"{head}{folded}{end}{rest}")]  # not .children =: the text must know its parent
+            node[:] = [nodes.Text(f"{head}{folded}{end}{rest}")]  # with .children = it would have no parent
             node.rawsource = ""
 
 
