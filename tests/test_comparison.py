@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from sam_edu.evaluation import AtRadius, EvaluationRecord
-from sam_edu.experiments import Record, RunConfig, comparison
+from sam_edu.experiments import Record, RunConfig, comparison, summary
 
 EPS = 8 / 255
 
@@ -45,6 +45,17 @@ def test_the_paired_test_is_scipys():
         assert c.effect == pytest.approx(d.mean() / d.std(ddof=1))
         assert c.p <= c.p_holm <= 1
     assert [c.label for c in found] == ["SAM", "nothing"] and found[0].p_holm < 0.01 < found[1].p_holm
+
+
+def test_the_table_says_what_the_tests_say_and_nothing_of_one_seed():
+    table = comparison.columns(GROUPS, "SGD", EPS)
+    found = comparison.compare(GROUPS, "SGD", EPS)
+    assert table["method"] == ["SAM", "nothing"]
+    assert table["attacked"] == [f"{100 * c.difference.mean:+.1f}" for c in found]
+    assert table["p"][1] == f"{found[1].p_holm:.3f}" and table["clean"] == ["+0.0", "+0.0"]
+    one = comparison.columns({label: runs[:1] for label, runs in GROUPS.items()}, "SGD", EPS, labels=["SAM"])
+    assert one["p"] == one["effect"] == one["95 % interval"] == one["p, clean"] == ["–"]
+    assert float(one["attacked"][0]) > 0 and one["images"][0].startswith("± ")
 
 
 def test_holm_by_hand():
@@ -118,3 +129,21 @@ def test_gradient_passes_are_those_that_are_made():
             training.train_epoch(make(model), optimizer, x, y, 8, attack)
         # an attack scores its last point by one forward pass without a backward pass
         assert gradient_passes(config) <= seen[0] <= gradient_passes(config) + config.epochs, settings
+
+
+def test_held_out_is_judged_by_the_other_half():
+    family = {label: GROUPS[label] for label in ("nothing", "SAM")}
+    even, odd = comparison.choose(family, EPS)
+    values = comparison.held_out(family, EPS, EPS)
+    assert values.shape == (5,) and values.mean() == pytest.approx((even.reported + odd.reported) / 2)
+    # where both halves choose alike, every image is judged once and nothing is lost
+    assert even.label == odd.label == "SAM"
+    assert values == pytest.approx([r.linf.at[0].accuracy for r in GROUPS["SAM"]])
+
+
+def test_a_sweep_under_way_is_compared_on_the_seeds_that_all_rows_have():
+    sgd, sam = GROUPS["SGD"], GROUPS["SAM"]
+    common = summary.paired({"SGD": [sgd[2], sgd[0], sgd[1]], "SAM": [sam[4], sam[2], sam[0]]})
+    assert {n: [r.config.seed for r in runs] for n, runs in common.items()} == {"SGD": [0, 2], "SAM": [0, 2]}
+    assert common["SAM"] == [sam[0], sam[2]] and summary.gain(common["SAM"], common["SGD"], EPS).n == 2
+    assert summary.paired({}) == {}

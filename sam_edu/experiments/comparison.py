@@ -60,8 +60,46 @@ def compare(groups: Mapping[str, Records], reference: str, eps: float, norm: str
     if min(d.n for d in differences) < 2:
         raise ValueError("a test over seeds needs at least two seeds")
     ps = [_paired_p(d) for d in differences]
-    return [Comparison(label, d, _interval(d), d.mean / d.sd if d.sd else np.inf * np.sign(d.mean), p, q)
+    return [Comparison(label, d, _interval(d), _effect(d), p, q)
             for label, d, p, q in zip(chosen, differences, ps, holm(ps), strict=True)]  # fmt: skip
+
+
+def columns(groups: Mapping[str, Records], reference: str, eps: float, norm: str = "linf",
+            labels: Sequence[str] | None = None) -> dict[str, list[str]]:  # fmt: skip
+    """What :func:`compare` finds, in points, as the columns of a table; of one seed only the difference.
+
+    Columns: method, difference at ``eps``, 95 % interval, effect, p (Holm), the same without attack, and the
+    standard error from the test images.
+    """
+    chosen = [label for label in groups if label != reference] if labels is None else list(labels)
+    base, unknown = groups[reference], ["–"] * len(chosen)
+    attacked, clean = ([summary.gain(groups[n], base, e, norm) for n in chosen] for e in (eps, 0))
+    several = len(base) > 1 and len(chosen) > 0
+    tests, clean_tests = (compare(groups, reference, e, norm, chosen) if several else [] for e in (eps, 0))
+    return {
+        "method": chosen,
+        "attacked": [_points(d.mean) for d in attacked],
+        "95 % interval": [" to ".join(map(_points, c.interval)) for c in tests] or unknown,
+        "effect": [f"{c.effect:.1f}" for c in tests] or unknown,
+        "p": [_p(c.p_holm) for c in tests] or unknown,
+        "clean": [_points(d.mean) for d in clean],
+        "p, clean": [_p(c.p_holm) for c in clean_tests] or unknown,
+        "images": [f"± {100 * image_error(groups[n], base, eps, norm):.1f}" for n in chosen],
+    }
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _effect(d: summary.Spread) -> float:
+    if d.sd == 0:
+        return float(np.copysign(np.inf, d.mean)) if d.mean else 0.0
+    return d.mean / d.sd
 
 
 def _paired_p(d: summary.Spread) -> float:
@@ -128,3 +166,14 @@ def choose(groups: Mapping[str, Records], eps: float, norm: str = "linf",
         )
 
     return by(0), by(1)
+
+
+def held_out(groups: Mapping[str, Records], by: float, eps: float, norm: str = "linf") -> NDArray:
+    """Accuracy at ``eps`` of the group chosen at ``by``, on the images that took no part in the choice.
+
+    One number per seed; each half of the images is judged by what the other half chose.
+    """
+    even, odd = choose(groups, by, norm)
+    odd_images = verdicts(groups[even.label], eps, norm)[:, 1::2]
+    even_images = verdicts(groups[odd.label], eps, norm)[:, ::2]
+    return np.concatenate([odd_images, even_images], axis=1).mean(1)

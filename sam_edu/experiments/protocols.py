@@ -78,7 +78,7 @@ FAMILY: Protocol = {
 #: Chapter 3, too: the same on digits.
 DIGITS_FAMILY_BASE: dict[str, Any] = {**DIGITS_BASE, "eval_linf": (0.1,)}
 
-#: Chapter 12: a convolutional net (7.7 thousand parameters) on the same images.
+#: Chapter 12: a convolutional net (24 thousand parameters, no BatchNorm) on the same images.
 FASHION_CNN_BASE: dict[str, Any] = {
     **FASHION_BASE, "model": "cnn-nobn", "test_size": 1_000, "epochs": 20, "attack_steps": 3,
 }  # fmt: skip
@@ -93,6 +93,11 @@ FASHION_CNN: Protocol = {
     **{f"SGD, weight decay {decay:g}": {"weight_decay": decay} for decay in (5e-3, 2e-2)},
     "SGD, label smoothing 0.1": {"label_smoothing": 0.1},
 }
+
+#: Chapter 12: a convolutional net with BatchNorm (24 thousand parameters) on digits, where SAM fails.
+DIGITS_CNN_BASE: dict[str, Any] = {**DIGITS_BASE, "model": "cnn"}
+DIGITS_CNN: Protocol = {label: DIGITS[label] for label in (
+    "SGD", "SAM ρ=0.1", "SAM ρ=0.2", "SAM ρ=0.4", "AT ε=0.1", "SGD, weight decay 0.02")}  # fmt: skip
 
 #: Chapter 13: CIFAR-10 at the scale of a CPU, a PreActResNet-18 an eighth as wide on 5,000 images.
 CIFAR_SMALL_BASE: dict[str, Any] = {
@@ -158,6 +163,7 @@ PROTOCOLS: Mapping[str, tuple[dict[str, Any], Protocol]] = {
     "digits-family": (DIGITS_FAMILY_BASE, FAMILY),
     "fashion-mnist-family": (FAMILY_BASE, FAMILY),
     "fashion-mnist-cnn": (FASHION_CNN_BASE, FASHION_CNN),
+    "digits-cnn": (DIGITS_CNN_BASE, DIGITS_CNN),
     "cifar10-small": (CIFAR_SMALL_BASE, CIFAR_SMALL),
     "cifar10": (PAPER_BASE, PAPER),
     "cifar100": ({**PAPER_BASE, "dataset": "cifar100"}, PAPER),

@@ -69,6 +69,17 @@ def gain(records: Sequence[Record], reference: Sequence[Record], eps: float, nor
     return Spread.of(_column(records, eps, norm) - _column(reference, eps, norm))
 
 
+def paired(groups: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
+    """The same groups with only the seeds that all of them have, in the same order: ready for :func:`gain`.
+
+    For sweeps under way, whose rows have unequal numbers of records.
+    """
+    seeds = [{r.config.seed for r in group} for group in groups.values()]
+    common = sorted(set.intersection(*seeds)) if seeds else []
+    by_seed = {label: {r.config.seed: r for r in group} for label, group in groups.items()}
+    return {label: [found[seed] for seed in common] for label, found in by_seed.items()}
+
+
 #: what finding the weight perturbation costs, in passes; LookSAM looks at every fifth step, ESAM runs
 #: 1.5 forward and 0.5 backward passes beyond the first (a backward pass costs about two forward ones)
 _ASCENT = {"looksam": 0.2, "esam": 5 / 6}
