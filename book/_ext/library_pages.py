@@ -13,7 +13,6 @@ import re
 from pathlib import Path
 
 from docutils import nodes
-from sphinx import addnodes
 
 STATEMENTS = ("theorem", "lemma", "proposition", "corollary", "expansion", "definition")
 
@@ -70,13 +69,19 @@ def put_back(app, what, name, obj, options, lines):
         lines[:] = app.set_aside_docstring
 
 
+def index_title(title: str) -> str:
+    """The title of a statement, which sphinx-proof keeps as "(...)", in words: an index has no formulas."""
+    title = re.sub(r"^\((.*)\)$", r"\1", title.strip())
+    return re.sub(r"\$ *\\ell_(\d|\\infty) *\$", lambda m: "ℓ₂" if m[1] == "2" else "ℓ∞", title)
+
+
 def index_statements(app, doctree):
-    """Put each labelled statement with a title into the index."""
-    for node in list(doctree.findall(nodes.Element)):
-        title = str(node.get("title") or "").strip().strip("()")
+    """Put each labelled statement with a title into the index, whose domain has read the page already."""
+    entries = app.env.get_domain("index").entries.setdefault(app.env.docname, [])
+    for node in doctree.findall(nodes.Element):
+        title = index_title(str(node.get("title") or ""))
         if node.get("realtype") in STATEMENTS and node.get("label") and title:
-            entry = ("single", f"{title} ({node['realtype']})", node["label"], "", None)
-            node.parent.insert(node.parent.index(node), addnodes.index(entries=[entry]))
+            entries.append(("single", f"{title} ({node['realtype']})", node["label"], "", None))
 
 
 def setup(app):

@@ -11,7 +11,9 @@ import re
 from pathlib import Path
 
 STATEMENTS = ("theorem", "lemma", "proposition", "corollary", "expansion")
-_DIRECTIVE = re.compile(rf"^[:`]{{3,}}\{{prf:({'|'.join(STATEMENTS)})\}}.*\n((?::\w+:.*\n)*)", re.MULTILINE)
+_DIRECTIVE = re.compile(
+    rf"^[:`]{{3,}}\{{prf:({'|'.join(STATEMENTS)})\}} *(.*)\n((?::\w+:.*\n)*)", re.MULTILINE
+)
 _TEST = re.compile(r"^def (test_\w+)", re.MULTILINE)
 
 
@@ -26,17 +28,22 @@ def of_label(label: str, name: str, labels: list[str]) -> bool:
     return bool(fitting) and max(fitting, key=len) == label
 
 
-def labels_in(page: Path) -> list[str | None]:
-    """Labels of a page's statements, in their order; None for one without."""
+def statements_in(page: Path) -> list[tuple[str, str | None]]:
+    """(title, label) of a page's statements, in their order; the label is None for one without."""
     text = page.read_text(encoding="utf-8")
     if page.suffix == ".ipynb":
         cells = json.loads(text)["cells"]
         text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
-    found: list[str | None] = []
+    found: list[tuple[str, str | None]] = []
     for match in _DIRECTIVE.finditer(text + "\n"):
-        label = re.search(r"^:label: *(\S+)", match[2], re.MULTILINE)
-        found.append(label[1] if label else None)
+        label = re.search(r"^:label: *(\S+)", match[3], re.MULTILINE)
+        found.append((match[2].strip(), label[1] if label else None))
     return found
+
+
+def labels_in(page: Path) -> list[str | None]:
+    """Labels of a page's statements, in their order; None for one without."""
+    return [label for _, label in statements_in(page)]
 
 
 def witnesses_in(file: Path) -> list[tuple[str, int]]:

@@ -392,7 +392,8 @@ def barriers(visit: Visit, only: list[str] | None = None) -> list[str]:
     visit.tab.evaluate(AXE)
     found = visit.tab.evaluate(
         """async (runOnly) => {
-          const all = await axe.run(document, {runOnly, resultTypes: ["violations"], iframes: false});
+          const all = await axe.run(document, {runOnly, resultTypes: ["violations"], iframes: false,
+            preload: false});  // axe would fetch the style sheets again, which a page from disk may not
           return all.violations.map((v) => [v.id, v.nodes.length, v.nodes[0].html.slice(0, 99), v.help])}""",
         rules,
     )

@@ -248,3 +248,12 @@ def test_a_page_that_is_not_in_the_book_is_named(html: Path, tmp_path: Path) -> 
 )
 def test_the_address_online_follows_from_the_repository(slug: str, site: str) -> None:
     assert make_pdf.online(slug) == site
+
+
+def test_the_book_on_two_pages_is_two_pages(html: Path, tmp_path: Path) -> None:  # noqa: F811
+    done = run_make_pdf(html, tmp_path / "sheet.pdf", "book/summary_sheet")
+    if "No Chromium" in done.stderr and not os.environ.get("CI"):
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^book/summary_sheet +2 pages", done.stdout, re.MULTILINE), done.stdout
+    assert "wider than the column" not in done.stdout, done.stdout

@@ -13,6 +13,10 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   // "Show code cell source" says more than its label "Toggle hidden content".
   each("summary[aria-label]", (summary) => summary.removeAttribute("aria-label"));
+  // The arrow that unfolds a part of the sidebar is named after the link beside it.
+  each("summary:has(> .toctree-toggle)", (summary) => {
+    summary.setAttribute("aria-label", `Pages of: ${summary.parentElement.previousElementSibling?.textContent.trim() ?? ""}`);
+  });
   // The empty corner of a table is no header.
   each("th", (cell) => {
     if (cell.textContent.trim() || cell.children.length && cell.querySelector("img, svg")) return;

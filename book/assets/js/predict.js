@@ -3,7 +3,7 @@
  * A page writes
  *
  *     :::{admonition} Predict first
- *     :class: predict
+ *     :class: predict answer-1
  *     What happens to the optimum when ... ?
  *
  *     - It grows.
@@ -17,7 +17,8 @@
  *
  * This script turns the list into radio buttons and hides the next `reveal` block (or code cell with the tag
  * `reveal`) until the reader has chosen, or asks to be shown. The guess is kept in this browser only. Without
- * JavaScript nothing is hidden. */
+ * JavaScript nothing is hidden. `answer-1` says that the first choice is right. The first guess on a question is
+ * kept apart, so that the page "Where next" can count how many were right (book/_ext/generated.py). */
 (() => {
   "use strict";
 
@@ -33,6 +34,8 @@
     node.append(...children);
     return node;
   };
+
+  const keyOf = (page, index, kind = "predict") => `flat-and-robust:${kind}:${page}:${index}`;
 
   // The reveal block after `box`, with those that follow it directly; none beyond the next question.
   function answersOf(box) {
@@ -53,7 +56,8 @@
     if (!list || !answers.length) return;
 
     const page = location.pathname.split("/").pop().replace(/\.html$/, "");
-    const key = `flat-and-robust:predict:${page}:${index}`;
+    const key = keyOf(page, index), first = keyOf(page, index, "first");
+    const right = Number(/(?:^| )answer-(\d+)/.exec(box.className)?.[1]) || 0;
     const name = `predict-${index}`;
 
     // <fieldset><legend>the question</legend> one labelled radio button a choice </fieldset>
@@ -82,10 +86,14 @@
       forget.hidden = !shown;
       const guess = radios.findIndex((radio) => radio.checked);
       status.textContent = !shown ? "" : guess < 0 ? "The answer is shown below." :
-        `You chose ${guess + 1} of ${radios.length}. The answer is shown below.`;
+        `You chose ${guess + 1} of ${radios.length}. ${right ? `It is ${right}, as shown below.` : "The answer is shown below."}`;
       if (shown) window.dispatchEvent(new Event("resize"));   // a figure in the block can now measure itself
     };
-    const choose = (value) => { store.set(key, value); render(true); };
+    const choose = (value) => {
+      store.set(key, value);
+      if (store.get(first) === null) store.set(first, value);
+      render(true);
+    };
 
     radios.forEach((radio) => radio.addEventListener("change", () => choose(radio.value)));
     show.addEventListener("click", () => { choose("shown"); forget.focus(); });
@@ -108,5 +116,45 @@
 
   const targetOf = (hash) => (hash.length > 1 ? document.getElementById(decodeURIComponent(hash.slice(1))) : null);
 
-  document.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".predict").forEach(setUp));
+  // What was guessed, chapter by chapter, and how often that was right; a look at the answer is no guess.
+  function tally(box) {
+    const rows = [...box.querySelectorAll("tr[data-page]")], sum = box.querySelector(".predictions-sum");
+    const forget = make("button", { type: "button", textContent: "Forget my guesses" });
+    const numbers = (row, name) => row.dataset[name].split(",").map(Number);
+    const guesses = (row) => numbers(row, "answers").map((right, i) => {
+      const value = store.get(keyOf(row.dataset.page, i, "first"));
+      return { right, choices: numbers(row, "choices")[i], guess: /^\d+$/.test(value ?? "") ? Number(value) + 1 : 0 };
+    });
+    const render = () => {
+      const all = [];
+      for (const row of rows) {
+        const made = guesses(row).filter(({ guess }) => guess), judged = made.filter(({ right }) => right);
+        const hits = judged.filter(({ right, guess }) => right === guess).length;
+        const [guessed, right] = [...row.cells].slice(-2);
+        guessed.textContent = made.length || "–";
+        right.textContent = judged.length ? hits : "–";
+        all.push(...judged);
+      }
+      const hits = all.filter(({ right, guess }) => right === guess).length;
+      const luck = all.reduce((total, { choices }) => total + 1 / choices, 0);
+      sum.textContent = !all.length ? "No guess is kept in this browser yet." :
+        `${all.length} guessed, ${hits} right. Drawing lots would get ${luck.toFixed(1)} right on average.`;
+      forget.hidden = !all.length;
+    };
+    forget.addEventListener("click", () => {
+      for (const row of rows)
+        numbers(row, "answers").forEach((_, i) =>
+          ["first", "predict"].forEach((kind) => store.remove(keyOf(row.dataset.page, i, kind))));
+      render();
+      sum.tabIndex = -1;
+      sum.focus();
+    });
+    box.append(forget);
+    render();
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll(".predict").forEach(setUp);
+    document.querySelectorAll(".predictions").forEach(tally);
+  });
 })();

@@ -1,0 +1,90 @@
+"""Tables of the run records that ship with the book: by protocol, by data set, and how they were made."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+SEEDS = range(100)  # more than any protocol has
+
+
+def shipped() -> dict[str, dict[str, list[Any]]]:
+    """Protocol -> label -> records."""
+    from sam_edu.experiments import available, protocols
+
+    return {name: available(protocols.configs(name, SEEDS), None) for name in protocols.PROTOCOLS}
+
+
+def by_protocol(root: Path) -> str:
+    """Which protocol has how many settings, seeds and runs, what they took, and which chapters read them."""
+    from sam_edu.experiments import protocols
+
+    rows = ["| protocol | read by chapter | settings | seeds | runs | hours |", "|---|---|---|---|---|---|"]
+    for name, groups in shipped().items():
+        records = [record for group in groups.values() for record in group]
+        hours = sum(sum(record.seconds.values()) for record in records) / 3600
+        settings = f"{len(groups)} of {len(protocols.PROTOCOLS[name][1])}"
+        seeds = _span(len(group) for group in groups.values()) or "not run"
+        took = f"{hours:.2f}" if records else ""
+        rows.append(f"| `{name}` | {readers(root, name)} | {settings} | {seeds} | {len(records)} | {took} |")
+    return "\n".join(rows)
+
+
+def readers(root: Path, protocol: str) -> str:
+    """Links to the chapters whose code asks for the protocol's configurations."""
+    found = []
+    for path in sorted(root.glob("notebooks/*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        if asks(code, protocol):
+            found.append(f"[{path.stem.partition('_')[0].lstrip('0')}](../notebooks/{path.name})")
+    return ", ".join(found) or "–"
+
+
+def asks(code: str, protocol: str) -> bool:
+    """Whether code calls configs("protocol", ...), with the name itself, f"{...}-ending" or in a variable."""
+    literal = re.search(rf'configs\("{protocol}"', code)
+    ending = any(protocol.endswith(m[1]) for m in re.finditer(r'configs\(f"\{\w+\}(-[\w-]+)"', code))
+    variable = re.search(r"configs\([A-Za-z]\w*,", code) and re.search(rf'(?<!load\()"{protocol}"', code)
+    return bool(literal or ending or variable)
+
+
+def made() -> str:
+    """One sentence: how many records, when, with which versions, on what."""
+    origins = [record.origin for record in _all()]
+    versions = [origin["versions"] for origin in origins]
+    days, threads = (sorted({o[key] for o in origins}) for key in ("date", "threads"))
+    return (
+        f"The book ships {len(origins)} records. They were made from {days[0]} to {days[-1]}, with Python "
+        f"{_listed(v['python'] for v in versions)} and PyTorch {_listed(v['torch'] for v in versions)}, on "
+        f"{_listed(o['hardware'] for o in origins)}, with {_listed(map(str, threads))} thread a run."
+    )
+
+
+def data() -> str:
+    """Which images stand behind the records, with the checksum that every record carries."""
+    counted = Counter(
+        tuple(record.origin["data"][key] for key in ("name", "provenance", "checksum")) for record in _all()
+    )
+    rows = ["| data set | where it comes from | checksum | records |", "|---|---|---|---|"]
+    rows += [f"| {name} | {where} | `{sum_}` | {n} |" for (name, where, sum_), n in sorted(counted.items())]
+    return "\n".join(rows)
+
+
+def _all() -> list[Any]:
+    from sam_edu.experiments import load_records
+
+    return load_records()
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(sorted(set(values)))
+
+
+def _span(numbers: Iterable[int]) -> str:
+    found = sorted(set(numbers))
+    return f"{found[0]} to {found[-1]}" if len(found) > 1 else "".join(map(str, found))
