@@ -141,9 +141,19 @@ def test_held_out_is_judged_by_the_other_half():
     assert values == pytest.approx([r.linf.at[0].accuracy for r in GROUPS["SAM"]])
 
 
+def test_the_table_of_choices():
+    table = comparison.choices({"all": GROUPS, "none": {"SGD": GROUPS["SGD"][:1]}}, EPS, EPS)
+    assert table["family"] == ["all", "none"] and table["chosen on even images"] == ["SAM", "SGD"]
+    expected = summary.Spread.of(comparison.held_out(GROUPS, EPS, EPS))
+    assert table["on the other half"][0] == expected.percent()
+    assert float(table["on the other half"][1]) > 40, "one seed has no spread"
+
+
 def test_a_sweep_under_way_is_compared_on_the_seeds_that_all_rows_have():
     sgd, sam = GROUPS["SGD"], GROUPS["SAM"]
     common = summary.paired({"SGD": [sgd[2], sgd[0], sgd[1]], "SAM": [sam[4], sam[2], sam[0]]})
     assert {n: [r.config.seed for r in runs] for n, runs in common.items()} == {"SGD": [0, 2], "SAM": [0, 2]}
     assert common["SAM"] == [sam[0], sam[2]] and summary.gain(common["SAM"], common["SGD"], EPS).n == 2
-    assert summary.paired({}) == {}
+    assert summary.paired({}) == summary.complete({}) == {}
+    rows = summary.complete({"SGD": sgd[:3], "SAM": [sam[4], sam[2], sam[0]], "begun": [sgd[0]]})
+    assert list(rows) == ["SGD", "SAM"] and [r.config.seed for r in rows["SAM"]] == [0, 2]

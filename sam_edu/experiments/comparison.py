@@ -59,7 +59,7 @@ def compare(groups: Mapping[str, Records], reference: str, eps: float, norm: str
     differences = [summary.gain(groups[label], groups[reference], eps, norm) for label in chosen]
     if min(d.n for d in differences) < 2:
         raise ValueError("a test over seeds needs at least two seeds")
-    ps = [_paired_p(d) for d in differences]
+    ps = [paired_p(d) for d in differences]
     return [Comparison(label, d, _interval(d), _effect(d), p, q)
             for label, d, p, q in zip(chosen, differences, ps, holm(ps), strict=True)]  # fmt: skip
 
@@ -102,7 +102,8 @@ def _effect(d: summary.Spread) -> float:
     return d.mean / d.sd
 
 
-def _paired_p(d: summary.Spread) -> float:
+def paired_p(d: summary.Spread) -> float:
+    """Two-sided p-value of paired differences of two seeds or more (Student's t)."""
     if d.sd == 0:
         return float(d.mean == 0)
     return float(2 * stats.t.sf(abs(d.mean) / (d.sd / np.sqrt(d.n)), d.n - 1))
@@ -177,3 +178,18 @@ def held_out(groups: Mapping[str, Records], by: float, eps: float, norm: str = "
     odd_images = verdicts(groups[even.label], eps, norm)[:, 1::2]
     even_images = verdicts(groups[odd.label], eps, norm)[:, ::2]
     return np.concatenate([odd_images, even_images], axis=1).mean(1)
+
+
+def choices(families: Mapping[str, Mapping[str, Records]], by: float, eps: float) -> dict[str, list[str]]:
+    """What each half of the images chooses of each family at ``by``, and how it does at ``eps`` on the other.
+
+    The columns of a table: family, the two choices, mean and standard deviation over the seeds in per cent.
+    """
+    chosen = {name: choose(family, by) for name, family in families.items()}
+    judged = [summary.Spread.of(held_out(family, by, eps)) for family in families.values()]
+    return {
+        "family": list(families),
+        "chosen on even images": [even.label for even, _ in chosen.values()],
+        "chosen on odd images": [odd.label for _, odd in chosen.values()],
+        "on the other half": [d.percent() if d.n > 1 else f"{100 * d.mean:.1f}" for d in judged],
+    }

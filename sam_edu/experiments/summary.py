@@ -80,6 +80,12 @@ def paired(groups: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
     return {label: [found[seed] for seed in common] for label, found in by_seed.items()}
 
 
+def complete(groups: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
+    """The rows that have the most seeds, on the seeds that those share; the other rows are left out."""
+    most = max(map(len, groups.values()), default=0)
+    return paired({label: group for label, group in groups.items() if len(group) == most})
+
+
 #: what finding the weight perturbation costs, in passes; LookSAM looks at every fifth step, ESAM runs
 #: 1.5 forward and 0.5 backward passes beyond the first (a backward pass costs about two forward ones)
 _ASCENT = {"looksam": 0.2, "esam": 5 / 6}
