@@ -58,7 +58,14 @@ class BatchLoss:
 
     def each(self, part: Part | None = None) -> Tensor:
         """One loss per sample, (n,) or the length of ``part``."""
-        outputs, y = self._forward(part)
+        return self._single(*self._forward(part))
+
+    def mean_and_each(self) -> tuple[Tensor, Tensor]:
+        """Both from one pass: the mean, and one loss per sample, which cannot be differentiated."""
+        outputs, y = self._forward(None)
+        return self.loss_of(outputs, y), self._single(outputs.detach(), y)
+
+    def _single(self, outputs: Tensor, y: Tensor) -> Tensor:
         losses = self.loss_of(outputs, y, reduction="none")
         return losses if losses.dim() == 1 else losses.flatten(1).mean(1)
 
@@ -119,12 +126,12 @@ class RandomState:
     """torch's random state at one moment, for one device: two passes see the same dropout masks."""
 
     def __init__(self, params: list[Tensor]) -> None:
-        self.cpu, self.cuda = torch.get_rng_state(), None
+        self.cpu, self.cuda = torch.default_generator.get_state(), None
         if params and params[0].is_cuda:
             self.device = params[0].device
             self.cuda = torch.cuda.get_rng_state(self.device)
 
     def restore(self) -> None:
-        torch.set_rng_state(self.cpu)
+        torch.default_generator.set_state(self.cpu)
         if self.cuda is not None:
             torch.cuda.set_rng_state(self.cuda, self.device)

@@ -81,8 +81,8 @@ class EntropySGD(WeightPerturbation):
         gamma = self.gamma * (1 + self.scoping) ** self.t
         closures = self._mini_batches(closure)
         loss, used, g = self._gradient(closures[0], scale)  # at w: the first step of the walk
-        with torch.no_grad(), shifted(used, [], 0.0, self._norms, self._saved):
-            w = self._saved
+        with torch.no_grad(), shifted(used, [], 0.0, self._norms) as walk:
+            w = walk.saved
             mu = [p.clone() for p in w]
             for step in range(self.steps):
                 if step:

@@ -75,22 +75,25 @@ class ESAM(WeightPerturbation):
         before: list[Tensor] = []
 
         def mean() -> Tensor:
-            before.append(batch.each())
-            return before[0].mean()
+            loss, each = batch.mean_and_each()
+            before.append(each)
+            return loss
 
         loss, used, g = self._gradient(mean, scale, among=self._selected())
-        random_state.restore()
-        with self._climbed(used, g):
-            part = self._sharpest(batch, before[0].detach())
+        up = self._climbed(used, g)
+        del g
+        with up:
             random_state.restore()
-            ERM.backward(self, lambda: batch.each(part).mean(), scale)
+            part = self._sharpest(batch, before[0])
+            random_state.restore()
+            ERM.backward(self, lambda: batch(part), scale)
         return loss
 
     def _selected(self) -> list[Tensor]:
         trainable = [p for p in self._params if p.requires_grad]
-        drawn = torch.rand(len(trainable), generator=self._generator)
-        limit = max(self.beta, drawn.min().item()) if trainable else 1.0
-        return [p for p, u in zip(trainable, drawn.tolist(), strict=True) if u <= limit]
+        drawn = torch.rand(len(trainable), generator=self._generator).tolist()
+        limit = max(self.beta, min(drawn, default=0.0))
+        return [p for p, u in zip(trainable, drawn, strict=True) if u <= limit]
 
     def _sharpest(self, batch: BatchLoss, before: Tensor) -> Tensor | None:
         count = max(1, math.ceil(self.gamma * len(batch)))

@@ -59,6 +59,7 @@ class LookSAM(WeightPerturbation):
         self.alpha = _check.number("alpha", alpha, low=0, high=float("inf"), open_high=True)
         self.t = 0
         self.g_v: dict[Tensor, Tensor] = {}
+        self._g_v_length: Size = 0.0
 
     def climb(self, w: Tensors, g: Tensors) -> tuple[Tensors, Size]:
         return g, ratio(self.rho, length(g))
@@ -81,8 +82,9 @@ class LookSAM(WeightPerturbation):
             inner = sum(float(torch.dot(a.flatten(), b.flatten())) for a, b in zip(g_s, g, strict=True))
             share = float(ratio(inner, float(length(g)) ** 2))
             g_v = torch._foreach_add(g_s, g, alpha=-share)
-            if math.isfinite(float(length(g_v))):
-                self.g_v = dict(zip(used, g_v, strict=True))
+            size = length(g_v)
+            if math.isfinite(size):
+                self.g_v, self._g_v_length = dict(zip(used, g_v, strict=True)), size
         return loss
 
     def _reuse(self, closure: Closure, scale: Scale | None) -> Tensor:
@@ -90,9 +92,8 @@ class LookSAM(WeightPerturbation):
         known = [p for p in self.g_v if p.grad is not None]
         if known:
             g_norm = length([p.grad for p in self._params if p.grad is not None])
-            with torch.no_grad():
-                size = ratio(self.alpha * g_norm, length(list(self.g_v.values())))
-                move([p.grad for p in known if p.grad is not None], [self.g_v[p] for p in known], size)
+            size = ratio(self.alpha * g_norm, self._g_v_length)
+            move([p.grad for p in known if p.grad is not None], [self.g_v[p] for p in known], size)
         return loss
 
     def state_dict(self) -> dict[str, Any]:
@@ -102,3 +103,4 @@ class LookSAM(WeightPerturbation):
         super().load_state_dict(state)
         self.t = state["t"]
         self.g_v = {p: v.to(p) for p, v in zip(self._params, state["g_v"], strict=True) if v is not None}
+        self._g_v_length = length(list(self.g_v.values()))

@@ -54,7 +54,7 @@ def perturbed(model: nn.Module, e: Sequence[Tensor | None]) -> Iterator[None]:
         if p.shape != step.shape:
             raise ValueError(f"e has a tensor of shape {tuple(step.shape)} for {tuple(p.shape)}")
     with torch.no_grad():
-        there = shifted([p for p, _ in moved], [step for _, step in moved], 1.0, batch_norms(model), [])
+        there = shifted([p for p, _ in moved], [step for _, step in moved], 1.0, batch_norms(model))
     with there:
         yield
 
@@ -62,23 +62,20 @@ def perturbed(model: nn.Module, e: Sequence[Tensor | None]) -> Iterator[None]:
 class shifted:
     """``perturbed`` by size * v, from here until ``back()`` or the end of a ``with`` block.
 
-    Make it under ``torch.no_grad``. ``saved`` is the room for the copy of the weights: filled here where it
-    does not fit yet. (A class, since a generator's context manager costs more, and all of SAM's overhead on
-    a small model is such.)
+    (A class, since a generator's context manager costs more, and all of SAM's overhead on a small model
+    is such.)
     """
 
-    def __init__(self, params: list[Tensor], v: Tensors, size: Size, norms: list[_BatchNorm],
-                 saved: list[Tensor]) -> None:  # fmt: skip
-        if not _fits(saved, params):
-            saved[:] = [torch.empty_like(p) for p in params]
-        self.params, self.saved = params, saved
+    def __init__(self, params: Tensors, v: Tensors, size: Size, norms: list[_BatchNorm]) -> None:
+        self.params = [p.detach() for p in params]  # the same memory, out of autograd's sight
+        self.saved = [torch.empty_like(p) for p in self.params]
         self.counting = [m for m in norms if m.training and m.track_running_stats]
-        if params:
-            torch._foreach_copy_(saved, params)
+        if self.params:
+            torch._foreach_copy_(self.saved, self.params)
         try:
             for m in self.counting:
                 m.track_running_stats = False
-            move(params, v, size)
+            move(self.params, v, size)
         except BaseException:
             self.back()
             raise
@@ -88,8 +85,7 @@ class shifted:
         for m in self.counting:
             m.track_running_stats = True
         if self.params:
-            with torch.no_grad():
-                torch._foreach_copy_(self.params, self.saved)  # not "minus e": rounding would drift
+            torch._foreach_copy_(self.params, self.saved)  # not "minus e": rounding would drift
         torch.clear_autocast_cache()
 
     def __enter__(self) -> shifted:
@@ -110,16 +106,6 @@ def move(params: list[Tensor], v: Tensors, size: Size) -> None:
         torch.clear_autocast_cache()
 
 
-def _fits(saved: list[Tensor], params: list[Tensor]) -> bool:
-    """Other tensors may be perturbed than in the step before, on another device, of another type."""
-    if len(saved) != len(params):
-        return False
-    for s, p in zip(saved, params, strict=True):
-        if s.dtype != p.dtype or s.device != p.device or s.shape != p.shape:
-            return False
-    return True
-
-
 def batch_norms(model: nn.Module) -> list[_BatchNorm]:
     return [m for m in model.modules() if isinstance(m, _BatchNorm)]
 
@@ -128,9 +114,9 @@ def length(tensors: Tensors) -> Size:
     """l2 norm over all tensors together: a number on the CPU, a tensor elsewhere (nobody has to wait)."""
     if not tensors:
         return 0.0
+    if tensors[0].is_cpu:
+        return math.hypot(*[torch.linalg.vector_norm(t).item() for t in tensors])
     norms = torch._foreach_norm(tensors)
-    if norms[0].is_cpu:
-        return math.hypot(*[norm.item() for norm in norms])
     return norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
 
 
