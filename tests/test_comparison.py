@@ -58,6 +58,15 @@ def test_the_table_says_what_the_tests_say_and_nothing_of_one_seed():
     assert float(one["attacked"][0]) > 0 and one["images"][0].startswith("± ")
 
 
+def test_seeds_that_all_differ_by_one_image_prove_little():
+    sgd = [record(s, np.arange(500) < 250) for s in range(3)]
+    one_more = [record(s, np.arange(500) < 251) for s in range(3)]
+    (found,) = comparison.compare({"SGD": sgd, "one more": one_more}, "SGD", EPS)
+    assert found.p == 0.25 and found.effect == np.inf
+    (same,) = comparison.compare({"SGD": sgd, "same": sgd}, "SGD", EPS)
+    assert same.p == 1 and same.effect == 0
+
+
 def test_holm_by_hand():
     assert comparison.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert comparison.holm([0.9, 0.8]) == [1, 1]
@@ -155,5 +164,9 @@ def test_a_sweep_under_way_is_compared_on_the_seeds_that_all_rows_have():
     assert {n: [r.config.seed for r in runs] for n, runs in common.items()} == {"SGD": [0, 2], "SAM": [0, 2]}
     assert common["SAM"] == [sam[0], sam[2]] and summary.gain(common["SAM"], common["SGD"], EPS).n == 2
     assert summary.paired({}) == summary.complete({}) == {}
-    rows = summary.complete({"SGD": sgd[:3], "SAM": [sam[4], sam[2], sam[0]], "begun": [sgd[0]]})
+    under_way = {"SGD": sgd[:3], "SAM": [sam[4], sam[2], sam[0]], "begun": [sgd[0]]}
+    rows = summary.complete(under_way)
     assert list(rows) == ["SGD", "SAM"] and [r.config.seed for r in rows["SAM"]] == [0, 2]
+    # one row with a second seed must not throw the others out
+    rows = summary.complete({"SGD": sgd[:2], "SAM": [sam[0]], "begun": [sgd[0]]})
+    assert {n: len(runs) for n, runs in rows.items()} == {"SGD": 1, "SAM": 1, "begun": 1}

@@ -81,9 +81,10 @@ def paired(groups: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
 
 
 def complete(groups: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
-    """The rows that have the most seeds, on the seeds that those share; the other rows are left out."""
-    most = max(map(len, groups.values()), default=0)
-    return paired({label: group for label, group in groups.items() if len(group) == most})
+    """The largest table without holes: of rows with many seeds, those seeds that all of them have."""
+    counts = {len(group) for group in groups.values()}
+    tables = [paired({n: group for n, group in groups.items() if len(group) >= count}) for count in counts]
+    return max(tables, key=lambda table: sum(map(len, table.values())), default={})
 
 
 #: what finding the weight perturbation costs, in passes; LookSAM looks at every fifth step, ESAM runs
