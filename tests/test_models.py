@@ -94,3 +94,22 @@ def test_bad_input(call, hint):
     with pytest.raises(ValueError) as error:
         call()
     assert hint in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("size", [7, 8])
+def test_the_shortcut_is_a_strided_convolution(size):
+    block = models.PreActBlock(8, 16, stride=2).eval()
+    x = torch.rand(3, 8, size, size)
+    active = torch.relu(block.bn1(x))
+    rest = block.conv2(torch.relu(block.bn2(block.conv1(active))))
+    torch.testing.assert_close(block(x) - rest, nn.functional.conv2d(active, block.shortcut.weight, stride=2))
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_a_narrow_net_can_be_trained(layout):
+    """A strided 1x1 convolution on two or four channels corrupts memory under torch 2.14 with AVX2."""
+    net = models.PreActResNet(width=2).to(memory_format=layout)
+    x = torch.rand(32, 3, 32, 32).contiguous(memory_format=layout)
+    for _ in range(5):
+        net(x).square().mean().backward()
+    assert all(torch.isfinite(p.grad).all() for p in net.parameters())
