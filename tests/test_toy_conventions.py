@@ -443,12 +443,12 @@ def test_arrays_and_scalars_agree(convention):
 
 def test_a_grid_of_the_closed_forms_is_fast():
     w1, rho, eps = np.linspace(0, 30, 200)[:, None], np.linspace(0, 9, 200), np.linspace(0, 0.2, 200)
-    start = time.perf_counter()
+    start = time.process_time()
     for key in ("robust-worst", "robust-gaussian"):
         assert value(STRONG, w1, rho, key)[0].shape == (200, 200)
     assert STRONG.robust_accuracy(w1, eps, "all").shape == (200, 200)
     best(STRONG, rho, "robust-worst")
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 def test_sign_change_finds_jumps_and_zeros():

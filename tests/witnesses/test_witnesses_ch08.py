@@ -193,13 +193,14 @@ def sam_run(f, w, rho, step, count):
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("rho", [0.3, 2.0])
 def test_thm_one_step_ends_within_a_step_of_the_minimum(seed, rho):
-    """Halving the step halves the distance, for a small and for a large radius."""
+    """A quarter of the step is a quarter of the distance where it stays, for small and large radii."""
     f, best = random_loss(seed)
     far = []
     for step in (0.02, 0.005):
         w = sam_run(f, best + 1.0, rho, step, int(12 / step))
-        far.append(float((w - best).norm()))
-    assert far[1] < 0.45 * far[0] and far[1] < 0.05 * rho
+        bounces = [w := sam_run(f, w, rho, step, 1) for _ in range(40)]  # to and fro
+        far.append(max(float((w.detach() - best).norm()) for w in bounces))
+    assert 0.2 * far[0] < far[1] < 0.35 * far[0] and far[1] < 0.05 * rho
 
 
 @settings(max_examples=15)
