@@ -20,7 +20,8 @@ class Ball:
                  clip: tuple[float, float] | None) -> None:  # fmt: skip
         self.norm, self.centre, self.eps, self.clip = norm, centre, eps, clip
         if norm == "linf":
-            self.low, self.high = _bound(centre, -eps), _bound(centre, eps)
+            exact = centre if centre.device.type == "mps" else centre.double()  # mps has no float64
+            self.low, self.high = _bound(centre, exact, -eps), _bound(centre, exact, eps)
             if clip is not None:
                 self.low.clamp_(min=clip[0])
                 self.high.clamp_(max=clip[1])
@@ -40,7 +41,8 @@ class Ball:
         like: dict[str, Any] = {"device": self.centre.device, "dtype": self.centre.dtype}
         if self.norm == "linf":
             noise = torch.rand(shape, generator=generator, **like)
-            return self.project(self.centre + (2 * noise - 1) * self.eps)
+            start = noise.mul_(2).sub_(1).mul_(self.eps).add_(self.centre)
+            return start.clamp_(self.low, self.high)
         direction = torch.randn(shape, generator=generator, **like)
         radius = torch.rand(len(self.centre), generator=generator, **like)
         radius = self.eps * radius ** (1 / self.centre[0].numel())
@@ -66,11 +68,11 @@ class Ball:
         return x if self.clip is None else x.clamp_(*self.clip)
 
 
-def _bound(centre: Tensor, offset: float) -> Tensor:
+def _bound(centre: Tensor, exact: Tensor, offset: float) -> Tensor:
     """centre + offset, rounded towards the centre, so that it is never further away than ``offset``."""
     bound = centre + _near(offset, centre.dtype)
-    wide = bound.double() - centre.double() if centre.device.type != "mps" else bound - centre
-    return torch.where(wide.abs() > abs(offset), torch.nextafter(bound, centre), bound)
+    wide = (bound.to(exact.dtype) - exact).abs_() > abs(offset)
+    return torch.where(wide, torch.nextafter(bound, centre), bound)
 
 
 @cache

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu import _check, _ladder, _sanity
-from sam_edu.attacks import attack_mode, check_inputs
+from sam_edu._guards import attack_mode, check_inputs
 
 
 @dataclass(frozen=True)

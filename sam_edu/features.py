@@ -21,7 +21,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 
 from sam_edu import _check
 from sam_edu._balls import Ball
-from sam_edu.attacks import Model, attack_mode, check_inputs
+from sam_edu._guards import Model, attack_mode, check_inputs
 
 
 def fourier_basis(height: int, width: int) -> Tensor:

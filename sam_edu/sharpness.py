@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from sam_edu import _check
-from sam_edu.attacks import attack_mode
+from sam_edu._guards import attack_mode
 from sam_edu.objectives import perturbed
 from sam_edu.objectives.sam import global_norm
 

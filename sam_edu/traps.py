@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from sam_edu.attacks import attack_mode
+from sam_edu._guards import attack_mode
 from sam_edu.objectives import SAM, BatchLoss, perturbed
 from sam_edu.objectives.sam import global_norm
 

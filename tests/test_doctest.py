@@ -24,7 +24,7 @@ ROOMS = ["toy", "objectives", "attacks", "sharpness", "evaluation", "data", "mod
 WITHOUT = {
     "AdversarialOptimum", "AtRadius", "AttackThresholds", "BallLoss", "Convention", "EpochResult",
     "EvaluationRecord", "Expansion", "PreActBlock", "RungResult", "Tradeoff", "WeightPerturbation",
-    "attack_mode", "check_inputs", "step_schedule", "train_epoch",
+    "step_schedule", "train_epoch",
 }  # fmt: skip
 
 

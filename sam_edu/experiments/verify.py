@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu import data, models
-from sam_edu.attacks import attack_mode
+from sam_edu._guards import attack_mode
 from sam_edu.evaluation import EvaluationRecord
 from sam_edu.experiments import weights
 from sam_edu.experiments.records import SHIPPED, Record, read
