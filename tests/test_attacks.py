@@ -240,6 +240,42 @@ def test_agrees_with_foolbox():
     assert (ours - l2.run(wrapped, x, y, epsilon=0.5)).abs().max() < 2e-6
 
 
+@pytest.mark.parametrize("norm", NORMS)
+def test_agrees_with_torchattacks_from_its_random_start(norm, monkeypatch):
+    """Their start, drawn from torch's global generator, becomes ours: then every iterate agrees."""
+    torchattacks = pytest.importorskip("torchattacks")
+    model, (x, y) = image_net(), images()
+    eps, size = (0.1, 0.03) if norm == "linf" else (0.5, 0.1)
+    make = torchattacks.PGD if norm == "linf" else torchattacks.PGDL2
+    visited = []
+    hook = model.register_forward_pre_hook(lambda _, inputs: visited.append(inputs[0].detach().clone()))
+    torch.manual_seed(3)
+    theirs = make(model, eps, size, 7, random_start=True)(x, y)
+    hook.remove()
+    start = next(v for v in visited if v.shape == x.shape)  # not the one image of its own checks
+    assert (distance(x, start, norm) > 0.02 * eps).all()
+    monkeypatch.setattr(attacks.Ball, "random_point", lambda *_: start)
+    assert (pgd(model, x, y, eps, norm, 7, size) - theirs).abs().max() < 2e-6
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("norm", NORMS)
+def test_agrees_with_foolbox_from_its_random_start(norm, monkeypatch):
+    foolbox = pytest.importorskip("foolbox")
+    model, (x, y) = image_net(), images()
+    eps, size = (0.1, 0.03) if norm == "linf" else (0.5, 0.1)
+    make = foolbox.attacks.LinfPGD if norm == "linf" else foolbox.attacks.L2PGD
+    wrapped, visited = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu"), []
+    hook = model.register_forward_pre_hook(lambda _, inputs: visited.append(inputs[0].detach().clone()))
+    torch.manual_seed(3)
+    theirs = make(abs_stepsize=size, steps=7, random_start=True).run(wrapped, x, y, epsilon=eps)
+    hook.remove()
+    start = visited[0]
+    assert (distance(x, start, norm) > 0.02 * eps).all()
+    monkeypatch.setattr(attacks.Ball, "random_point", lambda *_: start)
+    assert (pgd(model, x, y, eps, norm, 7, size) - theirs).abs().max() < 2e-6
+
+
 # --- what an attack leaves alone ------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -338,6 +339,38 @@ def test_pytorch_optimizers_looksam_over_20_steps(peers):
     assert calls == [24, 40]  # 20 steps, of which 4 have two passes; theirs always has two
 
 
+def test_where_pytorch_optimizer_leaves_the_papers(peers):
+    """It projects LookSAM's g_v tensor by tensor, and its adaptive SAM stretches the ball along biases too.
+
+    On a network with several tensors, or with biases, its steps are therefore not ours.
+    """
+    x, y = batch()
+    for peer, make in (
+        (lambda m: peers.LookSAM(m.parameters(), torch.optim.SGD, rho=0.5, k=2, alpha=0.6, lr=LR),
+         lambda m: LookSAM(m, 0.5, k=2, alpha=0.6)),
+        (lambda m: peers.SAM(m.parameters(), torch.optim.SGD, rho=0.5, adaptive=True, lr=LR),
+         lambda m: ASAM(m, 0.5, eta=0)),
+    ):  # fmt: skip
+        model = net(norm=False)
+        theirs = copy.deepcopy(model)
+        optimizer, wrapped = torch.optim.SGD(model.parameters(), lr=LR), peer(theirs)
+        objective = make(model)
+        for _ in range(2):
+            optimizer.zero_grad()
+            objective.backward(loss_closure(model, x, y))
+            optimizer.step()
+
+            def closure(theirs=theirs, wrapped=wrapped):
+                wrapped.zero_grad()
+                loss = cross_entropy(theirs(x), y)
+                loss.backward()
+                return loss
+
+            closure()
+            wrapped.step(closure)
+        assert distance(model, theirs) > 1e-5
+
+
 # --- reductions: where two methods must be one ------------------------------------------------------------
 
 
@@ -388,6 +421,34 @@ def test_no_radius_is_plain_training(name):
     expected, loss = gradient_of(ERM, model)
     got, their_loss = gradient_of(ZERO[name], model)
     assert torch.allclose(got, expected, rtol=1e-12, atol=1e-15) and torch.allclose(loss, their_loss)
+
+
+@pytest.mark.parametrize("name", ZERO)
+def test_no_radius_is_plain_training_with_weighted_classes_too(name):
+    """The mean of such a loss divides by the sum of the weights: it is not the mean of the single losses."""
+    weighted = partial(cross_entropy, weight=torch.tensor([1.0, 5.0, 0.2], dtype=torch.float64))
+    found = []
+    for make in (ERM, ZERO[name]):
+        model = net(norm=False)
+        loss = make(model).backward(BatchLoss(model, *batch(), weighted))
+        found.append(torch.cat([p.grad.flatten() for p in model.parameters()] + [loss[None]]))
+    assert torch.allclose(*found, rtol=1e-12, atol=1e-15)
+
+
+def test_a_batch_may_be_used_again():
+    """ESAM compares with the losses of its own first pass, not of an earlier step's."""
+    paths = []
+    for again in (False, True):
+        model = net(norm=False)
+        objective, loss = ESAM(model, 0.5, gamma=0.25), BatchLoss(model, *batch())
+        for _ in range(3):
+            model.zero_grad()
+            objective.backward(loss if again else BatchLoss(model, *batch()))
+            with torch.no_grad():
+                for p in model.parameters():
+                    p -= p.grad
+        paths.append(parameters_to_vector(model.parameters()))
+    assert torch.equal(*paths)
 
 
 # --- m-sharpness ------------------------------------------------------------------------------------------

@@ -13,12 +13,14 @@ from test_objectives import batch, net
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import parameters_to_vector
 
-from sam_edu.objectives import AWP, ESAM, SAM, BatchLoss, EntropySGD, LookSAM, SparseSAM
+from sam_edu.objectives import ASAM, AWP, ESAM, SAM, BatchLoss, EntropySGD, FisherSAM, LookSAM, SparseSAM
 
 MAKE = {
     "SAM": lambda m, sync: SAM(m, 0.5, sync=sync),
     "m-SAM": lambda m, sync: SAM(m, 0.5, m=4, sync=sync),
+    "ASAM": lambda m, sync: ASAM(m, 0.5, sync=sync),
     "AWP": lambda m, sync: AWP(m, 0.1, sync=sync),
+    "FisherSAM": lambda m, sync: FisherSAM(m, 0.5, sync=sync),
     "ESAM": lambda m, sync: ESAM(m, 0.5, sync=sync),
     "LookSAM": lambda m, sync: LookSAM(m, 0.5, k=2),
     "SSAM-D": lambda m, sync: SparseSAM(m, 0.5, mask="dynamic", every=1, steps=9, sync=sync),
@@ -105,7 +107,7 @@ def test_local_ascent_is_m_sharpness(reached):
     assert not torch.allclose(reached[0]["SAM", True, False], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["SAM", "AWP", "LookSAM"])
+@pytest.mark.parametrize("name", ["SAM", "ASAM", "AWP", "FisherSAM", "LookSAM"])
 def test_synchronised_ascent_is_one_big_batch(reached, name):
     made = []
 
