@@ -82,16 +82,11 @@ def test_the_span_of_seeds():
 
 
 @pytest.mark.parametrize("path, title, text", CHAPTERS, ids=[path.stem for path, _, _ in CHAPTERS])
-def test_questions_have_choices_and_an_answer_among_them(path, title, text):
+def test_every_question_says_which_of_its_choices_is_right(path, title, text):
     asked = generated.questions(text)
-    assert len(asked) == text.count(":class: predict")
+    assert len(asked) == text.count(":class: predict") and (asked or path.stem == "00_welcome")
     for choices, answer in asked:
-        assert choices >= 2 and 0 <= answer <= choices
-
-
-def test_nearly_every_question_says_which_choice_is_right():
-    answers = [answer for _, _, text in CHAPTERS for _, answer in generated.questions(text)]
-    assert len(answers) >= 30 and sum(map(bool, answers)) >= 0.9 * len(answers)
+        assert choices >= 2 and 1 <= answer <= choices
 
 
 def test_where_the_answer_is_told_by_its_place_the_mark_agrees():
