@@ -119,6 +119,21 @@ def test_fisher_sam_is_the_formula_of_the_paper():
     check_path(lambda m: FisherSAM(m, 0.3, eta=7.0), reference)
 
 
+def test_fisher_sam_with_another_norm_leaves_the_ellipsoid():
+    """Public versions divide by the length of F^-1 g; the ellipsoid needs the root of g F^-1 g."""
+    model, eta, rho = net(norm=False), 7.0, 0.3
+    g = [
+        torch.randn(p.shape, generator=torch.Generator().manual_seed(3)).double() for p in model.parameters()
+    ]
+    metric = [1 + eta * part**2 for part in g]
+    inverse = [part / f for part, f in zip(g, metric, strict=True)]
+    size = rho / math.sqrt(sum(float((u**2).sum()) for u in inverse))
+    assert math.isclose(
+        _form(metric, FisherSAM(model, rho, eta).direction(list(model.parameters()), g)), rho**2
+    )
+    assert _form(metric, [size * u for u in inverse]) > 1.5 * rho**2
+
+
 def test_looksam_is_the_formula_of_the_paper():
     kept = {}
 
@@ -167,6 +182,11 @@ def test_esam_takes_exactly_its_share_also_among_equals():
         model.zero_grad()
         ESAM(model, 0.1, 1.0, 0.5).backward(Counting(model, x[:size], y[:size]))
         assert seen == expected and all(p.grad.any() for p in model.parameters())
+
+    def theirs(rise, share):
+        return int((rise > rise.topk(int(len(rise) * share)).values[-1]).sum())
+
+    assert theirs(torch.arange(8.0), 0.5) == 3 and theirs(torch.ones(8), 0.5) == 0
 
 
 def test_sparse_sam_with_a_fisher_mask():
