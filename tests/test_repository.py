@@ -23,7 +23,6 @@ TOP_LEVEL = {
     ".ci",
     "_config.yml",
     "_toc.yml",
-    "genindex.md",  # Sphinx writes the index to this place; the table of contents needs a page there
     "requirements.txt",
     "README.md",
     "pyproject.toml",
