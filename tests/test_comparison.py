@@ -114,12 +114,12 @@ def test_bad_input():
 
 
 def test_gradient_passes_are_those_that_are_made():
-    """Counted on a model that notes every forward pass in training."""
+    """Counted on a model that notes how much of the batch every forward pass in training sees."""
     import torch
 
     from sam_edu import attacks, models, training
     from sam_edu.experiments.summary import gradient_passes
-    from sam_edu.objectives import AWP, ERM, SAM
+    from sam_edu.objectives import AWP, ERM, SAM, EntropySGD
 
     x, y = torch.rand(8, 1, 8, 8), torch.arange(8)
     for settings, make in (
@@ -128,10 +128,12 @@ def test_gradient_passes_are_those_that_are_made():
         ({"method": "at", "eps": 0.1, "attack_steps": 3}, ERM),
         ({"method": "sam+at", "rho": 0.1, "eps": 0.1, "attack_steps": 2}, lambda m: SAM(m, 0.1)),
         ({"method": "awp", "gamma": 0.01, "eps": 0.1, "attack_steps": 2}, lambda m: AWP(m, 0.01)),
+        ({"method": "swa"}, ERM),
+        ({"method": "entropy-sgd", "gamma": 0.03}, lambda m: EntropySGD(m, 0.03, steps=4)),
     ):
         config = RunConfig(epochs=2, **settings)
         model, seen = models.build("mlp", (1, 8, 8), 10, seed=0), [0]
-        model.register_forward_hook(lambda *_: seen.__setitem__(0, seen[0] + 1))  # noqa: B023
+        model.register_forward_hook(lambda _, x, __: seen.__setitem__(0, seen[0] + len(x[0]) / 8))  # noqa: B023
         attack = attacks.PGD(config.eps, steps=config.attack_steps) if config.eps else None
         optimizer = torch.optim.SGD(model.parameters(), 0.01)
         for _ in range(config.epochs):

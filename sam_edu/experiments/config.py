@@ -13,11 +13,11 @@ from sam_edu.data import NAMES
 
 T = TypeVar("T")
 FAMILY = ("sam", "asam", "esam", "looksam", "sparse-sam", "fisher-sam")  # at their authors' other settings
-METHODS = ("sgd", *FAMILY, "at", "sam+at", "awp")
+METHODS = ("sgd", "swa", "entropy-sgd", *FAMILY, "at", "sam+at", "awp")
 AUGMENTATIONS = ("none", "flip", "crop+flip")
 PRECISIONS = ("float32", "bfloat16", "float16")
 #: the methods for which a radius must be positive; for the others it must be 0
-NEEDS = {"rho": (*FAMILY, "sam+at"), "eps": ("at", "sam+at", "awp"), "gamma": ("awp",)}
+NEEDS = {"rho": (*FAMILY, "sam+at"), "eps": ("at", "sam+at", "awp"), "gamma": ("awp", "entropy-sgd")}
 Groups = Mapping[str, Sequence["RunConfig"]]  # label -> one run per seed
 _EVALUATION = ("test_size", "eval_linf", "eval_l2", "ladder")  # fields that say how it is tested, not made
 SCHEMA = 1  # raise when the meaning of a field changes: old records then stop matching
@@ -31,14 +31,17 @@ class RunConfig:
     ----------
     dataset, train_size, test_size : data set, number of training images (None: all) and of test images
     model, width : name for :func:`sam_edu.models.build`, channels of the first stage
-    method : "sgd", SAM and its family ("sam", "asam", "esam", "looksam", "sparse-sam", "fisher-sam"), "at"
-        (PGD adversarial training), "sam+at" or "awp" (AT with adversarial weight perturbation)
+    method : "sgd", "swa" (stochastic weight averaging), "entropy-sgd", SAM and its family ("sam", "asam",
+        "esam", "looksam", "sparse-sam", "fisher-sam"), "at" (PGD adversarial training), "sam+at" or "awp"
+        (AT with adversarial weight perturbation)
     rho : radius in weight space, for the family and "sam+at"
     eps, attack_steps : l-infinity radius in pixel units and PGD steps, for "at", "sam+at" and "awp"
-    gamma : relative size of AWP's perturbation of each layer
+    gamma : relative size of AWP's perturbation of each layer; for "entropy-sgd" the strength that pulls its
+        walk back (each step of the optimizer walks over five parts of the batch)
     augment : "none", "flip" or "crop+flip" (pad by 4 pixels, crop at random, mirror half of the images)
     epochs, batch_size, lr, momentum, weight_decay, label_smoothing : the optimizer's settings; the
-        learning rate is divided by 10 at 75 % and 90 % of the epochs
+        learning rate is divided by 10 at 75 % and 90 % of the epochs; with "swa" it is constant, and the
+        result is the mean of the weights after each epoch from 75 % on
     eval_linf, eval_l2 : radii at which the trained model is attacked
     ladder : "quick" or "standard"
     precision : "float32", "bfloat16" or "float16" in training; evaluation is always float32
@@ -99,10 +102,10 @@ class RunConfig:
         _check.number("label_smoothing", self.label_smoothing, low=0, high=1, open_high=True)
         if self.batch_size % self.workers:
             raise ValueError(f"batch_size = {self.batch_size} does not divide by workers = {self.workers}")
-        if self.sync and (self.workers == 1 or self.method in ("sgd", "at")):
+        if self.sync and (self.workers == 1 or self.method in ("sgd", "swa", "at")):
             raise ValueError("sync is about the ascent directions of several workers: it needs workers > 1 "
                              "and a method that perturbs the weights")  # fmt: skip
-        for name, what in (("rho", "SAM"), ("eps", "AT"), ("gamma", "AWP")):
+        for name, what in (("rho", "SAM"), ("eps", "AT"), ("gamma", "AWP or Entropy-SGD")):
             if (self.method in NEEDS[name]) != (getattr(self, name) > 0):
                 raise ValueError(f"{name} = {getattr(self, name)} does not fit method {self.method!r}: "
                                  f"{what} needs {name} > 0, the other methods {name} = 0")  # fmt: skip

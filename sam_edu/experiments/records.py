@@ -24,7 +24,8 @@ class Record:
     ----------
     config : RunConfig
     train_accuracy : float
-        Of the last epoch, on the inputs trained on (adversarial ones for AT), before each step.
+        Of the last epoch, on the inputs trained on (adversarial ones for AT), before each step; for SWA thus
+        of weights that went into the average, not of the average.
     linf, l2 : EvaluationRecord or None
     sharpness : dict
         ``top_eigenvalue`` and ``ball`` (worst loss in a ball of radius ``ball_rho`` minus the loss).

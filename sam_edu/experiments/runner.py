@@ -101,7 +101,7 @@ def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool
             about = {"run_id": config.run_id, "training_id": config.training_id,
                      "curves": state.curves, "seconds": state.seconds}  # fmt: skip
             path = folder / f"{config.run_id}.safetensors"
-            record.origin["weights"] = weights.write(path, state.net.state_dict(), about)
+            record.origin["weights"] = weights.write(path, state.result.state_dict(), about)
             records.write(record, folder)
             store.remove()
     return workers.tell(record)
@@ -120,7 +120,7 @@ def _from_weights(state: Training, folder: Path) -> None:
         return
     if state.config.run_id != about.get("run_id") and state.config.training_id != about.get("training_id"):
         return
-    state.net.load_state_dict(found)
+    state.result.load_state_dict(found)
     state.epoch, state.seconds, state.curves = state.config.epochs, about["seconds"], about["curves"]
 
 
@@ -142,7 +142,7 @@ def _dataset(config: RunConfig) -> data.Dataset:
 
 
 def _record(config: RunConfig, dataset: data.Dataset, state: Training) -> records.Record:
-    started, model = time.perf_counter(), state.net.eval()
+    started, model = time.perf_counter(), state.result.eval()
     x, y = dataset.test_x.to(state.device), dataset.test_y.to(state.device)
     evaluations: dict[str, EvaluationRecord | None] = {}
     for norm, radii in (("linf", config.eval_linf), ("l2", config.eval_l2)):
@@ -155,13 +155,13 @@ def _record(config: RunConfig, dataset: data.Dataset, state: Training) -> record
 
 
 def _sharpness(state: Training) -> dict[str, float]:
-    large = sum(p.numel() for p in state.net.parameters()) > LARGE
+    large = sum(p.numel() for p in state.result.parameters()) > LARGE
     images = LARGE_IMAGES if large else SHARPNESS_IMAGES
     few = state.x[:images], state.y[:images]
     tol = 1e-2 if large else 1e-3
     return {
-        "top_eigenvalue": sharpness.top_eigenvalue(state.net, *few, max_iterations=1000, tol=tol),
-        "ball": sharpness.worst_loss_in_ball(state.net, *few, rho=BALL_RHO).sharpness,
+        "top_eigenvalue": sharpness.top_eigenvalue(state.result, *few, max_iterations=1000, tol=tol),
+        "ball": sharpness.worst_loss_in_ball(state.result, *few, rho=BALL_RHO).sharpness,
         "ball_rho": BALL_RHO,
         "images": len(few[0]),
     }

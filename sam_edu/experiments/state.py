@@ -12,12 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, update_bn
 
 from sam_edu import attacks, data, models, objectives, training
 from sam_edu.augmentation import Augmentation
 from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.forward import Forward
 from sam_edu.experiments.workers import Workers
+
+DROPS = (0.75, 0.9)  # shares of the epochs after which the learning rate is divided by 10
+WALK: dict[str, Any] = {"steps": 5, "lr": 0.1}  # Entropy-SGD: mini-batches of a step, step size of its walk
 
 
 class Training:
@@ -39,7 +43,9 @@ class Training:
         self.net: nn.Module = net.to(self.device).to(memory_format=layout)
         self.optimizer = torch.optim.SGD(net.parameters(), config.lr, config.momentum,
                                          weight_decay=config.weight_decay)  # fmt: skip
-        self.schedule = training.step_schedule(self.optimizer, config.epochs, (0.75, 0.9))
+        averages = config.method == "swa"
+        self.average = AveragedModel(self.net) if averages else None
+        self.schedule = training.step_schedule(self.optimizer, config.epochs, () if averages else DROPS)
         self.objective = _objective(config, self._seen())
         self.scaler = torch.amp.GradScaler(self.device.type) if config.precision == "float16" else None
         self.order = torch.Generator().manual_seed(config.seed)
@@ -60,6 +66,11 @@ class Training:
                              "choose another batch_size or train_size")  # fmt: skip
         self.epoch, self.seconds = 0, 0.0
         self.curves: list[dict[str, float]] = []
+
+    @property
+    def result(self) -> nn.Module:
+        """What is evaluated and kept: the network, or with SWA the one with the averaged weights."""
+        return self.net if self.average is None else self.average.module
 
     def _seen(self) -> nn.Module:
         """The network as the objective sees it."""
@@ -86,11 +97,20 @@ class Training:
             result = self._together(result)
         self.schedule.step()
         self.epoch += 1
+        self._averaged()
         spent = time.perf_counter() - started
         self.seconds += spent
         self.curves.append(result)
         return {"loss": f"{result['loss']:.3f}", "accuracy": f"{result['accuracy']:.1%}",
                 "images/s": f"{len(self.x) / spent:,.0f}"}  # fmt: skip
+
+    def _averaged(self) -> None:
+        """SWA: a late epoch's weights join the mean, for which BatchNorm is measured at the end."""
+        if self.average is None or self.epoch <= int(DROPS[0] * self.config.epochs):
+            return
+        self.average.update_parameters(self.net)
+        if self.epoch == self.config.epochs:
+            update_bn(self.x.split(self.config.batch_size), self.average)
 
     def _together(self, part: dict[str, float]) -> dict[str, float]:
         """Sum the workers' parts; the running averages of BatchNorm become the first worker's."""
@@ -110,12 +130,14 @@ class Training:
             everybody = self.workers.gather(generators)
             generators = {name: [g[name] for g in everybody] for name in generators}
         scaler = {} if self.scaler is None else {"scaler": self.scaler.state_dict()}
+        average = {} if self.average is None else {"average": self.average.state_dict()}
         own = self.objective.state_dict()  # LookSAM's direction, masks, generators
         return {
             "epoch": self.epoch, "seconds": self.seconds, "curves": self.curves,
             "model": self.net.state_dict(), "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(), "order": self.order.get_state(),
-            "device": self.device.type, **generators, **scaler, **({"objective": own} if own else {}),
+            "device": self.device.type, **generators, **scaler, **average,
+            **({"objective": own} if own else {}),
         }  # fmt: skip
 
     def load(self, saved: dict[str, Any]) -> None:
@@ -127,6 +149,8 @@ class Training:
         self.order.set_state(saved["order"])
         if "objective" in saved:
             self.objective.load_state_dict(saved["objective"])
+        if self.average is not None:
+            self.average.load_state_dict(saved["average"])
         if self.scaler is not None:
             self.scaler.load_state_dict(saved["scaler"])
         if saved.get("device", self.device.type) != self.device.type:
@@ -146,4 +170,6 @@ def _objective(config: RunConfig, model: nn.Module) -> objectives.ERM:
     sync = {"sync": True} if config.sync and config.method != "looksam" else {}
     if config.method in _FAMILY:
         return _FAMILY[config.method](model, config.rho, **sync)
+    if config.method == "entropy-sgd":
+        return objectives.EntropySGD(model, config.gamma, **WALK, seed=config.seed, **sync)
     return objectives.AWP(model, config.gamma, **sync) if config.method == "awp" else objectives.ERM(model)

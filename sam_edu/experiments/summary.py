@@ -88,8 +88,9 @@ def complete(groups: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
 
 
 #: what finding the weight perturbation costs, in passes; LookSAM looks at every fifth step, ESAM runs
-#: 1.5 forward and 0.5 backward passes beyond the first (a backward pass costs about two forward ones)
-_ASCENT = {"looksam": 0.2, "esam": 5 / 6}
+#: 1.5 forward and 0.5 backward passes beyond the first (a backward pass costs about two forward ones);
+#: Entropy-SGD walks over parts of the batch, each once
+_ASCENT = {"looksam": 0.2, "esam": 5 / 6, "entropy-sgd": 0}
 
 
 def gradient_passes(config: RunConfig) -> float:
