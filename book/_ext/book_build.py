@@ -3,7 +3,7 @@
 The theme ships the icon set twice (1.5 MB of JavaScript that draws the icons as SVG, and the web
 fonts that show them); the fonts are enough, and of those the icons that occur. Source maps and
 .ttf copies are not needed. The search index, which grows with the book, is loaded by every page but
-used by the search page alone.
+used by the search page alone. The style and script of sphinx-design (cards, tabs) go with its last use.
 """
 
 import re
@@ -14,6 +14,7 @@ from icons import slim_icons
 
 UNUSED = ("**/*.map", "**/*.ttf")
 SEARCH = re.compile(r' *<script src="[^"]*(?:searchindex|searchtools|language_data)\.js"></script>\n')
+DESIGN = re.compile(r'class="[^"]*\bsd-')
 
 
 def slim(app, exception):
@@ -24,10 +25,15 @@ def slim(app, exception):
     script = outdir / "_static" / "scripts" / "fontawesome.js"
     script.write_text("/* The icons come from the web fonts. */\n")
     slim_icons(outdir)
+    designed = False
     for page in outdir.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        designed = designed or DESIGN.search(text) is not None
         if page.name != "search.html":
-            text = page.read_text(encoding="utf-8")
             page.write_text(SEARCH.sub("", text), encoding="utf-8")
+    if not designed:
+        for name in ("sphinx-design.min.css", "design-tabs.js"):
+            (outdir / "_static" / name).write_text("/* No page has cards or tabs. */\n")
     write_excerpts(outdir, list(app.env.found_docs))
     for pattern in UNUSED:
         for path in (outdir / "_static").glob(pattern):
