@@ -77,6 +77,9 @@ def test_swa_ends_at_the_mean_of_the_late_weights_and_is_judged_there(tmp_path):
         assert torch.equal(saved[name], tensor), name
     assert record.clean_accuracy == pytest.approx(accuracy(state.result, dataset))
     assert record.clean_accuracy != pytest.approx(accuracy(state.net, dataset)), "else this test sees nothing"
+    (tmp_path / f"{SWA.run_id}.json").unlink()  # only the record is lost: the kept weights are the average
+    again = run(SWA, tmp_path)
+    assert again.sharpness == record.sharpness and again.linf.at[0].robust == record.linf.at[0].robust
 
 
 def test_swa_goes_on_in_the_middle_of_the_average(tmp_path):
