@@ -7,6 +7,7 @@ has nobody to hand its numbers to).
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from sam_edu import exercises
@@ -30,7 +31,35 @@ def glue(name: str, value: Any) -> None:
     myst_glue(name, value, display=False)
 
 
-def check(exercise: str, answer: Any) -> bool:
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """Whether an answer is right: a bool for code, and nothing below a cell, where the message has said it.
+
+    Examples
+    --------
+    >>> bool(Verdict(True)), Verdict(False) == False
+    (True, True)
+    """
+
+    right: bool
+
+    def __bool__(self) -> bool:
+        return self.right
+
+    def __eq__(self, other: object) -> bool:
+        return self.right == bool(other) if isinstance(other, (bool, Verdict)) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.right)
+
+    def __repr__(self) -> str:
+        return str(self.right)
+
+    def _ipython_display_(self) -> None:
+        """Notebooks ask this before they show a value."""
+
+
+def check(exercise: str, answer: Any) -> Verdict:
     """Check the answer to an exercise, print what is right or wrong about it, return the verdict.
 
     Parameters
@@ -48,4 +77,4 @@ def check(exercise: str, answer: Any) -> bool:
     """
     verdict, message = exercises.get(exercise).judge(answer)
     print(f"Exercise {exercise}: {message}")
-    return verdict
+    return Verdict(verdict)

@@ -23,19 +23,19 @@ def test_numbers_are_those_of_the_book():
 class TestEach:
     def test_the_stub_gets_help(self, number, capsys):
         for empty in (..., None):
-            assert book.check(number, empty) is False
+            assert not book.check(number, empty)
             out = capsys.readouterr().out
             assert (
                 out.startswith(f"Exercise {number}: ") and "replace the ..." in out and out.count("\n") == 1
             )
 
     def test_the_solution_passes(self, number, capsys):
-        assert book.check(number, exercises.get(number).solution()) is True
+        assert book.check(number, exercises.get(number).solution())
         assert "correct" in capsys.readouterr().out
 
     def test_a_wrong_answer_fails(self, number, capsys):
         for wrong in wrong_answers(exercises.get(number)):
-            assert book.check(number, wrong) is False
+            assert not book.check(number, wrong)
             out = capsys.readouterr().out
             assert "correct." not in out and out.count("\n") == 1, out
 
@@ -54,7 +54,7 @@ class TestEach:
             len,
         ]
         for answer in nonsense:
-            assert book.check(number, answer) is False
+            assert not book.check(number, answer)
             assert capsys.readouterr().out.count("\n") == 1
 
 
@@ -128,3 +128,13 @@ def test_a_function_without_a_body_is_told_so():
     for stub in (lambda a: None, lambda a: ...):
         verdict, message = exercise.judge(stub)
         assert not verdict and "write its body" in message
+
+
+def test_a_notebook_shows_the_message_and_no_verdict():
+    from IPython.core.formatters import DisplayFormatter
+
+    right, wrong = book.Verdict(True), book.Verdict(False)
+    assert DisplayFormatter().format(right) == DisplayFormatter().format(wrong) == ({}, {})
+    assert right and not wrong and right == True and wrong == False and right != wrong  # noqa: E712
+    assert (repr(right), repr(wrong)) == ("True", "False") and {right, right} == {right}
+    assert (right == 1) is False and isinstance(book.check("6.1", ...), book.Verdict)

@@ -5,7 +5,8 @@ import { download, svgOf } from "./save.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const firstState = new WeakMap(); // model -> the state to which "Reset" returns
-let lastId = 0;
+// Every figure brings its own copy of this module, and an id belongs to one element of the page: count for all.
+const newId = () => "se" + (globalThis.samEduIds = (globalThis.samEduIds ?? 0) + 1);
 
 export function svg(name, attrs, parent, text) {
   const node = document.createElementNS(NS, name);
@@ -61,7 +62,7 @@ export function ticks(low, high, count) {
 
 // A panel: one <svg> that scales with the column, its <title>/<desc>, a plot area and movable axes.
 export function panel(root, { width = 360, height = 260, left = 44, right = 14, top = 26, bottom = 40, heading, xLabel, yLabel }) {
-  const id = "se" + ++lastId;
+  const id = newId();
   const box = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "se-plot", "aria-labelledby": id + "t", "aria-describedby": id + "d" }, root);
   const title = svg("title", { id: id + "t" }, box, heading), desc = svg("desc", { id: id + "d" }, box, "");
   const clip = svg("clipPath", { id: id + "c" }, svg("defs", {}, box));
@@ -113,7 +114,7 @@ export function arrow(a, b, c, d) {
 
 // Controls. A slider's positions are whole steps where `values` lists what it may take (log scales).
 function slider(spec, model, root, onInput) {
-  const id = "se" + ++lastId, row = html("div", { class: "se-row" }, root);
+  const id = newId(), row = html("div", { class: "se-row" }, root);
   html("label", { for: id }, row, spec.label);
   const list = spec.values;
   const input = html("input", { id, type: "range", "data-lm-suppress-shortcuts": "true", "data-trait": spec.trait, class: spec.kind || "",
@@ -130,7 +131,7 @@ function slider(spec, model, root, onInput) {
 }
 
 function menu(spec, model, root, onInput) {
-  const id = "se" + ++lastId, row = html("div", { class: "se-row se-menu" }, root);
+  const id = newId(), row = html("div", { class: "se-row se-menu" }, root);
   html("label", { for: id }, row, spec.label);
   const input = html("select", { id, "data-lm-suppress-shortcuts": "true", "data-trait": spec.trait }, row);
   spec.options.forEach(([, text], i) => html("option", { value: i }, input, text));
@@ -165,7 +166,7 @@ export const every = (n, list) => list.filter((_, i) => i % n === 0);
 const cell = (v) => (typeof v === "number" ? signif(v, 4) : v === null || v === undefined ? "–" : String(v));
 
 function tableOf({ title, columns }, parent) {
-  const table = html("table", {}, html("div", { class: "se-scroll", tabindex: 0, role: "region", "aria-label": "Table: " + title }, parent));
+  const table = html("table", {}, html("div", { class: "se-scroll", tabindex: 0, role: "group", "aria-label": "Table: " + title }, parent));
   html("caption", {}, table, title);
   const head = html("tr", {}, html("thead", {}, table)), names = Object.keys(columns), body = html("tbody", {}, table);
   names.forEach((name) => html("th", { scope: "col" }, head, name));

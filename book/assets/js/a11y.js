@@ -32,8 +32,11 @@ document.addEventListener("DOMContentLoaded", () => {
     sidebar.setAttribute("role", "navigation");
     sidebar.setAttribute("aria-label", "Pages of the book");
   }
-  // What scrolls sideways on a narrow screen must be reachable by keyboard.
-  each("div.math.notranslate, .pst-scrollable-table-container", (box) => {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-  });
+  // What scrolls must be reachable by keyboard; what is folded gets its size when it opens.
+  const reach = (box) => {
+    if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  };
+  const sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => reach(target)));
+  each("pre, div.math.notranslate, .pst-scrollable-table-container", (box) => sizes.observe(box));
 });
