@@ -60,7 +60,7 @@ def test_the_command_makes_the_figure_of_the_page(name: str, number: int, tmp_pa
     saved = tool.data_of("".join(data["text/html"]))
     fresh = json.loads((tmp_path / f"{stem}.json").read_text(encoding="utf-8"))
     assert kind == "static" and saved
-    assert figure_data.difference(saved, fresh) <= figure_data.tolerance(pages["cells"][index])
+    assert not figure_data.too_far(pages["cells"][index], saved, fresh)
     rows = list(csv.reader((tmp_path / f"{stem}.csv").open(encoding="utf-8")))
     assert len(rows) - 1 == sum(len(s.get("x", [])) for panel in fresh for s in panel["series"])
     svg = (tmp_path / f"{stem}.svg").read_text(encoding="utf-8")

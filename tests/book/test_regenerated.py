@@ -40,9 +40,6 @@ def test_the_build_makes_every_figure_again(name: str) -> None:
         title = re.search(r'aria-label="([^"]{0,60})', new)
         where = f"{name}, {title[1] if title else index}"
         assert tool.data_of(old) and tool.data_of(new), f"{where}: no data in the drawing: make outputs"
-        apart = figure_data.difference(tool.data_of(old), tool.data_of(new))
-        print(f"{where}: {apart:.2g}")
-        assert apart <= figure_data.tolerance(notebook["cells"][index]), (
-            f"{where}: {apart:.3g} of its axis apart"
-        )
+        apart = figure_data.too_far(notebook["cells"][index], tool.data_of(old), tool.data_of(new))
+        assert not apart, f"{where}: {apart}"
         assert not list(figure_data.strangers(new)), where
