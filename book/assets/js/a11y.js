@@ -38,5 +38,5 @@ document.addEventListener("DOMContentLoaded", () => {
     else box.removeAttribute("tabindex");
   };
   const sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => reach(target)));
-  each("pre, div.math.notranslate, .pst-scrollable-table-container", (box) => sizes.observe(box));
+  each("pre, div.math.notranslate, .pst-scrollable-table-container, .se-results, details.se-table", (box) => sizes.observe(box));
 });

@@ -31,12 +31,5 @@
     drawing.nextElementSibling?.matches("figcaption") ? figure.querySelector("figcaption").after(button) : drawing.after(button);
   }
 
-  // A box that scrolls must be reachable by keyboard; what is folded is measured when it opens.
-  const reach = (box) => { if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0; };
-
-  document.addEventListener("DOMContentLoaded", () => {
-    document.querySelectorAll("figure.se-figure").forEach(offer);
-    document.querySelectorAll(".se-results").forEach(reach);
-    document.querySelectorAll("details.se-table").forEach((fold) => fold.addEventListener("toggle", () => reach(fold)));
-  });
+  document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("figure.se-figure").forEach(offer));
 })();
