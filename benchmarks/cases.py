@@ -62,7 +62,7 @@ def cases(small: bool = False) -> list[Case]:
     if not small:
         plan += [
             ("CNN, 28x28, batch 32", models.small_cnn(1, 10, 16), (32, 1, 28, 28), 12),
-            ("PreActResNet width 16, 32x32, batch 16", models.PreActResNet(10, 16), (16, 3, 32, 32), 3),
+            ("PreActResNet width 16, 32x32, batch 16", models.PreActResNet(10, 16), (16, 3, 32, 32), 4),
         ]
     return [
         Case(name, net.to(DEVICE), torch.rand(shape, device=DEVICE),
@@ -171,7 +171,7 @@ def pgd10(case: Case, rounds: int) -> dict[str, Ratio]:
         "sam_edu": lambda: attacks.pgd(model, x, y, EPS),
         "torchattacks": lambda: peer(x, y),
         "foolbox": lambda: other(wrapped, x, y, epsilons=EPS),
-    }, rounds, max(1, case.repeat // 8))  # fmt: skip
+    }, rounds, max(2, case.repeat // 4))  # fmt: skip
     model.zero_grad()
     return found
 

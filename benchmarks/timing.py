@@ -32,8 +32,6 @@ def ratios(ideal: Callable[[], object], candidates: Mapping[str, Callable[[], ob
     Processor time of this process (CUDA: wall time between synchronisations): what other programs do
     hardly counts, and what does hits ideal and candidates alike.
     """
-    for work in (ideal, *candidates.values()):
-        work()  # allocate, compile, fill caches
     found: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
         base = _seconds(ideal, repeat)
@@ -50,6 +48,7 @@ def _quartiles(values: list[float]) -> Ratio:
 
 
 def _seconds(work: Callable[[], object], repeat: int) -> float:
+    work()  # untimed: compile, allocate, and fill the caches that the candidate before has used
     clock = time.process_time
     if torch.cuda.is_available():
         torch.cuda.synchronize()

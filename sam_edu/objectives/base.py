@@ -123,9 +123,9 @@ class WeightPerturbation(ERM):
         random_state = RandomState(self._params)
         loss, used, g = self._gradient(closure, scale)
         up = self._climbed(used, g)
-        del g  # and with it the memory, before the second pass
         try:
             random_state.restore()
+            del g, random_state  # and with them the memory, before the second pass
             scaled(evaluate(closure), scale).backward()
         finally:
             up.back()
