@@ -160,6 +160,13 @@ def test_the_table_of_choices():
     assert float(table["on the other half"][1]) > 40, "one seed has no spread"
 
 
+def test_a_spread_in_per_cent():
+    assert summary.Spread.of([0.5, 0.6]).percent() == "55.0 ± 7.1"
+    assert summary.Spread.of([0.5]).percent() == "50.0", "one seed has no spread"
+    assert summary.Spread.of([0.0123]).percent(signed=True) == "+1.2"
+    assert summary.Spread.of([-0.1, -0.1]).percent(signed=True) == "-10.0 ± 0.0"
+
+
 def test_a_sweep_under_way_is_compared_on_the_seeds_that_all_rows_have():
     sgd, sam = GROUPS["SGD"], GROUPS["SAM"]
     common = summary.paired({"SGD": [sgd[2], sgd[0], sgd[1]], "SAM": [sam[4], sam[2], sam[0]]})

@@ -40,6 +40,18 @@ for attempt in range(kills):
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, "ended before it was killed"
 run(config, folder)
 """
+SWEEPER = """
+from sam_edu.experiments import RunConfig, sweep
+if __name__ == "__main__":
+    sweep([RunConfig.from_dict(config) for config in {configs}], {folder!r})
+"""
+
+
+def eventually(condition, seconds):
+    limit = time.monotonic() + seconds
+    while not condition() and time.monotonic() < limit:
+        time.sleep(0.05)
+    return condition()
 
 
 @pytest.fixture
@@ -237,6 +249,22 @@ class TestTwoProcesses:
         started = time.perf_counter()
         with files.claimed(tmp_path, "abc"):
             assert time.perf_counter() - started < 5
+
+    def test_the_workers_of_a_killed_sweep_end_with_it(self, tmp_path):
+        """A restarted kernel must not leave processes behind that train on and hold their runs."""
+        endless = [dataclasses.replace(QUICK, epochs=100_000, seed=seed) for seed in range(2)]
+        script = tmp_path / "sweeping.py"
+        script.write_text(
+            SWEEPER.format(configs=[config.to_dict() for config in endless], folder=str(tmp_path))
+        )
+        sweeping = subprocess.Popen([sys.executable, script])
+        try:
+            held = [config.run_id for config in endless][: os.cpu_count()]
+            assert eventually(lambda: all(files.is_claimed(tmp_path, run) for run in held), 60), "never began"
+        finally:
+            sweeping.kill()
+            sweeping.wait()
+        assert eventually(lambda: not any(files.is_claimed(tmp_path, run) for run in held), 20)
 
     def test_a_drive_without_locks(self, tmp_path, monkeypatch, capsys):
         def unsupported(*_):

@@ -9,14 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-SEEDS = range(100)  # more than any protocol has
-
 
 def shipped() -> dict[str, dict[str, list[Any]]]:
     """Protocol -> label -> records."""
     from sam_edu.experiments import available, protocols
 
-    return {name: available(protocols.configs(name, SEEDS), None) for name in protocols.PROTOCOLS}
+    seeds = sorted({record.config.seed for record in _all()})
+    return {name: available(protocols.configs(name, seeds), None) for name in protocols.PROTOCOLS}
 
 
 def by_protocol(root: Path) -> str:

@@ -195,5 +195,5 @@ def choices(families: Mapping[str, Mapping[str, Records]], by: float, eps: float
         "family": list(families),
         "chosen on even images": [even.label for even, _ in chosen.values()],
         "chosen on odd images": [odd.label for _, odd in chosen.values()],
-        "on the other half": [d.percent() if d.n > 1 else f"{100 * d.mean:.1f}" for d in judged],
+        "on the other half": [d.percent() for d in judged],
     }

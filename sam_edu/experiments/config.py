@@ -16,6 +16,7 @@ FAMILY = ("sam", "asam", "esam", "looksam", "sparse-sam", "fisher-sam")  # at th
 METHODS = ("sgd", "swa", "entropy-sgd", *FAMILY, "at", "sam+at", "awp")
 AUGMENTATIONS = ("none", "flip", "crop+flip")
 PRECISIONS = ("float32", "bfloat16", "float16")
+WALK: dict[str, Any] = {"steps": 5, "lr": 0.1}  # Entropy-SGD: mini-batches of a step, step size of its walk
 #: the methods for which a radius must be positive; for the others it must be 0
 NEEDS = {"rho": (*FAMILY, "sam+at"), "eps": ("at", "sam+at", "awp"), "gamma": ("awp", "entropy-sgd")}
 Groups = Mapping[str, Sequence["RunConfig"]]  # label -> one run per seed

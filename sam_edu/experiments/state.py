@@ -16,12 +16,11 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 
 from sam_edu import attacks, data, models, objectives, training
 from sam_edu.augmentation import Augmentation
-from sam_edu.experiments.config import RunConfig
+from sam_edu.experiments.config import WALK, RunConfig
 from sam_edu.experiments.forward import Forward
 from sam_edu.experiments.workers import Workers
 
 DROPS = (0.75, 0.9)  # shares of the epochs after which the learning rate is divided by 10
-WALK: dict[str, Any] = {"steps": 5, "lr": 0.1}  # Entropy-SGD: mini-batches of a step, step size of its walk
 
 
 class Training:

@@ -29,9 +29,10 @@ class Spread:
         sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
         return cls(float(values.mean()), sd, len(values))
 
-    def percent(self) -> str:
-        """As per cent with one decimal: ``63.4 ± 0.7``."""
-        return f"{100 * self.mean:.1f} ± {100 * self.sd:.1f}"
+    def percent(self, signed: bool = False) -> str:
+        """As per cent with one decimal: ``63.4 ± 0.7``, of one seed ``63.4``; ``signed`` for differences."""
+        spread = f" ± {100 * self.sd:.1f}" if self.n > 1 else ""
+        return f"{100 * self.mean:{'+' if signed else ''}.1f}{spread}"
 
 
 def radii(records: Sequence[Record], norm: str = "linf") -> list[float]:

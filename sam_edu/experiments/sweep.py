@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -92,13 +94,28 @@ def _own_pool(runs: int) -> Iterator[Executor]:
         max_workers=min(runs or 1, os.cpu_count() or 1),
         # spawn: a forked child inherits the parent's thread pools in an unusable state
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=torch.set_num_threads,
-        initargs=(1,),
+        initializer=_start_worker,
     )
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """One thread for the run, another that ends this process when the sweep's own is gone.
+
+    Else the workers of a killed sweep (a restarted kernel) would train on, unseen, and hold their runs.
+    """
+    torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # a worker has one
+
+    def end_with_the_sweep() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end_with_the_sweep, daemon=True).start()
 
 
 @contextmanager
