@@ -1,4 +1,4 @@
-"""Figures of the book: one style, colours that mean the same everywhere, alt text from the data.
+"""Figures of the book: one style, colours that mean the same everywhere, alt text from the data::
 
     fig, ax = plots.figure("SAM shifts the whole curve", "attack radius ε", "robust accuracy")
     plots.line(ax, eps, accuracies, "SAM", label="SAM, ρ = 0.2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import itertools
 import pkgutil
 import warnings
 
@@ -60,6 +61,18 @@ def test_public_names_are_explained_by_an_example(room):
         assert inspect.getdoc(value), f"{room}.{name} has no docstring"
         if name not in WITHOUT:
             assert ">>> " in inspect.getdoc(value), f"{room}.{name} has no example"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_code_in_docstrings_is_announced_as_code(name):
+    """Else the pages of the library show it as a quotation, with typographic quotes that do not run."""
+    module = importlib.import_module(name)
+    mine = [value for value in vars(module).values() if getattr(value, "__module__", None) == name]
+    for text in map(inspect.getdoc, [module, *mine]):
+        paragraphs = (text or "").split("\n\n")
+        for before, block in itertools.pairwise(paragraphs):
+            quoted = block.startswith("    ") and not before.startswith((" ", ".. "))
+            assert not quoted or before.endswith("::"), f"before this stands no '::'\n{block}"
 
 
 def test_a_wrong_example_would_be_noticed():

@@ -12,6 +12,7 @@ from figure_data import ROOT
 generated = figure_data.load("book/_ext/generated.py")
 record_tables = figure_data.load("book/_ext/record_tables.py")
 library_pages = figure_data.load("book/_ext/library_pages.py")
+minus = figure_data.load("book/_ext/minus.py")
 CHAPTERS = list(generated.chapters(ROOT))
 
 
@@ -109,3 +110,17 @@ def test_statements_stand_in_the_index_in_words():
     )
     assert title(r"(Worst case in an $\ell_2$ ball)") == "Worst case in an ℓ₂ ball"
     assert title(r"(Worst case in an $\ell_\infty$ ball)") == "Worst case in an ℓ∞ ball"
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("-3.8 points (-0.4), -1", "\N{MINUS SIGN}3.8 points (\N{MINUS SIGN}0.4), \N{MINUS SIGN}1"),
+    ("PGD-10 on 2026-11-28, 1e-9, seeds 0-4, x-1 and Fashion-MNIST", None),
+])  # fmt: skip
+def test_negative_numbers_in_the_text_have_a_true_minus_sign(text, expected):
+    from docutils import frontend, nodes, utils
+
+    document = utils.new_document("page", frontend.get_default_settings())
+    document += nodes.paragraph("", "", nodes.Text(text), nodes.literal("", "-1"), nodes.math("", "-1"))
+    document += nodes.literal_block("", "x = -1")
+    minus.TrueMinus(document).run()
+    assert document.astext() == f"{expected or text}-1-1\n\nx = -1"

@@ -1,4 +1,4 @@
-"""Runs that survive an interruption, their records, and sweeps over them (chapters 11 to 14).
+"""Runs that survive an interruption, their records, and sweeps over them (chapters 11 to 14)::
 
     from sam_edu.experiments import RunConfig, run, sweep, load_records
     record = run(RunConfig(dataset="digits", method="sam", rho=0.2, eval_linf=(0.06, 0.1)))

@@ -55,15 +55,6 @@ FASHION: Protocol = {
     **{f"Short AT ε={n}/255, 10 epochs": {"method": "at", "eps": n / 255, "epochs": 10} for n in (4, 8)},
 }
 
-#: Chapter 12: one run of each method against the official AutoAttack, on 500 images.
-STRONGER: dict[str, Any] = {"ladder": "standard", "test_size": 500, "eval_l2": ()}
-DIGITS_STRONGER: Protocol = {label: DIGITS[label] for label in (
-    "SGD", "SAM ρ=0.4", "ASAM ρ=2", "AT ε=0.1", "AWP γ=0.005 ε=0.1", "SAM+AT ρ=0.1 ε=0.1", "SGD, 8 epochs",
-    "SGD, weight decay 0.02")}  # fmt: skip
-FASHION_STRONGER: Protocol = {label: FASHION[label] for label in (
-    "SGD", "SAM ρ=0.2", "ASAM ρ=2", "AT ε=4/255", "AT ε=8/255", "AWP γ=0.005 ε=8/255",
-    "SAM+AT ρ=0.1 ε=8/255", "SGD, 8 epochs", "SGD, weight decay 0.02")}  # fmt: skip
-
 #: Chapter 3: SAM's family and its two elder relatives on Fashion-MNIST, each with the epochs of the others.
 FAMILY_BASE: dict[str, Any] = {**FASHION_BASE, "test_size": 1_000, "eval_linf": (8 / 255,), "eval_l2": ()}
 FAMILY: Protocol = {
@@ -85,6 +76,17 @@ FAMILY: Protocol = {
 #: Chapter 3, too: the same on digits.
 DIGITS_FAMILY_BASE: dict[str, Any] = {**DIGITS_BASE, "eval_linf": (0.1,)}
 DIGITS_FAMILY: Protocol = {**FAMILY, "Entropy-SGD": {**FAMILY["Entropy-SGD"], "batch_size": _WALKED * 64}}
+
+#: Chapter 12: one run of each method against the official AutoAttack, on 500 images.
+STRONGER: dict[str, Any] = {"ladder": "standard", "test_size": 500, "eval_l2": ()}
+_RELATIVES = ("ESAM", "LookSAM", "SparseSAM", "FisherSAM", "SWA", "Entropy-SGD")
+DIGITS_STRONGER: Protocol = {label: {**DIGITS, **DIGITS_FAMILY}[label] for label in (
+    "SGD", "SAM ρ=0.4", "ASAM ρ=2", "AT ε=0.1", "AWP γ=0.005 ε=0.1", "SAM+AT ρ=0.1 ε=0.1", "SGD, 8 epochs",
+    "SGD, 120 epochs", "SGD, weight decay 0.02", "SGD, label smoothing 0.1", *_RELATIVES)}  # fmt: skip
+FASHION_STRONGER: Protocol = {label: {**FASHION, **FAMILY}[label] for label in (
+    "SGD", "SAM ρ=0.2", "ASAM ρ=2", "AT ε=4/255", "AT ε=8/255", "AWP γ=0.005 ε=8/255",
+    "SAM+AT ρ=0.1 ε=8/255", "SGD, 8 epochs", "SGD, 60 epochs", "SGD, weight decay 0.02",
+    "SGD, label smoothing 0.1", *_RELATIVES)}  # fmt: skip
 
 #: Chapter 12: a convolutional net (24 thousand parameters, no BatchNorm) on the same images.
 FASHION_CNN_BASE: dict[str, Any] = {

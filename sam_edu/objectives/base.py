@@ -1,6 +1,6 @@
 """The one verb that all objectives share.
 
-An objective decides *along which gradient* to step; a plain torch optimizer still takes the step:
+An objective decides *along which gradient* to step; a plain torch optimizer still takes the step::
 
     opt.zero_grad()
     loss = objective.backward(lambda: cross_entropy(model(x), y))

@@ -12,7 +12,7 @@ from sam_edu.objectives.perturb import length, move, ratio
 
 
 class SAMOptimizer(torch.optim.Optimizer):
-    """SAM around a torch optimizer, with the interface of the ``sam.py`` of github.com/davda54/sam.
+    """SAM around a torch optimizer, with the interface of the ``sam.py`` of github.com/davda54/sam::
 
         loss_of(model(x), y).backward()
         optimizer.first_step(zero_grad=True)

@@ -1,7 +1,7 @@
 """One robust feature against many weak ones: the distribution, and every accuracy in closed form.
 
 The data model of Tsipras et al. (2019, arXiv 1805.12152). The label ``y`` is -1 or +1 with equal
-probability. Given ``y``, independently,
+probability. Given ``y``, independently::
 
     x_1 = y with probability p, -y otherwise        (the robust feature)
     x_j ~ N(eta*y, 1),  j = 2, ..., d+1             (d non-robust features)

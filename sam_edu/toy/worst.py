@@ -1,7 +1,8 @@
 """The worst classifier near a given one: exact, for one moving weight, an l2 ball and an l-infinity ball.
 
-A perturbed classifier (w_1; u) is described by three numbers: its robust weight ``x``, the mean ``v`` of its
-non-robust weights and their norm ``size`` = ||u||. With tau = x/size and gamma = eta*d*v/size its accuracy is
+A perturbed classifier (w_1; u) is described by three numbers: its robust weight ``x``, the mean ``v`` of
+its non-robust weights and their norm ``size`` = ||u||. With tau = x/size and gamma = eta*d*v/size its
+accuracy is::
 
     F(tau, gamma) = p Phi(gamma + tau) + (1-p) Phi(gamma - tau)
 

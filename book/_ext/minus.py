@@ -1,0 +1,39 @@
+"""A true minus sign before negative numbers in the text.
+
+Formatted numbers carry the hyphen of the keyboard: too short beside a plus sign, and some screen readers
+pass over it, which turns a loss into a gain. Code, mathematics and tables of results keep theirs, to be
+copied.
+"""
+
+import re
+
+from docutils import nodes
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+MINUS = "\N{MINUS SIGN}"
+HYPHEN = re.compile(r"(?<![\w.,)\]/%–-])-(?=\d)")
+VERBATIM = (nodes.FixedTextElement, nodes.literal, nodes.math)  # the first: blocks of code, mathematics, HTML
+
+
+class TrueMinus(SphinxPostTransform):
+    """Runs after glued numbers have arrived."""
+
+    default_priority = 950
+
+    def run(self, **kwargs):
+        for text in list(self.document.findall(nodes.Text)):
+            if HYPHEN.search(text) and not _verbatim(text):
+                text.parent.replace(text, nodes.Text(HYPHEN.sub(MINUS, text)))
+
+
+def _verbatim(node):
+    while node.parent is not None:
+        node = node.parent
+        if isinstance(node, VERBATIM):
+            return True
+    return False
+
+
+def setup(app):
+    app.add_post_transform(TrueMinus)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
