@@ -19,7 +19,7 @@ class FisherSAM(WeightPerturbation):
 
     with the gradient g of the batch in the place of the per-sample gradients of a true Fisher matrix.
     Not invariant to the scale of the loss, unlike SAM: a sum instead of a mean changes F. There is no
-    code by the authors; public versions that divide by \|F^{-1}g\| instead leave the ellipsoid. Not
+    code by the authors; public versions that divide by :math:`\|F^{-1}g\|` leave the ellipsoid. Not
     Friendly SAM, which is called FSAM as well. Cost: two passes.
 
     Parameters

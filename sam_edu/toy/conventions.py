@@ -76,7 +76,7 @@ class Expansion:
     Attributes
     ----------
     coefficient : float
-        k, the relative change of the robust weight per rho**order; 0 where SAM changes nothing.
+        k, the relative change of the robust weight per ``rho**order``; 0 where SAM changes nothing.
     order : int
         n: 2 where one perturbation serves all samples, 1 where each sample has its own.
     w1 : float
