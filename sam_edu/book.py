@@ -14,7 +14,7 @@ from sam_edu import exercises
 
 
 def glue(name: str, value: Any) -> None:
-    """Hand ``value`` to the prose, which shows it with a role such as ``{glue:text}`name:.1f` ``.
+    """Hand ``value`` to the prose, which shows it with a role such as ``{glue:text}`name:.1f```.
 
     Raises
     ------
