@@ -107,9 +107,7 @@ FASHION_CNN: Protocol = {
 
 #: Chapter 12: a convolutional net with BatchNorm (24 thousand parameters) on digits.
 DIGITS_CNN_BASE: dict[str, Any] = {**DIGITS_BASE, "model": "cnn"}
-DIGITS_CNN: Protocol = {label: DIGITS[label] for label in (
-    "SGD", "SAM ρ=0.1", "SAM ρ=0.2", "SAM ρ=0.4", "AT ε=0.1", "SGD, weight decay 0.02", "SGD, 8 epochs",
-    "SGD, 120 epochs")}  # fmt: skip
+DIGITS_CNN: Protocol = DIGITS
 
 #: Chapter 13: CIFAR-10 at the scale of a CPU, a PreActResNet-18 an eighth as wide on 5,000 images.
 CIFAR_SMALL_BASE: dict[str, Any] = {
