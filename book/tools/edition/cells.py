@@ -1,0 +1,98 @@
+"""Code cells of the reader's edition: folded where the page folds them, without what only feeds the page.
+
+Jupyter folds a cell by ``jupyter.source_hidden``, Colab by ``cellView: form`` with a ``#@title``; so both are
+written. Outputs are those of the build's execution, without the numbers glued for the prose.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+GLUED = "application/papermill.record/"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+HIDING = {"hide-input", "hide-cell", "remove-input"}
+DROPPED = {"remove-cell"}
+
+# What Colab needs. The pins of the packages beside the library stand in sam_edu/colab.py, and nowhere else.
+INSTALL = """\
+#@title In Colab: install the book's library. Elsewhere this cell does nothing.
+import sys
+if "google.colab" in sys.modules:
+    !pip install -q --no-deps git+{address}.git
+    import sam_edu.colab; sam_edu.colab.install()"""
+
+
+def install(address: str) -> dict[str, Any]:
+    """The first code cell of every notebook."""
+    cell = {"cell_type": "code", "execution_count": None, "id": "install", "metadata": {"tags": ["hide-input"]},
+            "outputs": [], "source": INSTALL.format(address=address)}  # fmt: skip
+    _fold(cell, outputs=False)
+    return cell
+
+
+def is_kept(cell: dict[str, Any]) -> bool:
+    """Whether readers get the cell: not if it only computes numbers for the prose."""
+    return bool(source_of(cell).strip()) and not DROPPED & set(tags_of(cell))
+
+
+def edited(cell: dict[str, Any], name: str, solution: str = "") -> dict[str, Any]:
+    """A code cell as readers get it; ``solution`` is the title of the solution that it belongs to."""
+    tags = tags_of(cell)
+    new = {"cell_type": "code", "execution_count": cell["execution_count"], "id": name,
+           "metadata": {"tags": tags} if tags else {},
+           "outputs": outputs_of(cell), "source": source_of(cell)}  # fmt: skip
+    reveals = "reveal" in tags
+    if solution or reveals or HIDING & set(tags):
+        new["source"] = f"#@title {title_of(new, solution, reveals)}\n{new['source']}"
+        _fold(new, outputs=bool(solution) or reveals)
+    return new
+
+
+def title_of(cell: dict[str, Any], solution: str, reveals: bool) -> str:
+    """What a folded cell says it is."""
+    if solution:
+        return f"{solution}: the code"
+    shown = [key for output in cell["outputs"] for key in output.get("data", {"text": ""})]
+    markup = "".join("".join(o.get("data", {}).get("text/html", "")) for o in cell["outputs"])
+    what = "what it prints"
+    if WIDGET in shown:
+        what = "the live figure"
+    elif "se-figure" in markup:
+        what = "the figure"
+    elif "<table" in markup:
+        what = "the table"
+    elif not shown:
+        what = "a preparation"
+    return f"After your guess: {what}" if reveals else f"The code of {what}" if shown else f"The code: {what}"
+
+
+def outputs_of(cell: dict[str, Any]) -> list[dict[str, Any]]:
+    """The outputs without glued numbers; what was printed in several pieces is one piece again."""
+    kept: list[dict[str, Any]] = []
+    for output in copy.deepcopy(cell["outputs"]):
+        if any(key.startswith(GLUED) for key in output.get("data", {})):
+            continue
+        output.get("metadata", {}).pop("scrapbook", None)
+        same = kept and output["output_type"] == kept[-1]["output_type"] == "stream"
+        if same and output["name"] == kept[-1]["name"]:
+            kept[-1]["text"] = "".join(kept[-1]["text"]) + "".join(output["text"])
+        else:
+            kept.append(output)
+    return kept
+
+
+def source_of(cell: dict[str, Any]) -> str:
+    return "".join(cell["source"])
+
+
+def tags_of(cell: dict[str, Any]) -> list[str]:
+    return list(cell["metadata"].get("tags", []))
+
+
+def _fold(cell: dict[str, Any], outputs: bool) -> None:
+    """Fold the source, and with ``outputs`` what it shows, too."""
+    cell["metadata"] |= {"cellView": "form", "jupyter": {"source_hidden": True}}
+    if outputs:
+        cell["metadata"]["collapsed"] = True
+        cell["metadata"]["jupyter"]["outputs_hidden"] = True
