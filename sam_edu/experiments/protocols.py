@@ -225,7 +225,7 @@ def place(config: RunConfig) -> PurePosixPath | None:
     --------
     >>> config = configs("fashion-mnist", seeds=[0])["SAM ρ=0.2"][0]
     >>> print(place(config))
-    fashion-mnist/sam-rho0.2-seed0.002c81e97816.json
+    fashion-mnist/sam-rho0.2-seed0.a5e2182fb58b.json
     """
     return _places(config.seed).get(config.run_id)
 
