@@ -178,6 +178,17 @@ def triangle_schedule(optimizer: torch.optim.Optimizer, steps: int,
 
     To be stepped after every batch. With t = (step + 1) / (steps + 1) it is lr * min(t / peak,
     (1 - t) / (1 - peak)): Smith & Topin (2017, arXiv 1708.07120) train like this in few epochs.
+
+    Examples
+    --------
+    >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    >>> schedule, rates = triangle_schedule(optimizer, steps=9), []
+    >>> for _ in range(9):
+    ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+    ...     optimizer.step()
+    ...     schedule.step()
+    >>> rates
+    [0.5, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
     """
 
     def share(step: int) -> float:
