@@ -56,8 +56,8 @@ book: env pages ## execute the notebooks, build the pages, check them
 pages:
 	@$(PYTHON) -m book.tools.pages.fingerprint --keep _build/.inputs --else-remove _build/.jupyter_cache \
 	  sam_edu .ci/requirements.lock _config.yml
-	@echo "==> Executing the notebooks that have changed"
-	$(BIN)/python -m book.tools.pages.execute _build/.jupyter_cache notebooks/*.ipynb
+	@echo "==> Executing the chapters that have changed"
+	$(BIN)/python -m book.tools.pages.execute _build/.jupyter_cache notebooks/*.md
 	@echo "==> Building the pages"
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 	@echo "==> Checking the pages"
@@ -79,8 +79,8 @@ colab:       ## the live figures under Google Colab's versions (makes .venv/cola
 # Needs network and 5 GB the first time, and takes about 15 minutes: before a release and once a week, not in `make test`.
 colab-full:  ## every notebook, run as Colab runs it; writes book/colab_pass.json, which the pages show
 	$(BIN)/python -m tests.colab.full
-notebooks:   ## every notebook runs, and prints what it printed when it was saved
-	$(BIN)/python -m pytest -q $(SHARED) --dist loadfile --nbval notebooks
+notebooks: pages ## the notebooks that readers open are what the build makes: text, code and outputs
+	$(BIN)/python -m book.tools.edition.drift
 # The pages that are opened are those of the archive, unpacked: what a reader gets is what was tried.
 browser: export BOOK_HTML := $(CURDIR)/_build/pocket/$(NAME_OF_BOOK)
 browser:     ## every page of the unpacked archive, opened offline in Chromium
@@ -101,15 +101,12 @@ pdf: book    ## the book as one PDF, figures as strips: _build/flat-and-robust.p
 
 # --- for authors ----------------------------------------------------------------------------------------
 
-# One chapter: make outputs NOTEBOOKS=notebooks/15_my_topic.ipynb
-NOTEBOOKS ?= notebooks/*.ipynb
-outputs: env ## execute the notebooks in place, to save their new outputs
-	$(BIN)/jupyter execute --inplace $(NOTEBOOKS)
-	$(BIN)/python -m book.tools.author.clean_notebooks $(NOTEBOOKS)
+outputs: book ## after a change to a chapter: make its page and save the notebook that readers open
+	$(BIN)/python -m book.tools.edition.drift --save
 
 # A table of contents of its own; links to chapters that are not in it are warnings here.
 page:        ## make page PAGE=15_my_topic : this chapter alone, in seconds, in _build/page
-	@test -f "notebooks/$(PAGE).ipynb" || { echo "There is no notebooks/$(PAGE).ipynb: make page PAGE=15_my_topic"; exit 1; }
+	@test -f "notebooks/$(PAGE).md" || { echo "There is no notebooks/$(PAGE).md: make page PAGE=15_my_topic"; exit 1; }
 	@$(MAKE) -s env
 	@mkdir -p _build/page
 	@printf 'format: jb-book\nroot: book/notation\nchapters:\n  - file: notebooks/$(PAGE)\n  - file: book/bibliography\n' \

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from book.tools import ROOT
-from book.tools.author import clean_notebooks
+from book.tools.edition import chapter
 from book.tools.pages import check_book
 from book.tools.publish import address
 
@@ -58,8 +58,10 @@ def test_each_page_of_the_toc_has_a_source(name):
     assert any((ROOT / f"{name}{suffix}").exists() for suffix in (".md", ".ipynb"))
 
 
-def test_every_notebook_is_in_the_toc():
-    assert {f"notebooks/{path.stem}" for path in NOTEBOOKS} <= set(check_book.toc_pages(TOC))
+def test_every_chapter_is_in_the_toc_and_has_its_notebook():
+    chapters = [path.stem for path in chapter.chapters(ROOT)]
+    assert {f"notebooks/{name}" for name in chapters} <= set(check_book.toc_pages(TOC))
+    assert chapters == [path.stem for path in NOTEBOOKS], "run `make outputs`"
 
 
 # --- notebooks as they are saved
@@ -70,9 +72,11 @@ class TestNotebook:
     def load(self, path):
         return json.loads(path.read_text())
 
-    def test_is_saved_without_state_and_timings(self, path):
-        saved = path.read_text()
-        assert json.loads(saved) == clean_notebooks.clean(json.loads(saved)), "run `make outputs`"
+    def test_is_made_from_its_chapter_as_it_stands(self, path):
+        notebook = self.load(path)
+        assert notebook["metadata"]["source"] == chapter.version_of(path.with_suffix(".md")), "run `make outputs`"
+        assert set(notebook["metadata"]) == {"kernelspec", "language_info", "source"}
+        assert not any("execution" in cell["metadata"] for cell in notebook["cells"])
 
     def test_has_a_badge_that_opens_this_file(self, path):
         text = path.read_text()

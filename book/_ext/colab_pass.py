@@ -7,6 +7,7 @@ in an environment with Colab's versions. A notebook whose code has changed since
 import json
 from pathlib import Path
 
+from book.tools.edition import cells
 from book.tools.pages import made
 
 RECORD = Path(__file__).resolve().parents[1] / "colab_pass.json"
@@ -14,8 +15,8 @@ LINK = "colab.research.google.com"
 
 
 def code_hash(notebook: Path) -> str:
-    """A fingerprint of the notebook's code cells; texts and outputs do not count."""
-    return made.key(json.loads(notebook.read_text(encoding="utf-8")))
+    """A fingerprint of the notebook's code; texts, outputs, titles of folded cells and the installing do not count."""
+    return made.key({"cells": cells.written(json.loads(notebook.read_text(encoding="utf-8")))})
 
 
 def load() -> dict:

@@ -6,7 +6,6 @@ button gives them.
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 import shutil
 from pathlib import Path
@@ -34,9 +33,8 @@ def write_edition(app: Any, doctree: nodes.document, docname: str) -> None:
     executed = chapter.executed(source, chapter.cache_of(app))
     macros = app.config.mathjax3_config["tex"]["macros"]
     around = Surroundings(macros, lambda node: link(app, docname, node), lambda node: number(app, docname, node))
-    version = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
     address = app.config.html_theme_options["repository_url"]
-    made = notebook(Writer(around).blocks(doctree), executed, address, version)
+    made = notebook(Writer(around).blocks(doctree), executed, address, chapter.version_of(source))
     write(made, folder(app) / f"{docname.rpartition('/')[2]}.ipynb")
 
 

@@ -7,7 +7,6 @@ table made from the notebooks, the tests and the records in its place. So no lis
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from book._ext import record_tables
 from book._ext.witnesses import of_label, statements_in, witnesses_in
+from book.tools.edition import chapter
 
 MARK = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
 QUESTION = re.compile(
@@ -24,9 +24,8 @@ QUESTION = re.compile(
 
 def chapters(root: Path) -> Iterator[tuple[Path, str, str]]:
     """Path, title and text of each chapter, in the order of the book."""
-    for path in sorted(root.glob("notebooks/*.ipynb")):
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    for path in chapter.chapters(root):
+        text = chapter.text_of(path)
         title = re.search(r"^# (.+)$", text, re.MULTILINE)
         yield path, title[1] if title else path.stem, text
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import datetime
 import html
-import json
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 
 from book._ext.records_behind import records_behind
+from book.tools.edition import chapter
 from book.tools.pages import made
 
 VIEW = 'type="application/vnd.jupyter.widget-view+json"'
@@ -60,8 +60,7 @@ def lines_for(page: str, number: int, commit: str, execution: dict[str, Any], ce
 
 def execution_of(app: Any, docname: str, notebook: dict[str, Any]) -> dict[str, Any]:
     """What is known of the execution whose results the page shows."""
-    cache = Path(app.config.nb_execution_cache_path or Path(app.outdir).parent / ".jupyter_cache")
-    known = made.read(cache, notebook)
+    known = made.read(chapter.cache_of(app), notebook)
     data = getattr(app.env, "nb_metadata", {}).get(docname, {}).get("exec_data") or {}
     if data.get("mtime") and "date" not in known:
         known["date"] = datetime.datetime.fromtimestamp(data["mtime"], datetime.UTC).strftime("%Y-%m-%d")
@@ -70,10 +69,10 @@ def execution_of(app: Any, docname: str, notebook: dict[str, Any]) -> dict[str, 
 
 def add_lines(app: Any, doctree: nodes.document, docname: str) -> None:
     """Put the lines under each figure of a page."""
-    path = Path(app.srcdir) / f"{docname}.ipynb"
-    if not path.is_file():
+    path = Path(app.env.doc2path(docname))
+    if not chapter.is_chapter(path):
         return
-    notebook = json.loads(path.read_text(encoding="utf-8"))
+    notebook = chapter.read(path)
     execution, number = execution_of(app, docname, notebook), 0
     kinds = [cell["cell_type"] == "code" for cell in notebook["cells"]]
     for container in doctree.findall(nodes.container):

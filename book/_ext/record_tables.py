@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from book.tools.edition import chapter
 
 
 def shipped() -> dict[str, dict[str, list[Any]]]:
@@ -36,9 +37,8 @@ def by_protocol(root: Path) -> str:
 def readers(root: Path, protocol: str) -> str:
     """Links to the chapters whose code asks for the protocol's configurations."""
     found = []
-    for path in sorted(root.glob("notebooks/*.ipynb")):
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    for path in chapter.chapters(root):
+        code = "\n".join(chapter.code_of(path))
         if asks(code, protocol):
             found.append(f"[{path.stem.partition('_')[0].lstrip('0')}](../notebooks/{path.name})")
     return ", ".join(found) or "–"

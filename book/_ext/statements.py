@@ -18,6 +18,7 @@ from sphinx_proof.directive import DEFAULT_REALTYP_TO_COUNTERTYP, ElementDirecti
 from sphinx_proof.proof_type import PROOF_TYPES
 
 from book._ext.witnesses import STATEMENTS, labels_in, of_label, witnesses_in
+from book.tools.edition import chapter
 
 
 class ExpansionDirective(ElementDirective):
@@ -41,7 +42,7 @@ def link_witnesses(app, doctree):
     folder = Path(app.srcdir) / "tests" / "witnesses"
     tests = [(file, name, line) for file in sorted(folder.glob("test_witnesses_ch*.py"))
              for name, line in witnesses_in(file)]  # fmt: skip
-    pages = [*Path(app.srcdir).glob("notebooks/*.ipynb"), *Path(app.srcdir).glob("book/*.md")]
+    pages = [*chapter.chapters(Path(app.srcdir)), *Path(app.srcdir).glob("book/*.md")]
     labels = [label for page in pages for label in labels_in(page) if label]
     source = app.config.html_theme_options["repository_url"] + "/blob/main/tests/witnesses/"
     for node in doctree.findall(nodes.Element):

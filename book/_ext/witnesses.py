@@ -6,7 +6,6 @@ which links each statement to its witnesses, and by the check that none is witho
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -31,9 +30,6 @@ def of_label(label: str, name: str, labels: list[str]) -> bool:
 def statements_in(page: Path) -> list[tuple[str, str | None]]:
     """(title, label) of a page's statements, in their order; the label is None for one without."""
     text = page.read_text(encoding="utf-8")
-    if page.suffix == ".ipynb":
-        cells = json.loads(text)["cells"]
-        text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
     found: list[tuple[str, str | None]] = []
     for match in _DIRECTIVE.finditer(text + "\n"):
         label = re.search(r"^:label: *(\S+)", match[3], re.MULTILINE)

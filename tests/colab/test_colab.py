@@ -142,6 +142,7 @@ def test_the_first_cell_replaces_nothing_that_colab_ships() -> None:
         named = [re.split(r"[=<>~!\[]", word)[0].lower() for word in words[2:] if word[0] != "-"]
         assert named and not set(named) & set(environment.versions())
         assert [n for n in named if n.startswith("git+")], "it does not install the library"
+    assert not {name.partition("==")[0] for name in ATTACKS} & set(environment.versions())
 
 
 def test_the_first_cell_runs_in_colab(colab: Path, tmp_path: Path) -> None:
@@ -151,7 +152,8 @@ def test_the_first_cell_runs_in_colab(colab: Path, tmp_path: Path) -> None:
     found = run(colab, "cell", NOTEBOOKS[0], PATH=path, PIP_CALLS=str(calls))
     assert found["outputs"] == []
     asked = calls.read_text().splitlines()
-    assert [f"pip {line}" for line in asked] == [" ".join(i.split()) for i in installs(BOOTSTRAP)]
+    attacks = f"pip install -q --no-deps {' '.join(ATTACKS)}"
+    assert [f"pip {line}" for line in asked] == [*(" ".join(i.split()) for i in installs(BOOTSTRAP)), attacks]
 
 
 # --- the environment itself

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
 from book.tools import ROOT
+from book.tools.edition import chapter
 from sam_edu import exercises
 
-CHAPTERS = sorted(path for path in ROOT.glob("notebooks/*.ipynb") if not path.name.startswith("00"))
+CHAPTERS = [path for path in chapter.chapters(ROOT) if not path.name.startswith("00")]
 FRAME = [
     "you can\n\n- ", ":class: predict", "**The answer.**", ":class: key-ideas",
     "## Limits", "## Exercises", "## Further reading",
@@ -21,10 +21,7 @@ BLOCK = r"^:{{3,}}\{{{}(?:-start)?\}} *(\S+)?"
 
 def texts(path: Path) -> tuple[str, list[str]]:
     """The chapter's text, and its code cells."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    sources = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
-    text = "\n\n".join(source for kind, source in sources if kind == "markdown")
-    return text, [source for kind, source in sources if kind == "code"]
+    return chapter.text_of(path), chapter.code_of(path)
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=[path.stem for path in CHAPTERS])

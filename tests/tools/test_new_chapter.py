@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ import yaml
 
 from book.tools import ROOT
 from book.tools.author import new_chapter
+from book.tools.edition import chapter
 
 NAME = "97_blind_spots"
 FRAME = [
@@ -33,7 +33,7 @@ def files() -> dict[str, str]:
 
 def test_every_part_of_the_chapter_is_there(files):
     assert {
-        "notebooks/97_blind_spots.ipynb",
+        "notebooks/97_blind_spots.md",
         "sam_edu/widgets/blind_spots.py",
         "sam_edu/widgets/blind_spots.js",
         "sam_edu/widgets/blind_spots_math.js",
@@ -43,7 +43,7 @@ def test_every_part_of_the_chapter_is_there(files):
     } <= set(files)
     new = [text for name, text in files.items() if not (ROOT / name).exists()]
     templates = {
-        path.name for path in new_chapter.TEMPLATE.iterdir() if path.suffix in (".ipynb", ".py", ".js")
+        path.name for path in new_chapter.TEMPLATE.iterdir() if path.suffix in (".md", ".py", ".js")
     }
     assert templates == set(new_chapter.FILES) and len(new) == len(templates)
     for text in new:
@@ -62,18 +62,16 @@ def test_the_chapter_is_entered_where_it_must_be_known(files):
     assert '"blind-spots": widgets.BlindSpotsExplorer,' in files["tests/figures.py"]
 
 
-def test_the_notebook_has_the_frame_of_a_chapter(files):
-    notebook = nbformat.reads(files[f"notebooks/{NAME}.ipynb"], 4)
-    nbformat.validate(notebook)
-    text = "\n".join(cell.source for cell in notebook.cells)
+def test_the_text_has_the_frame_of_a_chapter(files, tmp_path):
+    path = tmp_path / f"{NAME}.md"
+    path.write_text(files[f"notebooks/{NAME}.md"], "utf-8")
+    nbformat.validate(chapter.read(path))
+    text = chapter.text_of(path)
     assert text.startswith("# 97 ") and f"blob/main/notebooks/{NAME}.ipynb" in text
     for part in FRAME:
         assert part in text, part
     asked, solved = re.findall(r"\{exercise\} 97\.", text), re.findall(r"solution-start\} ex-97-", text)
     assert len(asked) == len(solved) >= 4
-    # the first cell is that of all notebooks
-    other = json.loads((ROOT / "notebooks/01_flat_minima.ipynb").read_text())["cells"][1]["source"]
-    assert notebook.cells[1].source == "".join(other)
 
 
 @pytest.mark.parametrize(
@@ -100,15 +98,14 @@ def test_a_mistake_ends_in_one_line():
 
 # All code cells of the notebook in their order, then every exercise: the stub fails, the solution passes.
 RUN = """
-import json, sys
+import sys
+from pathlib import Path
+from book.tools.edition import chapter
 from sam_edu import exercises
 from sam_edu.book import check
-cells = json.load(open(sys.argv[1]))["cells"]
 space = {}
-for cell in cells:
-    source = "".join(cell["source"])
-    if cell["cell_type"] == "code" and "google.colab" not in source:
-        exec(source, space)
+for source in chapter.code_of(Path(sys.argv[1])):
+    exec(source, space)
 ours = [n for n in exercises.numbers() if n.startswith("97.")]
 assert len(ours) >= 4
 for n in ours:
@@ -128,8 +125,8 @@ def test_the_chapter_works_as_it_is_made(files, tmp_path):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, "utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    notebook = subprocess.run([sys.executable, "-c", RUN, f"notebooks/{NAME}.ipynb"], cwd=tmp_path,
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    notebook = subprocess.run([sys.executable, "-c", RUN, f"notebooks/{NAME}.md"], cwd=tmp_path,
                               env=environment, capture_output=True, text=True)  # fmt: skip
     assert notebook.returncode == 0, notebook.stderr
     assert notebook.stdout.count("correct.") == 8 and "not yet" not in notebook.stdout

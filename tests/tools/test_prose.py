@@ -23,16 +23,16 @@ def code(source, printed="", tags=()):
 
 @pytest.fixture
 def lint(tmp_path):
-    """Lint a notebook made of markdown texts and code cells, or a .md page."""
+    """Lint a chapter made of texts and code cells, or a page without code."""
 
-    def run(*cells, page="page.ipynb"):
-        path = tmp_path / page
-        made = [
-            {"cell_type": "markdown", "source": c, "metadata": {}} if isinstance(c, str) else c for c in cells
-        ]
-        path.write_text(
-            "".join(cells) if page.endswith(".md") else json.dumps({"cells": made}), encoding="utf-8"
-        )
+    def run(*cells, page="chapter.md"):
+        path, text = tmp_path / page, "".join(c for c in cells if isinstance(c, str))
+        if page == "chapter.md":
+            parts = [c if isinstance(c, str) else f"```{{code-cell}}\n{c['source']}\n```" for c in cells]
+            text = "---\nfile_format: mystnb\n---\n" + "\n\n".join(parts) + "\n"
+            edition = {"cells": [c for c in cells if not isinstance(c, str)]}
+            path.with_suffix(".ipynb").write_text(json.dumps(edition), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         return prose.lint(path)
 
     return run
@@ -90,7 +90,7 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("sentence", PLANTED, ids=lambda text: text[:40])
-@pytest.mark.parametrize("page", ["page.ipynb", "page.md"])
+@pytest.mark.parametrize("page", ["chapter.md", "page.md"])
 def test_a_typed_result_is_found(lint, sentence, page):
     found = lint(f"Before it.\n\n{sentence}\n\nAfter it.", page=page)
     assert PLANTED[sentence] in open_words(found) and len(found) == 1
@@ -99,7 +99,7 @@ def test_a_typed_result_is_found(lint, sentence, page):
 def test_a_finding_says_where_what_and_what_to_do(lint):
     (found,) = lint("# Title\n\nSome words.\nSAM keeps 67.3 % here.")
     first, second, third = str(found).splitlines()
-    assert "page.ipynb: cell 0, line 3: 67.3 %" in first
+    assert "chapter.md, line 7: 67.3 %" in first
     assert second.strip() == "SAM keeps 67.3 % here." and "glue" in third
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from book._ext.witnesses import labels_in, of_label, stem, witnesses_in
 from book.tools import ROOT
+from book.tools.edition import chapter
 
-PAGES = [*sorted((ROOT / "notebooks").glob("*.ipynb")), *sorted((ROOT / "book").glob("*.md"))]
+PAGES = [*chapter.chapters(ROOT), *sorted((ROOT / "book").glob("*.md"))]
 LABELS = [label for page in PAGES for label in labels_in(page)]
 FILES = sorted(Path(__file__).parent.glob("test_witnesses_ch*.py"))
 TESTS = {name: file.name for file in FILES for name, _ in witnesses_in(file)}

@@ -19,7 +19,7 @@ NAME = re.compile(r"(\d\d)_([a-z][a-z0-9]*(?:_[a-z0-9]+)*)")
 TEMPLATE = Path(__file__).resolve().parents[2] / "template"
 # Template -> where it goes; {m} is the topic, {n} the number.
 FILES = {
-    "chapter.ipynb": "notebooks/{n}_{m}.ipynb",
+    "chapter.md": "notebooks/{n}_{m}.md",
     "figure_name.py": "sam_edu/widgets/{m}.py",
     "figure_name.js": "sam_edu/widgets/{m}.js",
     "figure_name_math.js": "sam_edu/widgets/{m}_math.js",
@@ -74,7 +74,7 @@ def plan(root: Path, name: str) -> dict[Path, str]:
     number, topic = match[1], match[2]
     made = {root / to.format(n=number, m=topic): fill((TEMPLATE / source).read_text("utf-8"), number, topic)
             for source, to in FILES.items()}  # fmt: skip
-    for path in [*made, *root.glob(f"notebooks/{number}_*.ipynb")]:
+    for path in [*made, *root.glob(f"notebooks/{number}_*")]:
         if path.exists():
             raise ValueError(f"{path.relative_to(root)} exists already; choose another number or topic")
     figure = "".join(word.capitalize() for word in topic.split("_")) + "Explorer"

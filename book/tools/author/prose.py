@@ -43,6 +43,7 @@ from pathlib import Path
 from book.tools import ROOT
 from book.tools.author.prose_text import CodeCell, Page, Passage, read
 from book.tools.author.prose_words import ABOUT, COMPARISON, MODAL, NUMBER, PHRASES, RESULT, SETTING
+from book.tools.edition import chapter
 
 STATEMENTS = {"theorem", "lemma", "proposition", "corollary", "expansion", "definition", "proof"}
 GIVEN = {*STATEMENTS, *(f"prf:{name}" for name in STATEMENTS), "exercise", "solution", "guess", "goal"}
@@ -65,8 +66,7 @@ class Finding:
 
     def __str__(self) -> str:
         path = self.path.relative_to(ROOT) if self.path.is_relative_to(ROOT) else self.path
-        cell = "" if self.passage.cell is None else f" cell {self.passage.cell},"
-        head = f"{path}:{cell} line {self.passage.line}: {', '.join(self.words)}"
+        head = f"{path}, line {self.passage.line}: {', '.join(self.words)}"
         return f"{head}\n    {self.sentence}\n    -> {self.reason or self.advice}"
 
 
@@ -173,14 +173,14 @@ def _shown(text: str, printed: list[float], share: bool) -> bool:
 
 def pages() -> list[Path]:
     """All pages of the book."""
-    return [*sorted(ROOT.glob("notebooks/*.ipynb")), *sorted(ROOT.glob("book/*.md"))]
+    return [*chapter.chapters(ROOT), *sorted(ROOT.glob("book/*.md"))]
 
 
 def main(arguments: list[str]) -> int:
-    chosen = [Path(a).resolve() for a in arguments if not a.startswith("--")]
-    absent = [path for path in chosen if path.suffix not in (".ipynb", ".md") or not path.is_file()]
+    chosen = [Path(a).resolve() for a in arguments if not a.startswith("--") and not a.endswith(".ipynb")]
+    absent = [path for path in chosen if path.suffix != ".md" or not path.is_file()]
     if absent:
-        print(f"{absent[0]} is no notebook and no .md page", file=sys.stderr)
+        print(f"{absent[0]} is no page of text (.md)", file=sys.stderr)
         return 2
     found = [finding for path in chosen or pages() for finding in lint(path)]
     open_ones = [finding for finding in found if not finding.reason]

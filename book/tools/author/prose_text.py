@@ -1,7 +1,7 @@
 """Reads the prose of a page: its paragraphs, without what a reader does not read as a statement of the book.
 
-``read(path)`` gives every paragraph, list item, row of a table and definition of a notebook's markdown
-cells or of a .md file, with the directives around it and the code cells beside it. Left out are code,
+``read(path)`` gives every paragraph, list item, row of a table and definition of a page, with the directives
+around it and the code cells beside it; what these print stands in the chapter's notebook. Left out are code,
 displayed mathematics, headings, raw HTML and what stands in a foreign language. In the text that is kept,
 roles, links, code and formulas become short tokens (⟦glue⟧, ⟦cite⟧, ⟦ref⟧, ⟦page⟧, ⟦code⟧, ⟦math⟧).
 """
@@ -12,6 +12,8 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from book.tools.edition import cells, chapter
 
 _FOREIGN = re.compile(r"<blockquote lang=.*?</blockquote>", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -35,7 +37,6 @@ class CodeCell:
 class Passage:
     """A paragraph, a list item, a row of a table or a definition."""
 
-    cell: int | None
     line: int
     text: str
     inside: tuple[str, ...] = ()
@@ -52,16 +53,17 @@ class Page:
 
 
 def read(path: Path) -> Page:
-    """A notebook or a .md file."""
-    text, reader = path.read_text(encoding="utf-8"), _Reader()
-    if path.suffix != ".ipynb":
-        return Page(path, [thing for thing in reader.read(None, text) if thing], [])
+    """A page of text, or a chapter: text with code cells."""
+    reader = _Reader()
+    if not chapter.is_chapter(path):
+        return Page(path, [thing for thing in reader.read(1, path.read_text(encoding="utf-8")) if thing], [])
+    printed = _printed_by(chapter.edition_of(path))
     sequence: list[Passage | CodeCell | None] = []
-    for number, cell in enumerate(json.loads(text)["cells"]):
-        if cell["cell_type"] == "markdown":
-            sequence += reader.read(number, "".join(cell["source"]))
-        elif cell["cell_type"] == "code":
-            sequence.append(CodeCell("".join(cell["source"]), _printed(cell)))
+    for part in chapter.parts(path):
+        if part.is_code:
+            sequence.append(CodeCell(part.source, printed.get(part.source, "")))
+        else:
+            sequence += reader.read(part.line, part.source)
     _put_beside(sequence)
     _put_beside(sequence[::-1])
     passages = [thing for thing in sequence if isinstance(thing, Passage)]
@@ -82,6 +84,14 @@ def _put_beside(sequence: list[Passage | CodeCell | None]) -> None:
         last = thing
 
 
+def _printed_by(edition: Path) -> dict[str, str]:
+    """What each code cell prints, by its source; nothing before the first `make outputs`."""
+    if not edition.is_file():
+        return {}
+    saved = cells.written(json.loads(edition.read_text(encoding="utf-8")))
+    return {cells.source_of(cell): _printed(cell) for cell in saved}
+
+
 def _printed(cell: dict) -> str:
     if "nbval-ignore-output" in cell["metadata"].get("tags", []):
         return ""
@@ -99,14 +109,14 @@ class _Reader:
         self.open: list[tuple[str, str, set[str]]] = []  # fence, name and classes of the directives around
         self.goals = False  # whether the list of what the reader can do is running
 
-    def read(self, cell: int | None, text: str) -> list[Passage | None]:
-        """Passages of one cell; None where a heading stands."""
-        self.cell, self.begin, self.item = cell, 0, False
+    def read(self, first: int, text: str) -> list[Passage | None]:
+        """Passages of a stretch of text whose first line has the number ``first``; None where a heading stands."""
+        self.begin, self.item = 0, False
         self.found: list[Passage | None] = []
         self.buffer: list[str] = []
         text = _FOREIGN.sub(lambda quoted: "\n" * quoted[0].count("\n"), text)
         literal = ""
-        for number, line in enumerate(text.split("\n"), 1):
+        for number, line in enumerate(text.split("\n"), first):
             if literal:
                 if line.strip().startswith(literal) or (literal == "$$" and "$$" in line):
                     literal = ""
@@ -168,7 +178,7 @@ class _Reader:
             if self.item and self.goals:
                 inside.append("goal")
             self.goals = text.endswith("you can") or (self.item and self.goals)
-            self.found.append(Passage(self.cell, begin, text, tuple(inside)))
+            self.found.append(Passage(begin, text, tuple(inside)))
         elif text.strip() and self.found and self.found[-1] is not None:  # a marker on a line of its own
             self.found[-1].text += " " + text.strip()
 

@@ -7,6 +7,7 @@ written. Outputs are those of the build's execution, without the numbers glued f
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 GLUED = "application/papermill.record/"
@@ -80,6 +81,12 @@ def outputs_of(cell: dict[str, Any]) -> list[dict[str, Any]]:
         else:
             kept.append(output)
     return kept
+
+
+def written(notebook: dict[str, Any]) -> list[dict[str, Any]]:
+    """The code cells of an edition as their author wrote them: no titles, no installing cell."""
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code" and cell.get("id") != "install"]
+    return [cell | {"source": re.sub(r"\A#@title .*\n", "", source_of(cell))} for cell in code]
 
 
 def source_of(cell: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""Executes the notebooks whose results are not in the cache, several at a time.
+"""Executes the chapters whose results are not in the cache, several at a time.
 
-    python -m book.tools.pages.execute _build/.jupyter_cache notebooks/*.ipynb
+    python -m book.tools.pages.execute _build/.jupyter_cache notebooks/*.md
 
 The build would do the same, one after the other; afterwards it finds all results in its cache (MyST-NB's,
 which looks at the code cells only). Exit status 1 if a notebook fails, with its traceback.
@@ -20,6 +20,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn, JupyterCacheAbstract
 from jupyter_cache.executors.utils import single_nb_execution
 
+from book.tools.edition import chapter
 from book.tools.pages import made
 
 CELL_SECONDS = 600  # as in _config.yml
@@ -31,7 +32,7 @@ def waiting(cache: JupyterCacheAbstract, paths: list[Path]) -> list[Path]:
     new = []
     for path in paths:
         try:
-            cache.match_cache_notebook(nbformat.read(path, 4))
+            cache.match_cache_notebook(chapter.read(path))
         except KeyError:
             new.append(path)
     return sorted(new, key=lambda path: -path.stat().st_size)
@@ -39,7 +40,7 @@ def waiting(cache: JupyterCacheAbstract, paths: list[Path]) -> list[Path]:
 
 def execute(path: Path) -> Executed:
     """The notebook with its outputs, the seconds that it took, and its traceback or nothing."""
-    notebook = nbformat.read(path, 4)
+    notebook = chapter.read(path)
     started = time.perf_counter()
     result = single_nb_execution(notebook, cwd=str(path.parent.resolve()), timeout=CELL_SECONDS,
                                  allow_errors=False, meta_override=True, record_timing=True)  # fmt: skip
@@ -62,7 +63,7 @@ def main(folder: str, *names: str) -> int:
                 print(f"{trouble}\n{path} failed after {seconds:.0f} s ({left})", file=sys.stderr, flush=True)
                 continue
             made.note(Path(folder), notebook)
-            record = cache.add_nb_to_project(str(path))
+            record = cache.add_nb_to_project(str(path), read_data={"name": "myst_nb_md", "type": "plugin"})
             bundle = CacheBundleIn(notebook, record.uri, data={"execution_seconds": seconds})
             cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
             print(f"{path}: executed in {seconds:.0f} s ({left})", flush=True)

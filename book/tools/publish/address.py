@@ -49,7 +49,7 @@ def files() -> list[Path]:
     """All files that may show the address."""
     names = ["pyproject.toml", "_config.yml", "README.md", "CITATION.cff", "CONTRIBUTING.md", "CHANGELOG.md"]
     found = [ROOT / name for name in names]
-    for pattern in ("notebooks/*.ipynb", "book/*.md", "book/assets/js/*.js"):
+    for pattern in ("notebooks/*.md", "notebooks/*.ipynb", "book/*.md", "book/assets/js/*.js"):
         found += sorted(ROOT.glob(pattern))
     return [path for path in found if path.exists()]
 

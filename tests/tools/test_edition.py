@@ -1,0 +1,239 @@
+"""The parts that make the reader's edition: formulas, text, folded cells, and the comparison with what is saved."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+
+import pytest
+from docutils import nodes
+
+from book.tools import ROOT
+from book.tools.edition import cells, chapter, drift, formulas, markdown
+from book.tools.edition.notebook import notebook
+from sam_edu import colab
+
+CHAPTERS = chapter.chapters(ROOT)
+NOTEBOOKS = [chapter.edition_of(path) for path in CHAPTERS]
+EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+WIDTH = 80  # columns that a page shows without cutting
+
+
+def load(path):
+    return json.loads(path.read_text("utf-8"))
+
+
+def texts(path):
+    return ["".join(c["source"]) for c in load(path)["cells"] if c["cell_type"] == "markdown"]
+
+
+# --- the saved notebooks
+
+
+@EACH
+def test_no_markup_of_the_book_is_left(path):
+    for text in texts(path):
+        assert not re.search(r"\{[a-z:]+\}`|^\s*:{3,}|^\([\w-]+\)=|^% |<!--", text, re.M), text[:300]
+
+
+@EACH
+def test_every_link_leads_somewhere(path):
+    for text in texts(path):
+        for address in re.findall(r"\]\(([^)\s]+)\)", text):
+            if address.startswith("https://github.com/") and "/blob/main/" in address:
+                assert (ROOT / address.partition("/blob/main/")[2].partition("#")[0]).is_file(), address
+            elif not address.startswith("https://"):
+                assert (path.parent / address).is_file(), address
+
+
+@EACH
+def test_code_that_the_page_folds_is_folded_and_the_rest_is_open(path):
+    for cell in load(path)["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        meta, source = cell["metadata"], cells.source_of(cell)
+        hidden = bool(cells.HIDING & set(cells.tags_of(cell)) or "reveal" in cells.tags_of(cell))
+        folded = meta.get("jupyter", {}).get("source_hidden", False)
+        assert folded == (meta.get("cellView") == "form") == source.startswith("#@title "), cell["id"]
+        assert folded or not hidden, cell["id"]
+        assert "remove-cell" not in cells.tags_of(cell)
+        assert not any(kind.startswith(cells.GLUED) for o in cell["outputs"] for kind in o.get("data", {}))
+        streams = [o for o in cell["outputs"] if o["output_type"] == "stream"]
+        assert len(streams) == len({o["name"] for o in streams}), f"{cell['id']} prints into several boxes"
+
+
+@EACH
+def test_code_that_a_reader_sees_fits_the_page(path):
+    shown = [part for part in chapter.parts(path.with_suffix(".md")) if not cells.HIDING & set(part.tags)]
+    assert [line for part in shown if part.is_code and "remove-cell" not in part.tags
+            for line in part.source.splitlines() if len(line) > WIDTH] == []  # fmt: skip
+
+
+@EACH
+def test_what_only_feeds_the_page_is_not_needed_by_the_rest(path):
+    """A cell with the tag remove-cell is left out, so no other cell may use a name that it alone gives."""
+    kept, left_out = set(), set()
+    for part in chapter.parts(path.with_suffix(".md")):
+        if part.is_code:
+            names = set(re.findall(r"^(?:def |class )?(\w+(?:, \w+)*)(?:\(| *=[^=])", part.source, re.M))
+            made = {name for listed in names for name in listed.split(", ")}
+            if "remove-cell" in part.tags:
+                left_out |= made - kept
+            else:
+                used = set(re.findall(r"\b[A-Za-z_]\w*\b", part.source))
+                assert not used - made & left_out or not (used & left_out) - made, used & left_out
+                kept |= made
+
+
+@EACH
+def test_the_answer_of_a_prediction_is_folded_and_stands_below_its_question(path):
+    asked = "".join(texts(path)).count("> **Predict first**")
+    answers = re.findall(r"> - [^\n]*\n\n<details>\n<summary>The answer</summary>\n\nAnswer (\d)", "\n\n".join(texts(path)))
+    source = chapter.text_of(path.with_suffix(".md"))
+    assert answers == re.findall(r"^:class: predict answer-(\d)", source, re.M) and asked >= len(answers)
+
+
+def test_the_pins_for_colab_stand_in_one_place():
+    for path in NOTEBOOKS:
+        first = next(c for c in load(path)["cells"] if c["cell_type"] == "code")
+        assert first["id"] == "install" and "==" not in cells.source_of(first), path.name
+    required = (ROOT / "requirements.txt").read_text().splitlines()
+    assert set(colab.ATTACKS) <= {line.split("#")[0].strip() for line in required}
+
+
+# --- formulas
+
+
+@pytest.mark.parametrize("tex, plain", [
+    (r"\norm{w}", r"\lVert w \rVert"),
+    (r"\norm{\norm{a}_2+\{b\}}", r"\lVert \lVert a \rVert_2+\{b\} \rVert"),
+    (r"\E x", r"\mathbb{E} x"), (r"\E[x]", r"\mathbb{E}[x]"), (r"\Eta", r"\Eta"), (r"\norm w", r"\lVert w \rVert"),
+    (r"\norm\beta", r"\lVert \beta \rVert"),
+])  # fmt: skip
+def test_macros_are_written_out(tex, plain):
+    macros = {"norm": [r"\lVert #1 \rVert", 1], "E": r"\mathbb{E}"}
+    assert formulas.expand(tex, macros) == plain
+
+
+def test_a_macro_that_would_swallow_a_letter_is_kept_apart():
+    assert formulas.expand(r"\s x", {"s": r"\sign"}) == r"\sign x"
+
+
+def test_a_bar_does_not_end_the_cell_of_a_table():
+    assert formulas.inline(r"|x|+\|y\|", {}, in_table=True) == r"$\vert x\vert +\Vert y\Vert $"
+
+
+def test_displayed_formulas_are_one_line_with_their_number():
+    assert formulas.display("\na=b\n+c\n", {}, "7") == r"$$a=b +c\tag{7}$$"
+    assert formulas.display(r"a\\b", {}) == r"$$\begin{split}a\\b\end{split}$$"
+
+
+# --- text
+
+
+@pytest.mark.parametrize("text, safe", [
+    ("a * b", r"a \* b"), ("_x_", r"\_x\_"), ("snake_case", "snake_case"), ("[0, 1]", "[0, 1]"), ("[a](b)", r"[a\](b)"),
+    ("1 < 2", "1 < 2"), ("<i>", r"\<i>"), ("&amp;", "&amp;amp;"),
+    ("C:\\x", "C:\\x"), (r"\*", r"\\\*"),
+])  # fmt: skip
+def test_text_is_no_markdown(text, safe):
+    assert markdown.escaped(text) == safe
+
+
+def test_a_dollar_sign_is_refused():
+    with pytest.raises(ValueError, match="write USD or code"):
+        markdown.escaped("it costs 5 $")
+
+
+@pytest.mark.parametrize("text, safe", [("1. May", r"1\. May"), ("# x", r"\# x"), ("- x", r"\- x"), ("> x", r"\> x"),
+                                        ("2.5 points", "2.5 points")])  # fmt: skip
+def test_a_paragraph_is_no_list_or_heading(text, safe):
+    assert markdown.at_line_start(text) == safe
+
+
+def writer():
+    return markdown.Writer(markdown.Surroundings({}, lambda node: node.get("refuri", ""), lambda node: "3"))
+
+
+def test_unknown_nodes_stop_the_build():
+    with pytest.raises(NotImplementedError, match="does not know figure"):
+        list(writer().blocks(nodes.container("", nodes.figure())))
+    with pytest.raises(NotImplementedError, match="raw HTML"):
+        list(writer().blocks(nodes.container("", nodes.raw("", "<iframe>", format="html"))))
+
+
+def test_folded_text_has_the_blank_lines_that_markdown_needs():
+    assert markdown.folded("T", ["a", "b"]) == "<details>\n<summary>T</summary>\n\na\n\nb\n\n</details>"
+
+
+# --- cells and the comparison
+
+
+def executed():
+    printed = [{"output_type": "stream", "name": "stdout", "text": text} for text in ("a\n", "b\n")]
+    glued = {"output_type": "display_data", "metadata": {}, "data": {cells.GLUED + "text/plain": "1"}}
+    return {"cells": [
+        {"cell_type": "code", "source": "print(1)", "execution_count": 5, "metadata": {"tags": ["hide-input"]},
+         "outputs": [printed[0], glued, printed[1]]},
+        {"cell_type": "code", "source": "glue(2)", "execution_count": 6, "metadata": {"tags": ["remove-cell"]},
+         "outputs": [glued]},
+        {"cell_type": "code", "source": "check(3)", "execution_count": 7, "metadata": {}, "outputs": []},
+    ]}  # fmt: skip
+
+
+def made():
+    pieces = [markdown.Heading("# One", "one"), "It is 2.50 here.", markdown.Code(0), markdown.Code(1),
+              markdown.Code(2, "Solution to Exercise (1.1)")]  # fmt: skip
+    return notebook(pieces, executed(), "https://github.com/o/r", "v")
+
+
+def test_a_notebook_has_the_installing_cell_and_no_glue():
+    found = made()["cells"]
+    assert [c["id"] for c in found] == ["one-text-1", "install", "one-code-1", "one-code-2"]
+    assert found[2]["outputs"] == [{"output_type": "stream", "name": "stdout", "text": "a\nb\n"}]
+    assert found[2]["source"] == "#@title The code of what it prints\nprint(1)"
+    assert found[3]["metadata"]["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
+    assert [c["source"] for c in cells.written(made())] == ["print(1)", "check(3)"]
+
+
+CHANGES = {
+    "it has other cells": lambda nb: nb["cells"].pop(),
+    "2.50 is 2.51 now": lambda nb: nb["cells"][0].update(source="# One\n\nIt is 2.51 here."),
+    "It was 2.50 here": lambda nb: nb["cells"][0].update(source="# One\n\nIt was 2.50 here."),
+    "its code or its tags": lambda nb: nb["cells"][2].update(source="print(2)"),
+    "shows other stdout": lambda nb: nb["cells"][2]["outputs"][0].update(text="a\nc\n"),
+}
+
+
+@pytest.mark.parametrize("said", CHANGES)
+def test_drift_is_found(said):
+    new = copy.deepcopy(made())
+    CHANGES[said](new)
+    assert list(drift.compare(made(), made())) == []
+    (line,) = drift.compare(made(), new)
+    assert said in line
+
+
+def test_numbers_of_trained_networks_may_move_a_little():
+    old, new = made(), made()
+    for one in (old, new):
+        one["cells"][2]["metadata"]["tags"].append(drift.IGNORE)
+    new["cells"][0]["source"] = "# One\n\nIt is 2.55 here."
+    new["cells"][2]["outputs"][0]["text"] = "other\n"
+    assert list(drift.compare(old, new)) == []
+    new["cells"][0]["source"] = "# One\n\nIt is 3.55 here."
+    assert len(list(drift.compare(old, new))) == 1
+
+
+# --- chapters as text
+
+
+def test_a_chapter_is_read_as_the_build_reads_it():
+    for path in CHAPTERS:
+        seen = [(c.source, c.metadata.get("tags", [])) for c in chapter.read(path).cells if c.cell_type == "code"]
+        parts = [part for part in chapter.parts(path) if part.is_code]
+        assert [(part.source, part.tags) for part in parts] == seen, path.name
+        lines = path.read_text("utf-8").splitlines()
+        for part in parts:
+            assert lines[part.line - 1] == part.source.splitlines()[0], (path.name, part.line)
