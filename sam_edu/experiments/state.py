@@ -14,11 +14,12 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, update_bn
 
-from sam_edu import attacks, data, models, objectives, training
+from sam_edu import attacks, data, models, training
 from sam_edu.augmentation import Augmentation
-from sam_edu.experiments.config import WALK, RunConfig
+from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.forward import Forward
 from sam_edu.experiments.workers import Workers
+from sam_edu.methods import METHODS
 
 DROPS = (0.75, 0.9)  # shares of the epochs after which the learning rate is divided by 10
 
@@ -42,10 +43,12 @@ class Training:
         self.net: nn.Module = net.to(self.device).to(memory_format=layout)
         self.optimizer = torch.optim.SGD(net.parameters(), config.lr, config.momentum,
                                          weight_decay=config.weight_decay)  # fmt: skip
-        averages = config.method == "swa"
-        self.average = AveragedModel(self.net) if averages else None
-        self.schedule = training.step_schedule(self.optimizer, config.epochs, () if averages else DROPS)
-        self.objective = _objective(config, self._seen())
+        method = METHODS[config.method]
+        self.average = AveragedModel(self.net) if method.averages else None
+        drops = () if method.averages else DROPS
+        self.schedule = training.step_schedule(self.optimizer, config.epochs, drops)
+        self.objective = method.build(self._seen(), config.sync, config.seed, rho=config.rho,
+                                      gamma=config.gamma)  # fmt: skip
         self.scaler = torch.amp.GradScaler(self.device.type) if config.precision == "float16" else None
         self.order = torch.Generator().manual_seed(config.seed)
         own = config.seed + 1_000_003 * self.workers.rank  # every worker has random starts of its own
@@ -158,17 +161,3 @@ class Training:
             if name in saved:
                 state = saved[name]
                 generator.set_state(state if isinstance(state, Tensor) else state[self.workers.rank])
-
-
-_FAMILY = {"sam": objectives.SAM, "sam+at": objectives.SAM, "asam": objectives.ASAM, "esam": objectives.ESAM,
-           "looksam": objectives.LookSAM, "sparse-sam": objectives.SparseSAM,
-           "fisher-sam": objectives.FisherSAM}  # fmt: skip
-
-
-def _objective(config: RunConfig, model: nn.Module) -> objectives.ERM:
-    sync = {"sync": True} if config.sync and config.method != "looksam" else {}
-    if config.method in _FAMILY:
-        return _FAMILY[config.method](model, config.rho, **sync)
-    if config.method == "entropy-sgd":
-        return objectives.EntropySGD(model, config.gamma, **WALK, seed=config.seed, **sync)
-    return objectives.AWP(model, config.gamma, **sync) if config.method == "awp" else objectives.ERM(model)
