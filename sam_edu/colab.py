@@ -1,7 +1,7 @@
 """What a notebook needs in Google Colab beside this library: the packages that attack.
 
-Colab brings everything else. The packages are installed without what they ask for, because their pins are older
-than what Colab ships.
+Colab brings everything else. The packages are installed without what they ask for, because their pins are
+older than what Colab ships.
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ class TestNotebook:
         return json.loads(path.read_text())
 
     def test_is_made_from_its_chapter_as_it_stands(self, path):
-        notebook = self.load(path)
-        assert notebook["metadata"]["source"] == chapter.version_of(path.with_suffix(".md")), "run `make outputs`"
+        notebook, now = self.load(path), chapter.version_of(path.with_suffix(".md"))
+        assert notebook["metadata"]["source"] == now, "run `make outputs`"
         assert set(notebook["metadata"]) == {"kernelspec", "language_info", "source"}
         assert not any("execution" in cell["metadata"] for cell in notebook["cells"])
 

@@ -15,7 +15,7 @@ LINK = "colab.research.google.com"
 
 
 def code_hash(notebook: Path) -> str:
-    """A fingerprint of the notebook's code; texts, outputs, titles of folded cells and the installing do not count."""
+    """A fingerprint of the notebook's code as its author wrote it; texts and outputs do not count."""
     return made.key({"cells": cells.written(json.loads(notebook.read_text(encoding="utf-8")))})
 
 

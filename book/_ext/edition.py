@@ -1,7 +1,7 @@
 """Writes the reader's edition of each chapter beside its page: the same numbers, names and outputs.
 
-The notebooks appear in ``_build/edition``; ``make outputs`` puts them into ``notebooks``, and the page's download
-button gives them.
+The notebooks appear in ``_build/edition``; ``make outputs`` puts them into ``notebooks``, and the page's
+download button gives them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def write_edition(app: Any, doctree: nodes.document, docname: str) -> None:
         return
     executed = chapter.executed(source, chapter.cache_of(app))
     macros = app.config.mathjax3_config["tex"]["macros"]
-    around = Surroundings(macros, lambda node: link(app, docname, node), lambda node: number(app, docname, node))
+    around = Surroundings(
+        macros, lambda node: link(app, docname, node), lambda node: number(app, docname, node)
+    )
     address = app.config.html_theme_options["repository_url"]
     made = notebook(Writer(around).blocks(doctree), executed, address, chapter.version_of(source))
     write(made, folder(app) / f"{docname.rpartition('/')[2]}.ipynb")

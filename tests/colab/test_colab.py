@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sam_edu.colab import ATTACKS
 from tests.colab import environment
 
 ROOT = environment.ROOT

@@ -1,4 +1,4 @@
-"""The parts that make the reader's edition: formulas, text, folded cells, and the comparison with what is saved."""
+"""The parts that make the reader's edition: formulas, text, folded cells, the comparison with what is saved."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from docutils import nodes
 from book.tools import ROOT
 from book.tools.edition import cells, chapter, drift, formulas, markdown
 from book.tools.edition.notebook import notebook
+from book.tools.publish import address
 from sam_edu import colab
 
 CHAPTERS = chapter.chapters(ROOT)
 NOTEBOOKS = [chapter.edition_of(path) for path in CHAPTERS]
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+OURS = address.address()
 WIDTH = 80  # columns that a page shows without cutting
 
 
@@ -40,11 +42,11 @@ def test_no_markup_of_the_book_is_left(path):
 @EACH
 def test_every_link_leads_somewhere(path):
     for text in texts(path):
-        for address in re.findall(r"\]\(([^)\s]+)\)", text):
-            if address.startswith("https://github.com/") and "/blob/main/" in address:
-                assert (ROOT / address.partition("/blob/main/")[2].partition("#")[0]).is_file(), address
-            elif not address.startswith("https://"):
-                assert (path.parent / address).is_file(), address
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            if link.startswith(f"{OURS}/blob/main/"):
+                assert (ROOT / link.partition("/blob/main/")[2].partition("#")[0]).is_file(), link
+            elif not link.startswith("https://"):
+                assert (path.parent / link).is_file(), link
 
 
 @EACH
@@ -88,8 +90,11 @@ def test_what_only_feeds_the_page_is_not_needed_by_the_rest(path):
 
 @EACH
 def test_the_answer_of_a_prediction_is_folded_and_stands_below_its_question(path):
-    asked = "".join(texts(path)).count("> **Predict first**")
-    answers = re.findall(r"> - [^\n]*\n\n<details>\n<summary>The answer</summary>\n\nAnswer (\d)", "\n\n".join(texts(path)))
+    said = "\n\n".join(texts(path))
+    asked = said.count("> **Predict first**")
+    answers = re.findall(
+        r"> - [^\n]*\n\n<details>\n<summary>The answer</summary>\n\nAnswer (\d)", said
+    )
     source = chapter.text_of(path.with_suffix(".md"))
     assert answers == re.findall(r"^:class: predict answer-(\d)", source, re.M) and asked >= len(answers)
 
@@ -108,8 +113,8 @@ def test_the_pins_for_colab_stand_in_one_place():
 @pytest.mark.parametrize("tex, plain", [
     (r"\norm{w}", r"\lVert w \rVert"),
     (r"\norm{\norm{a}_2+\{b\}}", r"\lVert \lVert a \rVert_2+\{b\} \rVert"),
-    (r"\E x", r"\mathbb{E} x"), (r"\E[x]", r"\mathbb{E}[x]"), (r"\Eta", r"\Eta"), (r"\norm w", r"\lVert w \rVert"),
-    (r"\norm\beta", r"\lVert \beta \rVert"),
+    (r"\E x", r"\mathbb{E} x"), (r"\E[x]", r"\mathbb{E}[x]"), (r"\Eta", r"\Eta"),
+    (r"\norm w", r"\lVert w \rVert"), (r"\norm\beta", r"\lVert \beta \rVert"),
 ])  # fmt: skip
 def test_macros_are_written_out(tex, plain):
     macros = {"norm": [r"\lVert #1 \rVert", 1], "E": r"\mathbb{E}"}
@@ -133,7 +138,8 @@ def test_displayed_formulas_are_one_line_with_their_number():
 
 
 @pytest.mark.parametrize("text, safe", [
-    ("a * b", r"a \* b"), ("_x_", r"\_x\_"), ("snake_case", "snake_case"), ("[0, 1]", "[0, 1]"), ("[a](b)", r"[a\](b)"),
+    ("a * b", r"a \* b"), ("_x_", r"\_x\_"), ("snake_case", "snake_case"), ("[0, 1]", "[0, 1]"),
+    ("[a](b)", r"[a\](b)"),
     ("1 < 2", "1 < 2"), ("<i>", r"\<i>"), ("&amp;", "&amp;amp;"),
     ("C:\\x", "C:\\x"), (r"\*", r"\\\*"),
 ])  # fmt: skip
@@ -146,8 +152,9 @@ def test_a_dollar_sign_is_refused():
         markdown.escaped("it costs 5 $")
 
 
-@pytest.mark.parametrize("text, safe", [("1. May", r"1\. May"), ("# x", r"\# x"), ("- x", r"\- x"), ("> x", r"\> x"),
-                                        ("2.5 points", "2.5 points")])  # fmt: skip
+@pytest.mark.parametrize("text, safe", [
+    ("1. May", r"1\. May"), ("# x", r"\# x"), ("- x", r"\- x"), ("> x", r"\> x"), ("2.5 points", "2.5 points"),
+])  # fmt: skip
 def test_a_paragraph_is_no_list_or_heading(text, safe):
     assert markdown.at_line_start(text) == safe
 
@@ -174,10 +181,10 @@ def executed():
     printed = [{"output_type": "stream", "name": "stdout", "text": text} for text in ("a\n", "b\n")]
     glued = {"output_type": "display_data", "metadata": {}, "data": {cells.GLUED + "text/plain": "1"}}
     return {"cells": [
-        {"cell_type": "code", "source": "print(1)", "execution_count": 5, "metadata": {"tags": ["hide-input"]},
-         "outputs": [printed[0], glued, printed[1]]},
-        {"cell_type": "code", "source": "glue(2)", "execution_count": 6, "metadata": {"tags": ["remove-cell"]},
-         "outputs": [glued]},
+        {"cell_type": "code", "source": "print(1)", "execution_count": 5, "outputs": [printed[0], glued, printed[1]],
+         "metadata": {"tags": ["hide-input"]}},
+        {"cell_type": "code", "source": "glue(2)", "execution_count": 6, "outputs": [glued],
+         "metadata": {"tags": ["remove-cell"]}},
         {"cell_type": "code", "source": "check(3)", "execution_count": 7, "metadata": {}, "outputs": []},
     ]}  # fmt: skip
 
@@ -192,7 +199,7 @@ def test_a_notebook_has_the_installing_cell_and_no_glue():
     found = made()["cells"]
     assert [c["id"] for c in found] == ["one-text-1", "install", "one-code-1", "one-code-2"]
     assert found[2]["outputs"] == [{"output_type": "stream", "name": "stdout", "text": "a\nb\n"}]
-    assert found[2]["source"] == "#@title The code of what it prints\nprint(1)"
+    assert found[2]["source"] == "#@title The code behind the output\nprint(1)"
     assert found[3]["metadata"]["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
     assert [c["source"] for c in cells.written(made())] == ["print(1)", "check(3)"]
 
@@ -231,7 +238,8 @@ def test_numbers_of_trained_networks_may_move_a_little():
 
 def test_a_chapter_is_read_as_the_build_reads_it():
     for path in CHAPTERS:
-        seen = [(c.source, c.metadata.get("tags", [])) for c in chapter.read(path).cells if c.cell_type == "code"]
+        code = [cell for cell in chapter.read(path).cells if cell.cell_type == "code"]
+        seen = [(cell.source, cell.metadata.get("tags", [])) for cell in code]
         parts = [part for part in chapter.parts(path) if part.is_code]
         assert [(part.source, part.tags) for part in parts] == seen, path.name
         lines = path.read_text("utf-8").splitlines()

@@ -99,7 +99,7 @@ def test_a_typed_result_is_found(lint, sentence, page):
 def test_a_finding_says_where_what_and_what_to_do(lint):
     (found,) = lint("# Title\n\nSome words.\nSAM keeps 67.3 % here.")
     first, second, third = str(found).splitlines()
-    assert "chapter.md, line 7: 67.3 %" in first
+    assert "chapter.md, line 6: 67.3 %" in first
     assert second.strip() == "SAM keeps 67.3 % here." and "glue" in third
 
 

@@ -110,7 +110,7 @@ class _Reader:
         self.goals = False  # whether the list of what the reader can do is running
 
     def read(self, first: int, text: str) -> list[Passage | None]:
-        """Passages of a stretch of text whose first line has the number ``first``; None where a heading stands."""
+        """Passages of text whose first line has the number ``first``; None where a heading stands."""
         self.begin, self.item = 0, False
         self.found: list[Passage | None] = []
         self.buffer: list[str] = []

@@ -26,8 +26,9 @@ if "google.colab" in sys.modules:
 
 def install(address: str) -> dict[str, Any]:
     """The first code cell of every notebook."""
-    cell = {"cell_type": "code", "execution_count": None, "id": "install", "metadata": {"tags": ["hide-input"]},
-            "outputs": [], "source": INSTALL.format(address=address)}  # fmt: skip
+    source = INSTALL.format(address=address)
+    cell: dict[str, Any] = {"cell_type": "code", "execution_count": None, "id": "install", "outputs": [],
+                            "metadata": {"tags": ["hide-input"]}, "source": source}  # fmt: skip
     _fold(cell, outputs=False)
     return cell
 
@@ -56,16 +57,16 @@ def title_of(cell: dict[str, Any], solution: str, reveals: bool) -> str:
         return f"{solution}: the code"
     shown = [key for output in cell["outputs"] for key in output.get("data", {"text": ""})]
     markup = "".join("".join(o.get("data", {}).get("text/html", "")) for o in cell["outputs"])
-    what = "what it prints"
+    what = "output"
     if WIDGET in shown:
-        what = "the live figure"
+        what = "live figure"
     elif "se-figure" in markup:
-        what = "the figure"
+        what = "figure"
     elif "<table" in markup:
-        what = "the table"
-    elif not shown:
-        what = "a preparation"
-    return f"After your guess: {what}" if reveals else f"The code of {what}" if shown else f"The code: {what}"
+        what = "table"
+    if reveals:
+        return f"After your guess: the {what}" if shown else "After your guess"
+    return f"The code behind the {what}" if shown else "Code that prepares what follows"
 
 
 def outputs_of(cell: dict[str, Any]) -> list[dict[str, Any]]:

@@ -3,9 +3,10 @@
     python -m book.tools.edition.drift            says what differs; exit status 1 if anything does
     python -m book.tools.edition.drift --save     puts the new ones into notebooks (make outputs)
 
-Text and code must be the same. Outputs are compared as ``nbval`` would, after the substitutions of tests/nbval.cfg,
-but for cells with the tag nbval-ignore-output, whose text depends on the machine; in a chapter that has such cells a
-number in the text may differ by a twentieth. Nothing is executed: the build has done that once, for page and notebook.
+Text and code must be the same. Outputs are compared as ``nbval`` would, after the substitutions of
+tests/nbval.cfg, but for cells with the tag nbval-ignore-output, whose text depends on the machine; in a chapter
+that has such cells a number in the text may differ by a twentieth. Nothing is executed: the build has done that
+once, for page and notebook.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ def shown(cell: dict[str, Any], rules: list[tuple[re.Pattern[str], str]]) -> dic
     for output in cell["outputs"]:
         stream = {output.get("name", output["output_type"]): output.get("text", "")}
         for kind, data in output.get("data", stream).items():
+            text = "".join(data) if isinstance(data, (str, list)) else str(data)
             if kind not in SKIPPED:
-                found[kind] = found.get(kind, "") + ("".join(data) if isinstance(data, (str, list)) else str(data))
+                found[kind] = found.get(kind, "") + text
     for rule, replacement in rules:
         found = {kind: rule.sub(replacement, text) for kind, text in found.items()}
     return found
@@ -65,8 +67,9 @@ def compare(saved: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
         elif IGNORE not in tags_of(new):
             before, after = shown(old, rules), shown(new, rules)
             for kind in sorted(before.keys() | after.keys()):
-                if before.get(kind) != after.get(kind):
-                    yield f"{where} shows other {kind}: {first_difference(before.get(kind, ''), after.get(kind, ''))}"
+                was, now = before.get(kind, ""), after.get(kind, "")
+                if was != now:
+                    yield f"{where} shows other {kind}: {first_difference(was, now)}"
 
 
 def shape(cell: dict[str, Any]) -> tuple[str, str]:
@@ -74,7 +77,7 @@ def shape(cell: dict[str, Any]) -> tuple[str, str]:
 
 
 def texts(old: str, new: str, loose: bool) -> Iterator[str]:
-    """How two texts differ: in words, or in numbers (``loose``: by more than networks differ between machines)."""
+    """How two texts differ: in words, or in numbers (``loose``: by more than machines differ)."""
     if NUMBER.sub("0", old) != NUMBER.sub("0", new):
         yield first_difference(old, new)
         return

@@ -15,8 +15,10 @@ from book.tools.edition.markdown import Code, Heading, Piece
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
-def notebook(pieces: Iterable[Piece], executed: dict[str, Any], address: str, source: str) -> dict[str, Any]:
-    """Text and code as cells; ``executed`` has the code with its outputs, ``source`` names the text's version.
+def notebook(
+    pieces: Iterable[Piece], executed: dict[str, Any], address: str, source: str
+) -> dict[str, Any]:
+    """Text and code as cells; ``executed`` has the code with its outputs, ``source`` names the text's state.
 
     A cell of text ends where code stands and where a section begins. Cells are named after their section, so
     that a change in one section leaves the names of the others alone.
@@ -48,8 +50,8 @@ def notebook(pieces: Iterable[Piece], executed: dict[str, Any], address: str, so
             text.append(piece)
     end_of_text()
     _count_executions(made)
-    return {"cells": made, "metadata": {"kernelspec": KERNEL, "language_info": {"name": "python"}, "source": source},
-            "nbformat": 4, "nbformat_minor": 5}  # fmt: skip
+    about = {"kernelspec": KERNEL, "language_info": {"name": "python"}, "source": source}
+    return {"cells": made, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
 
 
 class _Names:
