@@ -25,7 +25,7 @@ from sam_edu.experiments import (
 )
 from sam_edu.experiments.__main__ import main
 from sam_edu.experiments.places import DRIVE
-from sam_edu.experiments.records import SHIPPED
+from sam_edu.experiments.records import SHIPPED, index
 from sam_edu.experiments.verify import Verdict, verify, with_weights
 
 QUICK = RunConfig(dataset="digits", epochs=20, train_size=400, test_size=100, eval_linf=(0.05, 0.1),
@@ -127,14 +127,14 @@ class TestShippedWeights:
             assert all(torch.isfinite(w).all() for w in weights.read(path).values())
 
     def test_one_of_each_kind(self):
-        configs = {name: json.loads((SHIPPED / f"{name}.json").read_text())["record"]["config"]
+        configs = {name: json.loads(index()[name].read_text())["record"]["config"]
                    for name in with_weights()}  # fmt: skip
         assert {"sgd", "sam", "at"} <= {config["method"] for config in configs.values()}
 
     @pytest.mark.parametrize("name", with_weights())
     def test_their_records_are_true(self, name):
         """On a sample; ``python -m sam_edu.experiments verify`` takes all images and both norms."""
-        if json.loads((SHIPPED / f"{name}.json").read_text())["record"]["config"]["dataset"] != "digits":
+        if json.loads(index()[name].read_text())["record"]["config"]["dataset"] != "digits":
             _needs_fashion()
         verdicts = verify(name, images=400, norms=("linf",))
         assert len(verdicts) >= 4 and all(v.ok for v in verdicts), "\n".join(map(str, verdicts))

@@ -548,13 +548,16 @@ class Homogeneous(nn.Module):
 
 
 @pytest.mark.parametrize("a", [0.1, 3.0])
-def test_rescaling_the_layers_changes_sam_but_not_asam(a):
+def test_rescaling_the_layers_changes_sam_but_not_asam_nor_awp(a):
+    """AWP's unit is the length of the layer: it is blind to rescaled layers, not to rescaled units."""
     torch.manual_seed(0)
     model, (x, y) = Homogeneous().double(), batch()
-    scaled = copy.deepcopy(model)
+    scaled, units = copy.deepcopy(model), copy.deepcopy(model)
     with torch.no_grad():
         scaled.one.weight *= a
         scaled.two.weight /= a
+        units.one.weight[:1] *= a
+        units.two.weight[:, :1] /= a
 
     def worst(net, make):
         seen = []
@@ -564,11 +567,21 @@ def test_rescaling_the_layers_changes_sam_but_not_asam(a):
     def asam(m):
         return ASAM(m, 0.3, eta=0)
 
+    def awp(m):
+        return AWP(m, 0.05)
+
+    def fisher(m):
+        return FisherSAM(m, 0.3)
+
     def sam(m):
         return SAM(m, 0.3)
 
-    assert math.isclose(worst(model, asam), worst(scaled, asam), rel_tol=1e-10)
-    assert not math.isclose(worst(model, sam), worst(scaled, sam), rel_tol=1e-3)
+    for blind in (asam, awp):
+        assert math.isclose(worst(model, blind), worst(scaled, blind), rel_tol=1e-10)
+    for sees in (sam, fisher):
+        assert not math.isclose(worst(model, sees), worst(scaled, sees), rel_tol=1e-3)
+    assert math.isclose(worst(model, asam), worst(units, asam), rel_tol=1e-10)
+    assert not math.isclose(worst(model, awp), worst(units, awp), rel_tol=1e-4)
 
 
 def test_entropy_sgd_on_a_quadratic_finds_the_centre_of_its_well():

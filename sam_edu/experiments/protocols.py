@@ -7,6 +7,8 @@ RunConfig per label and seed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import PurePosixPath
 from typing import Any
 
 from sam_edu.experiments.config import WALK, RunConfig
@@ -189,6 +191,31 @@ def configs(name: str, seeds: Iterable[int]) -> dict[str, list[RunConfig]]:
     seeds = list(seeds)
     return {label: [RunConfig(**{**base, **settings, "seed": seed}) for seed in seeds]
             for label, settings in protocol.items()}  # fmt: skip
+
+
+def place(config: RunConfig) -> PurePosixPath | None:
+    """Where the book keeps the record of a run: folder of the protocol, name to read, run id; None: nowhere.
+
+    Examples
+    --------
+    >>> config = configs("fashion-mnist", seeds=[0])["SAM ρ=0.2"][0]
+    >>> print(place(config))
+    fashion-mnist/sam-rho0.2-seed0.002c81e97816.json
+    """
+    return _places(config.seed).get(config.run_id)
+
+
+@cache
+def _places(seed: int) -> dict[str, PurePosixPath]:
+    found: dict[str, PurePosixPath] = {}
+    for name in PROTOCOLS:
+        for label, (config,) in configs(name, [seed]).items():
+            words = label.lower().replace(", ", "-").replace(" ", "-").replace("=", "").replace("/", "of")
+            for sign, letter in (("ρ", "rho"), ("ε", "eps"), ("γ", "gamma")):
+                words = words.replace(sign, letter)
+            file = f"{words}-seed{seed}.{config.run_id}.json"
+            found.setdefault(config.run_id, PurePosixPath(name, file))
+    return found
 
 
 def kind(label: str) -> str:

@@ -65,8 +65,8 @@ def run(config: RunConfig, folder: str | Path | None = None, progress: bool = Fa
 
 def _finished(config: RunConfig, folder: Path, look_only: bool = False) -> records.Record | None:
     """The run's record, if it is there and whole; a damaged one is set aside."""
-    path = folder / f"{config.run_id}.json"
-    if not path.exists():
+    path = records.find(config.run_id, folder)
+    if path is None:
         return None
     try:
         return records.read(path)
