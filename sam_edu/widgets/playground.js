@@ -9,7 +9,7 @@ const climbs = (m) => m === "sam" || m === "asam" || m === "both", attacked = (m
 
 function settingsOf(model) {
   const s = Object.fromEntries(OF_A_RUN.map((name) => [name, model.get(name)])), about = model.get("about")[s.data] || {};
-  return { ...s, hidden: about.hidden, batch: about.batch, momentum: 0.9, steps: 3, size: s.eps / 2, box: about.box || null };
+  return { ...s, attack: model.get("attack"), epochs: model.get("epochs"), hidden: about.hidden, batch: about.batch, momentum: 0.9, steps: 3, size: s.eps / 2, box: about.box || null };
 }
 // Two runs are one where all that their method uses agrees.
 const sameRun = (a, b) => OF_A_RUN.every((name) => (name === "rho" && !climbs(a.method)) || (name === "eps" && !attacked(a.method)) || a[name] === b[name]);
@@ -107,7 +107,8 @@ function build(root, model, { redraw, figure, wait }) {
   };
 
   const release = () => { if (worker) worker.terminate(); };
-  return Object.assign(tabled(columns, (s, changed) => {
+  return Object.assign(tabled(columns, () => {
+    const s = settingsOf(model);
     if (state.runs.length && s.attack !== state.attack) { // every run is attacked anew with the new radius
       state.attack = s.attack;
       clearTimeout(looking);

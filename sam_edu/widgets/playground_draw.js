@@ -18,13 +18,13 @@ function spread(labels, low, high, gap = 13) {
   return labels.map((l) => ({ ...l, y: Math.max(low, l.y) }));
 }
 
-function lines(plot, classes) {
+function threePaths(plot, classes) {
   return LETTERS.map(() => Object.fromEntries(Object.entries(classes).map(([name, kind]) => [name, svg("path", { class: `se-line se-data ${kind}` }, plot)])));
 }
 
 export function curves(root) {
   const p = panel(root, { heading: "Accuracy over the epochs", xLabel: "epochs", yLabel: "right answers", right: 68, left: 48 });
-  const drawn = lines(p.plot, { clean: "se-dots", train: "se-thin se-dash", robust: "" });
+  const drawn = threePaths(p.plot, { clean: "se-dots", train: "se-thin se-dash", robust: "" });
   const peaks = LETTERS.map(() => marker(p.over, "circle", "se-hollow se-data", 4)), notes = LETTERS.map(() => svg("text", { class: "se-note se-data" }, p.over, ""));
   const Y = scale(0, 1, p.y0, p.y1 + 4);
   p.place("y", [0, 0.25, 0.5, 0.75, 1].map((v) => [Y(v), 100 * v + "\u202f%"]));
@@ -52,7 +52,7 @@ export function curves(root) {
 // The rise of the loss along SAM's climb direction; the guide stands at the gauge's radius.
 export function gauge(root, at) {
   const p = panel(root, { heading: "Sharpness: the loss along the climb", xLabel: "distance from the weights, ρ", yLabel: "rise of the loss", right: 68, left: 48 });
-  const drawn = lines(p.plot, { rise: "" }), notes = LETTERS.map(() => svg("text", { class: "se-note se-data" }, p.over, ""));
+  const drawn = threePaths(p.plot, { rise: "" }), notes = LETTERS.map(() => svg("text", { class: "se-note se-data" }, p.over, ""));
   const guide = svg("path", { class: "se-guide" }, p.plot);
   return (runs, lengths) => {
     const known = runs.filter((run) => run.points.length), rises = known.map((run) => run.points.at(-1).along.map((v) => v - run.points.at(-1).along[0]));

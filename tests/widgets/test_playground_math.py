@@ -212,14 +212,22 @@ def test_random_numbers_are_seeded_as_documented(tab: Any) -> None:
     assert sorted(map(int, order)) == list(range(1297)) and order[:3] != ["0", "1", "2"]
 
 
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Any]:
+    with chromium() as browser:
+        opened = formulas_tab(browser, "playground_kernel.js")
+        yield opened
+        opened.close()
+
+
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (4, 2, 3), (5, 7, 9), (17, 10, 128), (64, 3, 20)])
-def test_products_of_every_shape(tab: Any, sizes: tuple[int, int, int]) -> None:
+def test_products_of_every_shape(kernel: Any, sizes: tuple[int, int, int]) -> None:
     rows, columns, inner = sizes
     rng = np.random.default_rng(sum(sizes))
     a, b, bias = rng.normal(size=(rows, inner)), rng.normal(size=(columns, inner)), rng.normal(size=columns)
     for relu in (False, True):
         source = json.dumps([a.ravel().tolist(), b.ravel().tolist(), bias.tolist(), relu])
-        found = tab.evaluate(
+        found = kernel.evaluate(
             f"""() => {{ const [a, b, bias, relu] = {source}, c = new Float64Array({rows * columns});
             window.math.multiply(a, b, c, {rows}, {columns}, {inner}, bias, relu); return [...c]; }}"""
         )
