@@ -2,7 +2,7 @@ import { fixed, html, mount, percent, say, signif, tabled } from "./kit.js";
 import { NAMES, best, canvas, curves, gauge } from "./playground_draw.js";
 
 // The figure's own side: buttons, the list of runs, the sentence. All computing is done by the worker.
-const KEPT = 3, GAUGE = 2; // runs beside each other; which of the lengths the gauge reads: 0.2
+const KEPT = 3, GAUGE = 2, USUAL = 5e-4; // runs beside each other; which length the gauge reads: 0.2; the book's decay
 const OF_A_RUN = ["data", "method", "rho", "eps", "decay", "rate", "seed"];
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 const climbs = (m) => m === "sam" || m === "asam" || m === "both", attacked = (m) => m === "at" || m === "both";
@@ -13,7 +13,7 @@ function settingsOf(model) {
 }
 // Two runs are one where all that their method uses agrees.
 const sameRun = (a, b) => OF_A_RUN.every((name) => (name === "rho" && !climbs(a.method)) || (name === "eps" && !attacked(a.method)) || a[name] === b[name]);
-const settingText = ({ method, rho, eps, decay }) => NAMES[method] + (climbs(method) ? ` ρ = ${rho}` : "") + (attacked(method) ? ` ε = ${eps}` : "") + (decay ? `, weight decay ${decay}` : "");
+const settingText = ({ method, rho, eps, decay }) => NAMES[method] + (climbs(method) ? ` ρ = ${rho}` : "") + (attacked(method) ? ` ε = ${eps}` : "") + (decay === USUAL ? "" : `, weight decay ${decay}`);
 
 function build(root, model, { redraw, figure, wait }) {
   const drawCurves = curves(root), drawPicture = canvas(root), drawGauge = model.get("small") ? null : gauge(root, GAUGE);
@@ -47,12 +47,13 @@ function build(root, model, { redraw, figure, wait }) {
   function heard(message) {
     if (message.error) { state.fault = message.error; return finish(); }
     const run = state.runs.find((r) => r.id === message.id);
-    if (message.measured || !run) return paint();
+    if (message.measured) return finish();
+    if (!run) return undefined; // it was dropped meanwhile
     if (message.diverged) { state.fault = `Run ${run.letter} diverged: its loss is no number any more. Lower the learning rate or ρ.`; return finish(); }
     run.points[message.epoch] = message.point;
     if (message.picture && run === newest()) state.picture = message.picture;
-    if (message.done) return finish();
-    return paint(run.points.length === 1 || (message.again && message.epoch === 0));
+    if (message.done || !(state.running || message.again)) return finish();
+    return paint(run.points.length === 1);
   }
   // With reduced motion the figure moves once a second at most.
   function paint(now = false) {
@@ -99,7 +100,9 @@ function build(root, model, { redraw, figure, wait }) {
   let looking = 0;
   const columns = () => {
     const point = (r) => r.points.at(-1), rise = (r) => point(r).along[GAUGE] - point(r).along[0], runs = state.runs.filter((r) => r.points.length);
-    return [{ title: "The runs", columns: {
+    const s = settingsOf(model);
+    return [{ title: "The next run", columns: { data: [model.get("about")[s.data].label], method: [NAMES[s.method]], "ρ": [s.rho], "ε of AT": [s.eps], "ε of the test": [s.attack],
+      epochs: [s.epochs], "weight decay": [s.decay], "learning rate": [s.rate], seed: [s.seed] } }, { title: "The runs", columns: {
       run: runs.map((r) => r.letter), method: runs.map((r) => settingText(r.settings)), epochs: runs.map((r) => r.points.length - 1), "gradient passes": runs.map((r) => point(r).passes),
       "right, %": runs.map((r) => 100 * point(r).clean), "under attack, %": runs.map((r) => 100 * point(r).robust), "most robust after epoch": runs.map(best), "with, %": runs.map((r) => 100 * r.points[best(r)].robust),
       "training images under attack, %": runs.map((r) => 100 * point(r).trainRobust), "rise of the loss within 0.2": runs.map(rise),
@@ -120,16 +123,24 @@ function build(root, model, { redraw, figure, wait }) {
     say(start, state.running ? "Stop" : unfinished ? "Go on" : "Start");
     step.disabled = state.running;
     clear.disabled = !state.runs.length;
-    drawCurves(shown, s.epochs);
+    drawCurves(shown, s.epochs, planned(s, model));
     if (drawGauge) drawGauge(shown, state.lengths);
-    if (state.picture && last) drawPicture(state.picture, last, classes);
-    else drawPicture({ regions: new Float32Array(4).fill(0.5), x: [], y: [], moved: [], after: [], eps: 0 }, null, classes);
-    return state.fault || sentence(shown, state, s, fresh);
+    drawPicture(last ? state.picture : null, last, classes);
+    return state.fault || sentence(shown, state, s, fresh, planned(s, model));
   }), { release });
 }
 
-function sentence(runs, { running }, s, fresh) {
-  if (!runs.length) return `Nothing has been trained yet. Start trains ${settingText(s)} for ${s.epochs} epochs in your browser.`;
+// What the next run will be, in short lines.
+const planned = (s, model) => [
+  `Start: ${NAMES[s.method]}, ${s.epochs} epochs`,
+  model.get("about")[s.data].label,
+  `learning rate ${s.rate}, seed ${s.seed}`,
+  `weight decay ${s.decay}, test ε = ${s.attack.toFixed(2)}`,
+  `ρ = ${s.rho}${climbs(s.method) ? "" : " (not used)"}, ε of AT = ${s.eps.toFixed(2)}${attacked(s.method) ? "" : " (not used)"}`,
+];
+
+function sentence(runs, { running }, s, fresh, plan) {
+  if (!runs.length) return (running ? "It begins. " : "Nothing has been trained yet. ") + plan.join("; ") + ".";
   const run = runs[runs.length - 1], now = run.points.at(-1), top = best(run), epochs = run.points.length - 1;
   let text = `Run ${run.letter}, ${settingText(run.settings)}, ${running ? "training" : "after"} ${running ? "epoch" : epochs === 1 ? "1 epoch" : epochs + " epochs"}${running ? " " + epochs : ""}: `
     + `${percent(now.clean, 1)} of the test samples right, ${percent(now.robust, 1)} under attack (ε = ${now.attack}), for ${now.passes} gradient passes over the training set. Within 0.2 the loss rises by ${fixed(now.along[GAUGE] - now.along[0], 3)}.`;

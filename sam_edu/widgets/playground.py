@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import traitlets
 
-from sam_edu.widgets.base import Choice, Explorer, Number, Whole, WidgetValueError, bundle
+from sam_edu.widgets.base import HERE, Choice, Explorer, Number, Whole, WidgetValueError, bundle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,9 +86,9 @@ class Playground(Explorer):
     rho = Number(0.2, 0, 3)
     eps = Number(0.1, 0, 0.5)
     attack = Number(0.1, 0, 0.5)
-    decay = Number(0.0, 0, 0.05)
+    decay = Number(5e-4, 0, 0.05)
     rate = Number(0.05, 0.005, 1)
-    epochs = Whole(30, 1, 100)
+    epochs = Whole(20, 1, 100)
     seed = Whole(0, 0, 9)
     small = traitlets.Bool(False).tag(sync=True)
     runs: Any = traitlets.List().tag(sync=True)
@@ -116,6 +117,24 @@ class Playground(Explorer):
             )
         super().__init__(data=data, small=small, about=sets, packed=packed, classes=classes,
                          worker=bundle("playground_worker.js"), **kwargs)  # fmt: skip
+
+    @staticmethod
+    def stored_runs() -> dict[str, dict[str, Any]]:
+        """Runs that the figure has measured before: from "data-method/seed" to settings and points.
+
+        Points are those of the attribute ``runs``, without the losses; "rise" is the rise of the loss within
+        0.2. ``book/tools/author/playground_runs.py`` lets the figure make them anew.
+
+        Examples
+        --------
+        >>> curve = Playground.stored_runs()["digits-sgd/0"]["points"]
+        >>> len(curve), sorted(curve[0])
+        (21, ['clean', 'passes', 'rise', 'robust', 'trainRobust'])
+        """
+        runs: dict[str, dict[str, Any]] = json.loads(
+            (HERE / "playground_runs.json").read_text(encoding="utf-8")
+        )
+        return runs
 
     def draw_still(self, figure: Figure) -> None:
         """The curves of the runs so far; before the first one, what there is to train."""

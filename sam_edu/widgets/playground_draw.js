@@ -26,9 +26,11 @@ export function curves(root) {
   const p = panel(root, { heading: "Accuracy over the epochs", xLabel: "epochs", yLabel: "right answers", right: 68, left: 48 });
   const drawn = threePaths(p.plot, { clean: "se-dots", train: "se-thin se-dash", robust: "" });
   const peaks = LETTERS.map(() => marker(p.over, "circle", "se-hollow se-data", 4)), notes = LETTERS.map(() => svg("text", { class: "se-note se-data" }, p.over, ""));
+  const plan = [0, 1, 2, 3, 4].map((i) => svg("text", { x: p.x0 + 14, y: p.y1 + 50 + 20 * i, class: "se-note se-data" + (i ? "" : " se-strong") }, p.over, ""));
   const Y = scale(0, 1, p.y0, p.y1 + 4);
   p.place("y", [0, 0.25, 0.5, 0.75, 1].map((v) => [Y(v), 100 * v + "\u202f%"]));
-  return (runs, epochs) => {
+  return (runs, epochs, next) => { // before the first run, `next` says in short lines what Start will do
+    plan.forEach((text, i) => { say(text, runs.length ? "" : next[i]); text.style.display = runs.length ? "none" : ""; });
     const most = Math.max(epochs, ...runs.map((run) => run.points.length - 1), 1), X = scale(0, most, p.x0, p.x1);
     p.place("x", ticks(0, most, 5).filter(Number.isInteger).map((v) => [X(v), String(v)]));
     const ends = [];
@@ -45,7 +47,7 @@ export function curves(root) {
     });
     for (const { i, x, y, kind, text } of spread(ends, p.y1 + 8, p.y0)) { set(notes[i], { x, y, class: `se-note se-data ${kind}` }); say(notes[i], text); }
     p.describe(runs.length ? "Solid: under attack, test images; dotted: without attack; dashed: training images under attack, newest run only; hollow sign: where a run was most robust. "
-      + runs.map((run) => `${run.letter}, ${NAMES[run.settings.method]}: after ${run.points.length - 1} epochs ${percent(run.points.at(-1)?.clean ?? 0, 1)} right, ${percent(run.points.at(-1)?.robust ?? 0, 1)} under attack.`).join(" ") : "No run yet: 0 curves.");
+      + runs.map((run) => `${run.letter}, ${NAMES[run.settings.method]}: after ${run.points.length - 1} epochs ${percent(run.points.at(-1)?.clean ?? 0, 1)} right, ${percent(run.points.at(-1)?.robust ?? 0, 1)} under attack.`).join(" ") : "No run yet: 0 curves. " + next.join("; ") + ".");
   };
 }
 
@@ -68,7 +70,7 @@ export function gauge(root, at) {
       if (shown) ends.push({ i, x: p.x1 + 4, y: Y(rises[i].at(-1)) + 4, kind, text: `${known[i].letter} ${NAMES[known[i].settings.method]}` });
     });
     for (const { i, x, y, kind, text } of spread(ends, p.y1 + 8, p.y0)) { set(notes[i], { x, y, class: `se-note se-data ${kind}` }); say(notes[i], text); }
-    p.describe(known.length ? known.map((run, i) => `${run.letter}, ${NAMES[run.settings.method]}: within ${lengths[at]} the loss rises by ${fixed(rises[i][at], 3)}, within ${lengths.at(-1)} by ${fixed(rises[i].at(-1), 3)}.`).join(" ") : "No run yet: 0 curves.");
+    p.describe(known.length ? known.map((run, i) => `${run.letter}, ${NAMES[run.settings.method]}: within ${lengths[at]} the loss rises by ${fixed(rises[i][at], 3)}, within ${lengths.at(-1)} by ${fixed(rises[i].at(-1), 3)}.`).join(" ") : "No run yet: 0 curves; each run will have one.");
   };
 }
 
@@ -77,10 +79,22 @@ export function canvas(root) {
   const title = html("div", { class: "se-caption se-strong" }, box, ""), node = html("canvas", { class: "se-canvas se-sharp", role: "img", "aria-label": "" }, box);
   const ratio = Math.min(3, window.devicePixelRatio || 1), pen = node.getContext("2d"), small = document.createElement("canvas");
   node.width = node.height = SIDE * ratio;
+  let painted, inPaint = "";
   return (picture, run, classes) => {
     const ink = getComputedStyle(strip).color;
+    if (picture === painted && ink === inPaint) return;
+    [painted, inPaint] = [picture, ink];
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, SIDE, SIDE);
+    if (!picture) {
+      pen.fillStyle = ink;
+      pen.textAlign = "center";
+      pen.font = "14px sans-serif";
+      pen.fillText("Press Start", SIDE / 2, SIDE / 2);
+      say(title, "Nothing trained yet");
+      node.setAttribute("aria-label", "Nothing trained yet: 0 samples attacked.");
+      return;
+    }
     const who = run ? `${run.letter}, ${NAMES[run.settings.method]}` : "";
     const [heading, words] = picture.regions ? plane(pen, small, picture, ink) : images(pen, small, picture, ink, classes);
     say(title, `${heading} (${who})`);

@@ -3,9 +3,9 @@
 import { Run, accuracies, alongClimb, pgd } from "./playground_math.js";
 import { plane, unpack } from "./playground_data.js";
 
-// What is measured after each epoch: the first `some` test and training images, attacked by PGD (7 steps of
-// eps / 4, no random start), and the loss along the climb on the first `climbed` training images.
-const MEASURE = { some: 250, climbed: 192, steps: 7, lengths: [0, 0.1, 0.2, 0.3, 0.4, 0.5] };
+// What is measured after each epoch: the first `test` test and `train` training samples, attacked by PGD (7 steps
+// of eps / 4, no random start), and the loss along the climb on the first `climbed` training samples.
+const MEASURE = { test: 250, train: 125, climbed: 192, steps: 7, lengths: [0, 0.1, 0.2, 0.3, 0.4, 0.5] };
 const GRID = 48, SHOWN = { plane: 36, images: 12 }, PAUSE = 40; // ms between two reports: the eye follows
 const sets = {}; // name -> promise of the data
 const runs = new Map(); // id -> { run, weights: one array per epoch, points: one measurement per epoch }
@@ -14,8 +14,8 @@ const rest = (ms) => new Promise((done) => setTimeout(done, ms));
 const how = (data, eps) => ({ eps, steps: MEASURE.steps, size: eps / 4, box: data.box });
 
 function measured({ run: { net, data, passes }, ...own }, eps, loss) {
-  const test = accuracies(net, data.testX, data.testY, how(data, eps), 0, Math.min(data.testY.length, MEASURE.some));
-  const train = accuracies(net, data.trainX, data.trainY, how(data, eps), 0, Math.min(data.trainY.length, MEASURE.some));
+  const test = accuracies(net, data.testX, data.testY, how(data, eps), 0, Math.min(data.testY.length, MEASURE.test));
+  const train = accuracies(net, data.trainX, data.trainY, how(data, eps), 0, Math.min(data.trainY.length, MEASURE.train));
   const k = data.features, n = Math.min(data.trainY.length, MEASURE.climbed);
   const along = own.along || alongClimb(net, data.trainX.subarray(0, n * k), data.trainY.subarray(0, n), MEASURE.lengths);
   return { clean: test.clean, robust: test.robust, train: train.clean, trainRobust: train.robust, loss, passes, along, attack: eps };
@@ -41,8 +41,8 @@ function regions(net) {
   return out;
 }
 
-function report(id, entry, more = {}) {
-  postMessage({ id, epoch: entry.points.length - 1, point: entry.points.at(-1), picture: picture(entry.run, attack), lengths: MEASURE.lengths, ...more });
+function report(id, entry, epoch, done) {
+  postMessage({ id, epoch, done, point: entry.points[epoch], picture: picture(entry.run, attack), lengths: MEASURE.lengths });
 }
 
 async function begin(id, settings) {
@@ -50,27 +50,25 @@ async function begin(id, settings) {
   const entry = { run, weights: [run.net.w.slice()], points: [] };
   entry.points.push(measured(entry, attack, null));
   runs.set(id, entry);
-  report(id, entry, { done: false });
+  report(id, entry, 0, false);
 }
 
+// Up to so many epochs, or until another order comes; each epoch that was trained is reported, whatever comes.
 async function train(id, epochs) {
   const order = ++going, entry = runs.get(id);
   let reported = 0;
-  while (entry.run.epochs < epochs) {
-    const loss = entry.run.epoch();
+  while (order === going && entry.run.epochs < epochs) {
+    const loss = entry.run.epoch(), epoch = entry.run.epochs;
     if (!Number.isFinite(loss)) {
       postMessage({ id, diverged: true, done: true });
       return;
     }
     entry.weights.push(entry.run.net.w.slice());
     entry.points.push(measured(entry, attack, loss));
-    const wait = PAUSE - (performance.now() - reported);
-    await rest(Math.max(0, wait));
-    if (order !== going) break;
+    report(id, entry, epoch, order === going && epoch >= epochs);
+    await rest(Math.max(0, PAUSE - (performance.now() - reported)));
     reported = performance.now();
-    report(id, entry, { done: entry.run.epochs >= epochs });
   }
-  if (order === going || entry.run.epochs >= epochs) report(id, entry, { done: true });
 }
 
 // Another radius of the test: every run is measured anew, from the weights that were kept.

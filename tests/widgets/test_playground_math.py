@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from browser import chromium, formulas_tab
-
 from sam_edu import attacks, data, models, training
 from sam_edu._balls import Ball
 from sam_edu.objectives import ASAM, ERM, SAM
+from tests.browser import chromium, formulas_tab
 
 STEPS, BATCH, SEED = 50, 64, 3
 SETTINGS: dict[str, Any] = {
@@ -58,11 +54,16 @@ def rows(text: str, width: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def tab() -> Iterator[Any]:
-    with chromium() as browser:
-        opened = formulas_tab(browser, "playground_math.js")
-        yield opened
-        opened.close()
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Any) -> Iterator[Any]:
+    opened = formulas_tab(browser, "playground_math.js")
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -212,18 +213,10 @@ def test_random_numbers_are_seeded_as_documented(tab: Any) -> None:
     assert sorted(map(int, order)) == list(range(1297)) and order[:3] != ["0", "1", "2"]
 
 
-@pytest.fixture(scope="module")
-def kernel() -> Iterator[Any]:
-    with chromium() as browser:
-        opened = formulas_tab(browser, "playground_kernel.js")
-        yield opened
-        opened.close()
-
-
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (4, 2, 3), (5, 7, 9), (17, 10, 128), (64, 3, 20)])
-def test_products_of_every_shape(kernel: Any, sizes: tuple[int, int, int]) -> None:
+def test_products_of_every_shape(browser: Any, sizes: tuple[int, int, int]) -> None:
     rows, columns, inner = sizes
-    rng = np.random.default_rng(sum(sizes))
+    rng, kernel = np.random.default_rng(sum(sizes)), formulas_tab(browser, "playground_kernel.js")
     a, b, bias = rng.normal(size=(rows, inner)), rng.normal(size=(columns, inner)), rng.normal(size=columns)
     for relu in (False, True):
         source = json.dumps([a.ravel().tolist(), b.ravel().tolist(), bias.tolist(), relu])
@@ -234,3 +227,4 @@ def test_products_of_every_shape(kernel: Any, sizes: tuple[int, int, int]) -> No
         expected = a @ b.T + bias
         expected = np.maximum(expected, 0) if relu else expected
         np.testing.assert_allclose(np.reshape(found, expected.shape), expected, atol=1e-13)
+    kernel.close()
