@@ -15,7 +15,8 @@ Submodules load when they are first used, so that ``import sam_edu`` costs next 
 ``methods``     one entry per way of training, and its look in every figure (``styles``)
 ``traps``       mistakes that are made with SAM, each beside its right way; ``observe`` looks at a step
 ``experiments`` runs that are saved, resumed and compared; ``records`` of them come with the package
-``data``, ``models``, ``fast_net``, ``augmentation``, ``plots``, ``widgets``, ``exercises``, ``book`` (for the chapters)
+``data``, ``models``, ``fast_net``, ``augmentation``, ``plots``, ``widgets``, ``exercises``,
+``book`` (for the chapters)
 """
 
 from __future__ import annotations
