@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -18,6 +19,7 @@ from sam_edu.certify.rounding import slack
 from sam_edu.certify.search import Search
 
 _BLOCK = 16  # images searched together
+_ATTACKED = 512  # and attacked
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def certify(model: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str = "lin
             asked.broken |= broken.cpu()
         asked.relax()
         asked.attack()
-        for block in asked.undecided().split(_BLOCK) if cases else []:
+        for block in asked.undecided(_BLOCK) if cases and asked.network.hidden else []:
             asked.search(block, cases, seconds)
     return Certificate(asked.eps, norm, asked.proved, asked.broken, asked.margin, asked.examples, asked.cases)
 
@@ -131,8 +133,10 @@ class _Asked:
         self.cases = torch.zeros(n, dtype=torch.long)
         self.rows, _ = differences(y.cpu(), len(network.layers[-1].bias))
 
-    def undecided(self) -> Tensor:
-        return (~self.proved & ~self.broken).nonzero().flatten()
+    def undecided(self, size: int) -> Iterator[Tensor]:
+        """Numbers of the images without a verdict, so many at a time."""
+        left = (~self.proved & ~self.broken).nonzero().flatten()
+        return iter(left.split(size) if len(left) else ())
 
     def look(self) -> None:
         """An image that is wrong without any attack is its own example."""
@@ -141,22 +145,20 @@ class _Asked:
         self._break(wrong.nonzero().flatten(), self.x[wrong.to(self.x.device)])
 
     def relax(self) -> None:
-        for some in self.undecided().split(CHUNK):
+        for some in self.undecided(CHUNK):
             _, bound, enough = self._bounds(some)
             self.margin[some] = bound.amin(1)
             self.proved[some] = bound.amin(1) > enough
 
     def attack(self) -> None:
-        left = self.undecided()
-        if len(left) == 0:
-            return
-        x, y = self.x[left.to(self.x.device)], self.y[left.to(self.x.device)]
-        draw = torch.Generator(x.device).manual_seed(0)
-        moved = attacks.pgd(self.model, x, y, self.eps, self.norm, steps=20, loss="margin",
-                            stop_when_fooled=True, generator=draw)  # fmt: skip
-        with torch.no_grad():
-            fell = (self.model(moved).argmax(1) != y).cpu()
-        self._break(left[fell], moved[fell.to(moved.device)])
+        for left in self.undecided(_ATTACKED):
+            x, y = self.x[left.to(self.x.device)], self.y[left.to(self.x.device)]
+            draw = torch.Generator(x.device).manual_seed(0)
+            moved = attacks.pgd(self.model, x, y, self.eps, self.norm, steps=20, loss="margin",
+                                stop_when_fooled=True, generator=draw)  # fmt: skip
+            with torch.no_grad():
+                fell = (self.model(moved).argmax(1) != y).cpu()
+            self._break(left[fell], moved[fell.to(moved.device)])
 
     def search(self, block: Tensor, cases: int, seconds: float) -> None:
         bounds, bound, enough = self._bounds(block)

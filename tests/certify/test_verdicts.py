@@ -133,6 +133,18 @@ def test_a_margin_below_rounding_is_no_proof():
         assert certify(model, x, torch.tensor([0]), 0.0, cases=0).verdicts() == [verdict]
 
 
+def test_a_linear_model_is_decided_without_a_search():
+    model, x = (
+        nn.Sequential(nn.Flatten(), nn.Linear(2, 2)),
+        torch.tensor([[0.9, 0.1], [0.6, 0.5], [0.1, 0.9]]),
+    )
+    model[1].weight.data, model[1].bias.data = torch.eye(2), torch.zeros(2)
+    found = certify(model, x, torch.tensor([0, 0, 0]), 0.2)
+    assert found.verdicts() == ["proved", "broken", "broken"] and found.cases.sum() == 0
+    assert certify(model, x[:2], torch.tensor([0, 0]), 0.04).verdicts() == ["proved", "proved"]
+    assert certify(model, x[:0], torch.tensor([], dtype=torch.long), 0.1).verdicts() == []
+
+
 def test_bad_input_is_refused(trained):
     nets, x, y = trained
     for settings in ({"eps": -1}, {"eps": 0.1, "norm": "l1"}, {"eps": 0.1, "cases": -1}, {"eps": np.nan}):
