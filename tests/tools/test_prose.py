@@ -12,9 +12,6 @@ import pytest
 from book.tools import ROOT
 from book.tools.author import prose
 
-# Pages that are being rewritten: to be emptied.
-PENDING = {"12_replication_on_two_cores"}
-
 
 def code(source, printed="", tags=()):
     outputs = [{"output_type": "stream", "name": "stdout", "text": [printed]}] if printed else []
@@ -47,8 +44,6 @@ def open_words(found):
 
 @pytest.mark.parametrize("page", prose.pages(), ids=lambda page: page.stem)
 def test_the_page_types_no_result(page):
-    if page.stem in PENDING:
-        pytest.skip("is being rewritten")
     assert "\n".join(str(finding) for finding in prose.lint(page) if not finding.reason) == ""
 
 
