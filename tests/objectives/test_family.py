@@ -27,6 +27,7 @@ from sam_edu.objectives import (
     SAMOptimizer,
     SparseSAM,
 )
+from tests.every_method import makers, perturbing
 from tests.objectives.nets import Quadratic, batch, grads, loss_closure, net, same, symmetric, weights
 
 LR, STEPS, CLOSE = 0.1, 20, 1e-9
@@ -427,12 +428,9 @@ def test_what_reduces_to_sam(rho, seed):
         assert torch.allclose(loss, their_loss, rtol=1e-12)
 
 
-ZERO = {
-    "SAM": lambda m: SAM(m, 0.0), "m-SAM": lambda m: SAM(m, 0.0, m=16), "ASAM": lambda m: ASAM(m, 0.0),
-    "AWP": lambda m: AWP(m, 0.0), "FisherSAM": lambda m: FisherSAM(m, 0.0),
-    "ESAM": lambda m: ESAM(m, 0.0, gamma=1.0), "LookSAM": lambda m: LookSAM(m, 0.0),
-    "SparseSAM": lambda m: SparseSAM(m, 0.0),
-}  # fmt: skip
+WHOLE = {"awp": {"gamma": 0.0}, "esam": {"gamma": 1.0}}
+ZERO = {name: makers(0.0, WHOLE)[name] for name in perturbing() if name != "Entropy-SGD"}
+ZERO["m-SAM"] = lambda m: SAM(m, 0.0, m=16)
 
 
 @pytest.mark.parametrize("name", ZERO)

@@ -25,22 +25,18 @@ from sam_edu.objectives import (
     SparseSAM,
     WeightPerturbation,
 )
+from tests.every_method import content_with_a_closure, makers
 from tests.objectives.nets import batch, grads, net, same, weights
 
-MAKE = {
-    "ERM": ERM,
-    "SAM": lambda m: SAM(m, 0.3),
+SMALL = {
+    "awp": {"gamma": 0.05}, "looksam": {"k": 3}, "sparse-sam": {"every": 2, "samples": 4},
+    "entropy-sgd": {"gamma": 0.5, "steps": 4, "noise": 0.01},
+}  # fmt: skip
+MAKE = makers(0.3, SMALL) | {
     "m-SAM": lambda m: SAM(m, 0.3, m=8),
-    "ASAM": lambda m: ASAM(m, 0.5),
-    "AWP": lambda m: AWP(m, 0.05),
-    "FisherSAM": lambda m: FisherSAM(m, 0.3),
-    "ESAM": lambda m: ESAM(m, 0.3),
-    "LookSAM": lambda m: LookSAM(m, 0.3, k=3),
-    "SSAM-F": lambda m: SparseSAM(m, 0.3, every=2, samples=4),
     "SSAM-D": lambda m: SparseSAM(m, 0.3, mask="dynamic", every=2, steps=20),
-    "EntropySGD": lambda m: EntropySGD(m, 0.5, steps=4, noise=0.01),
 }
-PERTURBING = [name for name in MAKE if name != "ERM"]
+PERTURBING = [name for name in MAKE if name != "SGD"]
 every_method = pytest.mark.parametrize("name", MAKE)
 every_perturbation = pytest.mark.parametrize("name", PERTURBING)
 
@@ -101,7 +97,7 @@ def test_an_exception_in_any_pass_leaves_no_trace(name):
             objective.backward(Recorded(model, *batch(), fail_at=fail_at))
         assert same(weights(model), before) and flags(model) == was
         assert all(p.requires_grad for p in model.parameters())
-        if name not in ("ESAM", "EntropySGD", "m-SAM"):  # their draws are spent; m-SAM's parts are added
+        if name not in ("ESAM", "Entropy-SGD", "m-SAM"):  # their draws are spent; m-SAM's parts are added
             assert all(p.grad is None for p in model.parameters())
             assert _equal(objective.state_dict(), state)
 
@@ -147,7 +143,7 @@ def test_copies_and_pickles_are_independent(name):
     model = net()
     objective, optimizer = MAKE[name](model), torch.optim.SGD(model.parameters(), lr=0.1)
     take(objective, optimizer, model, range(2))
-    if name == "ERM":
+    if name == "SGD":
         objective = pickle.loads(pickle.dumps(objective))
         model, optimizer = objective.model, torch.optim.SGD(objective.model.parameters(), lr=0.1)
     twin = copy.deepcopy(objective)
@@ -244,13 +240,13 @@ def test_frozen_parameters_stay_out_of_everything_and_may_thaw(name):
     for s in range(3, 9):
         objective.backward(BatchLoss(model, *batch(seed=s)))
     assert frozen.grad is not None and frozen.grad.isfinite().all()
-    if name != "ERM":
+    if name != "SGD":
         assert not all(torch.equal(w, moved[0]) for w in moved)
 
 
 @every_method
 def test_nothing_to_train_and_a_loss_of_something_else(name):
-    if name in ("ERM", "ESAM", "m-SAM", "SSAM-F"):
+    if name in ("SGD", "ESAM", "m-SAM", "SparseSAM"):
         pytest.skip("ERM is backward() itself; the others are asked for a BatchLoss first")
     model = net()
     foreign = nn.Parameter(torch.ones(()))
@@ -260,7 +256,7 @@ def test_nothing_to_train_and_a_loss_of_something_else(name):
         MAKE[name](model.requires_grad_(False)).backward(lambda: foreign * 2)
 
 
-@pytest.mark.parametrize("name", ["ESAM", "m-SAM", "SSAM-F"])
+@pytest.mark.parametrize("name", ["ESAM", "m-SAM", "SparseSAM"])
 def test_a_closure_that_does_not_know_its_batch(name):
     model, (x, y) = net(), batch()
     with pytest.raises(TypeError, match="pass BatchLoss\\(model, x, y\\) as the closure") as error:
@@ -294,16 +290,16 @@ def test_batchnorm_counts_the_passes_at_the_weights(name):
     objective = MAKE[name](model)
     for step in range(1, 6):
         objective.backward(BatchLoss(model, x, y))
-        for part in x.split(8 if name == "m-SAM" else 4 if name == "EntropySGD" else 16):
+        for part in x.split(8 if name == "m-SAM" else 4 if name == "Entropy-SGD" else 16):
             reference(part)
-            if name == "EntropySGD":
+            if name == "Entropy-SGD":
                 break  # the rest of the walk is elsewhere
         assert int(model[1].num_batches_tracked) == (2 * step if name == "m-SAM" else step)
         assert torch.equal(model[1].running_mean, reference[1].running_mean)
         assert torch.equal(model[1].running_var, reference[1].running_var)
 
 
-@pytest.mark.parametrize("name", ["SAM", "ASAM", "AWP", "FisherSAM", "SSAM-D", "LookSAM"])
+@pytest.mark.parametrize("name", [*content_with_a_closure(), "SSAM-D"])
 def test_both_passes_see_the_same_random_numbers(name):
     model, (x, y) = net(norm=False), batch()
     masks = []
@@ -434,7 +430,7 @@ def peak_bytes(work):
 
 
 @pytest.mark.parametrize("name, copies", [
-    ("SAM", 2), ("ASAM", 3), ("AWP", 2), ("LookSAM", 4), ("ESAM", 2), ("EntropySGD", 4),
+    ("SAM", 2), ("ASAM", 3), ("AWP", 2), ("LookSAM", 4), ("ESAM", 2), ("Entropy-SGD", 4),
 ])  # fmt: skip
 def test_memory_of_a_step(name, copies):
     """A step of SAM holds at most what one of SGD holds, and two copies of the weights."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from sam_edu import objectives
+from sam_edu.methods import drawn
 from sam_edu.widgets import family
 from tests.browser import chromium, formulas_tab
 
@@ -34,13 +34,8 @@ def states(n: int) -> list[tuple[float, float, float]]:
 def climbed(member: str, rho: float, turn: float, w2: float) -> list[float]:
     """The perturbation that the objective makes, read off the weights inside its second pass."""
     model = TwoTensors(w2, matrices=member == "AWP")
-    make = {
-        "SAM": lambda: objectives.SAM(model, rho),
-        "LookSAM": lambda: objectives.LookSAM(model, rho),
-        "ASAM": lambda: objectives.ASAM(model, rho, eta=family.ETA_ASAM),
-        "FisherSAM": lambda: objectives.FisherSAM(model, rho, eta=family.ETA_FISHER),
-        "AWP": lambda: objectives.AWP(model, rho),
-    }
+    eta = {"ASAM": {"eta": family.ETA_ASAM}, "FisherSAM": {"eta": family.ETA_FISHER}}
+    make = {method.name: method.make for method in drawn()}[member]
     g = torch.tensor([np.cos(np.radians(turn)), np.sin(np.radians(turn))])
     seen: list[list[float]] = []
 
@@ -48,11 +43,11 @@ def climbed(member: str, rho: float, turn: float, w2: float) -> list[float]:
         seen.append([model.a.item(), model.b.item()])
         return (g[0] * model.a + g[1] * model.b).sum()
 
-    make[member]().backward(closure)
+    make(model, rho, **eta.get(member, {})).backward(closure)
     return [after - before for after, before in zip(seen[1], seen[0], strict=True)]
 
 
-@pytest.mark.parametrize("member", ["SAM", "LookSAM", "ASAM", "FisherSAM", "AWP"])
+@pytest.mark.parametrize("member", [method.name for method in drawn() if not method.sees_batch])
 def test_python_draws_what_the_objectives_do(member):
     for rho, turn, w2 in states(40):
         expected = climbed(member, rho, turn, w2)
@@ -71,7 +66,7 @@ def test_sparse_sam_keeps_the_direction_and_loses_length():
 def test_every_step_is_the_best_of_its_set():
     """No point of the set raises the loss more (not claimed for SparseSAM, which shortens its e)."""
     angles = np.linspace(0, 2 * np.pi, 721)
-    for member in ("SAM", "ASAM", "FisherSAM", "AWP", "ESAM"):
+    for member in set(family.MEMBERS) - {"SparseSAM"}:
         for rho, turn, w2 in states(20):
             (a, b), e = family.axes(member, rho, turn, w2), family.step(member, rho, turn, w2)
             g = np.array([np.cos(np.radians(turn)), np.sin(np.radians(turn))])

@@ -58,7 +58,8 @@ def test_from_records_takes_over_the_measurement() -> None:
     assert figure.rungs == ["FGSM", "PGD-20"] and figure.eps_grid == [0.1]
     assert figure.measured_n == figure.n == 100 and figure.eps == 0.1
     assert [row["kind"] for row in figure.rows] == ["SGD", "AT"]
-    assert figure.rows[1] == {"name": "odd", "kind": "AT", "clean": 0.9, "after": [[0.9, 0.8]]}
+    look = {"css": "se-at", "shape": "triangle", "dash": "se-dash", "control": False}
+    assert figure.rows[1] == {"name": "odd", "kind": "AT", "style": look, "clean": 0.9, "after": [[0.9, 0.8]]}
 
 
 @pytest.mark.parametrize(
