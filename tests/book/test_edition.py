@@ -1,7 +1,7 @@
 """The reader's edition says what the page says: every word, number and formula, in the same order.
 
 Both are read as a reader sees them: the built page, and each text cell of the notebook after a CommonMark
-parser (with tables and ``$`` formulas, as Jupyter, Colab and GitHub have them). What may differ has a name below.
+parser (with tables and ``$`` formulas, which Jupyter, Colab and GitHub have). What may differ is named below.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
     python -m book.tools.edition.drift --save     puts the new ones into notebooks (make outputs)
 
 Text and code must be the same. Outputs are compared as ``nbval`` would, after the substitutions of
-tests/nbval.cfg, but for cells with the tag nbval-ignore-output, whose text depends on the machine; in a chapter
-that has such cells a number in the text may differ by a twentieth. Nothing is executed: the build has done that
-once, for page and notebook.
+tests/nbval.cfg, but for cells with the tag nbval-ignore-output, whose text depends on the machine; in a
+chapter that has such cells a number in the text may differ by a twentieth. Nothing is executed: the build has
+done that once, for page and notebook.
 """
 
 from __future__ import annotations
