@@ -22,7 +22,7 @@ export OMP_NUM_THREADS := 1
 SHARED ?= -n auto --maxprocesses=4
 
 .DEFAULT_GOAL := help
-.PHONY: help env book pages test lint types unit colab colab-full notebooks browser zip pdf outputs page format lock \
+.PHONY: help env book pages test lint types unit colab lab colab-full notebooks browser zip pdf outputs page format lock \
         chapter release address clean
 
 help:        ## list these commands
@@ -73,9 +73,11 @@ lint:        ## style (ruff)
 types:       ## type hints (mypy)
 	$(BIN)/mypy
 unit:        ## the library, the theorems' witnesses, the repository itself
-	$(BIN)/python -m pytest -q $(SHARED) tests --ignore=tests/book --ignore=tests/colab
+	$(BIN)/python -m pytest -q $(SHARED) tests --ignore=tests/book --ignore=tests/colab --ignore=tests/lab
 colab:       ## the live figures under Google Colab's versions (makes .venv/colab the first time)
 	$(BIN)/python -m pytest -q tests/colab
+lab:         ## four chapters opened in JupyterLab as a reader has it (makes .venv/lab the first time)
+	$(BIN)/python -m pytest -q tests/lab
 # Needs network and 5 GB the first time, and takes about 15 minutes: before a release and once a week, not in `make test`.
 colab-full:  ## every notebook, run as Colab runs it; writes book/colab_pass.json, which the pages show
 	$(BIN)/python -m tests.colab.full

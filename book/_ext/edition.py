@@ -30,7 +30,10 @@ def write_edition(app: Any, doctree: nodes.document, docname: str) -> None:
     source = Path(app.env.doc2path(docname))
     if app.builder.format != "html" or not chapter.is_chapter(source):
         return
-    executed = chapter.executed(source, chapter.cache_of(app))
+    try:
+        executed = chapter.executed(source, chapter.cache_of(app))
+    except KeyError:  # its execution has failed, as the build has said
+        return
     macros = app.config.mathjax3_config["tex"]["macros"]
     around = Surroundings(
         macros, lambda node: link(app, docname, node), lambda node: number(app, docname, node)

@@ -1,0 +1,144 @@
+"""The notebooks in JupyterLab, without extensions for MyST: readable, folded, formulas drawn, sliders alive.
+
+    make lab        (python -m pytest tests/lab)
+
+makes .venv/lab, an environment with JupyterLab alone, the first time; kernel and widgets are the book's. Screenshots
+appear in _build/lab.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from book.tools import ROOT
+from tests.browser import chromium
+
+LAB = "jupyterlab==4.6.6"
+FOLDER = ROOT / ".venv" / "lab"
+CHAPTERS = ["00_welcome", "08_sam_solved", "12_replication_on_two_cores", "13_papers_protocol"]
+PORT = 8917
+TRACKER = "lab/user-settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
+NEWS = "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+SEEN = """() => {
+  const all = (css) => [...document.querySelectorAll(css)];
+  return {
+    text: all(".jp-MarkdownOutput").map((n) => n.innerText).join("\\n"),
+    cells: all(".jp-MarkdownOutput").length, wrong: all("mjx-merror").length,
+    formulas: all(".jp-MarkdownOutput mjx-container").length,
+    folded: all(".jp-CodeCell .jp-Cell-inputWrapper .jp-Placeholder").length,
+    details: all(".jp-MarkdownOutput details:not([open])").length,
+  }; }"""
+
+
+def environment() -> Path:
+    """The command `jupyter` of an environment with JupyterLab; made the first time."""
+    jupyter = Path(os.environ.get("LAB_ENV", FOLDER)) / "bin" / "jupyter"
+    if not jupyter.exists():
+        folder = jupyter.parents[1]
+        for command in ([sys.executable, "-m", "venv", folder],
+                        [folder / "bin/python", "-m", "pip", "install", "-q", LAB]):  # fmt: skip
+            done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+            if done.returncode:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise RuntimeError(f"no environment with {LAB}: {(done.stderr.splitlines() or ['?'])[-1]}")
+    return jupyter
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A running JupyterLab on copies of the notebooks."""
+    try:
+        jupyter = environment()
+    except RuntimeError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    home, work = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("work")
+    for name in CHAPTERS:
+        shutil.copy(ROOT / "notebooks" / f"{name}.ipynb", work)
+    for name, setting in ((TRACKER, {"windowingMode": "none"}), (NEWS, {"fetchNews": "false"})):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(json.dumps(setting))
+    share = Path(sys.prefix) / "share" / "jupyter"  # the book's kernel, and the widgets' manager
+    settings = {"JUPYTER_PATH": str(share), "PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_DIR": str(home)}
+    command = [str(jupyter), "lab", "--no-browser", f"--port={PORT}", "--IdentityProvider.token=",
+               "--allow-root", f"--ServerApp.root_dir={work}", "--LabApp.expose_app_in_browser=True"]  # fmt: skip
+    server = subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)  # fmt: skip
+    try:
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(f"http://localhost:{PORT}/api")
+                break
+            except OSError:
+                time.sleep(1)
+        yield f"http://localhost:{PORT}/lab/tree"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as opened_browser:
+        yield opened_browser
+
+
+def opened(browser: Any, lab: str, name: str) -> Any:
+    """The notebook in a tab, with its formulas drawn."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 1600})
+    tab.set_default_timeout(120_000)
+    tab.goto(f"{lab}/{name}.ipynb?reset")
+    tab.wait_for_selector(".jp-MarkdownOutput mjx-container, .jp-MarkdownOutput h1")
+    cells = json.loads((ROOT / f"notebooks/{name}.ipynb").read_text())["cells"]
+    text = [cell for cell in cells if cell["cell_type"] == "markdown"]
+    tab.wait_for_function(f"document.querySelectorAll('.jp-MarkdownOutput').length >= {len(text)}")
+    before = -1
+    while before != (now := tab.evaluate(SEEN)["formulas"]):
+        before = now
+        tab.wait_for_timeout(3000)
+    return tab
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_reads_like_its_page(browser: Any, lab: str, name: str) -> None:
+    cells = json.loads((ROOT / f"notebooks/{name}.ipynb").read_text())["cells"]
+    text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    hidden = [c for c in cells if c["metadata"].get("jupyter", {}).get("source_hidden")]
+    tab = opened(browser, lab, name)
+    seen = tab.evaluate(SEEN)
+    (ROOT / "_build/lab").mkdir(parents=True, exist_ok=True)
+    tab.screenshot(path=ROOT / f"_build/lab/{name}.png")
+    tab.close()
+    assert not re.search(r"\{[a-z:]+\}`|:::|\$|\\tag|^\s*>|\*\*|</?details", seen["text"], re.M)
+    displayed = text.count("$$") // 2
+    assert seen["formulas"] == displayed + (text.count("$") - 4 * displayed) // 2 and seen["wrong"] == 0
+    assert seen["folded"] == len(hidden) > 0 and seen["details"] == text.count("<details>")
+
+
+def test_a_live_figure_moves(browser: Any, lab: str) -> None:
+    tab = opened(browser, lab, "00_welcome")
+    tab.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    slider = tab.locator(".sam-edu input[type=range]").first
+    slider.wait_for()
+    status = tab.locator(".sam-edu [role=status]").first
+    before = status.inner_text()
+    slider.focus()
+    for _ in range(5):
+        tab.keyboard.press("ArrowRight")
+    tab.wait_for_timeout(1000)
+    tab.screenshot(path=ROOT / "_build/lab/live.png")
+    assert status.inner_text() != before
+    tab.close()
