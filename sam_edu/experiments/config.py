@@ -10,16 +10,18 @@ from typing import Any, TypeVar
 
 from sam_edu import _check
 from sam_edu.data import NAMES
+from sam_edu.methods import METHODS as _METHODS
 
 T = TypeVar("T")
-FAMILY = ("sam", "asam", "esam", "looksam", "sparse-sam", "fisher-sam")  # at their authors' other settings
-METHODS = ("sgd", "swa", "entropy-sgd", *FAMILY, "at", "sam+at", "awp")
+METHODS = tuple(_METHODS)
+FAMILY = tuple(key for key, method in _METHODS.items() if method.family)  # at their authors' other settings
 AUGMENTATIONS = ("none", "flip", "crop+flip", "shift+alternate")
 SCHEDULES = ("steps", "triangle")
 PRECISIONS = ("float32", "bfloat16", "float16")
-WALK: dict[str, Any] = {"steps": 5, "lr": 0.1}  # Entropy-SGD: mini-batches of a step, step size of its walk
+WALK: Mapping[str, Any] = _METHODS["entropy-sgd"].fixed  # mini-batches of a step, step size of its walk
 #: the methods for which a radius must be positive; for the others it must be 0
-NEEDS = {"rho": (*FAMILY, "sam+at"), "eps": ("at", "sam+at", "awp"), "gamma": ("awp", "entropy-sgd")}
+NEEDS = {radius: tuple(key for key, method in _METHODS.items() if radius in method.needs)
+         for radius in ("rho", "eps", "gamma")}  # fmt: skip
 Groups = Mapping[str, Sequence["RunConfig"]]  # label -> one run per seed
 #: fields that say how a run is tested, not how it is made
 _EVALUATION = ("test_size", "validation_size", "eval_linf", "eval_l2", "ladder")
@@ -34,9 +36,9 @@ class RunConfig:
     ----------
     dataset, train_size, test_size : data set, number of training images (None: all) and of test images
     model, width : name for :func:`sam_edu.models.build`, channels of the first stage
-    method : "sgd", "swa" (stochastic weight averaging), "entropy-sgd", SAM and its family ("sam", "asam",
-        "esam", "looksam", "sparse-sam", "fisher-sam"), "at" (PGD adversarial training), "sam+at" or "awp"
-        (AT with adversarial weight perturbation)
+    method : a key of :data:`sam_edu.methods.METHODS`: "sgd", "swa" (stochastic weight averaging),
+        "entropy-sgd", "sam" and its family, "at" (PGD adversarial training), "sam+at" or "awp" (AT with
+        adversarial weight perturbation)
     rho : radius in weight space, for the family and "sam+at"
     eps, attack_steps, attack_step : l-infinity radius in pixel units, PGD steps and the size of a step as a
         share of eps, for "at", "sam+at" and "awp"
@@ -121,7 +123,7 @@ class RunConfig:
         _check.number("label_smoothing", self.label_smoothing, low=0, high=1, open_high=True)
         if self.batch_size % self.workers:
             raise ValueError(f"batch_size = {self.batch_size} does not divide by workers = {self.workers}")
-        if self.sync and (self.workers == 1 or self.method in ("sgd", "swa", "at")):
+        if self.sync and (self.workers == 1 or not _METHODS[self.method].perturbs):
             raise ValueError("sync is about the ascent directions of several workers: it needs workers > 1 "
                              "and a method that perturbs the weights")  # fmt: skip
         for name, what in (("rho", "SAM"), ("eps", "AT"), ("gamma", "AWP or Entropy-SGD")):

@@ -11,7 +11,9 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
+from sam_edu import styles
 from sam_edu.experiments.config import WALK, RunConfig
+from sam_edu.methods import family
 
 Protocol = Mapping[str, Mapping[str, Any]]
 _WALKED = WALK["steps"]
@@ -61,12 +63,7 @@ FASHION: Protocol = {
 FAMILY_BASE: dict[str, Any] = {**FASHION_BASE, "test_size": 1_000, "eval_linf": (8 / 255,), "eval_l2": ()}
 FAMILY: Protocol = {
     "SGD": {},
-    "SAM": {"method": "sam", "rho": 0.2},
-    "ASAM": {"method": "asam", "rho": 2.0},
-    "ESAM": {"method": "esam", "rho": 0.2},
-    "LookSAM": {"method": "looksam", "rho": 0.2},
-    "SparseSAM": {"method": "sparse-sam", "rho": 0.2},
-    "FisherSAM": {"method": "fisher-sam", "rho": 0.2},
+    **{member.name: {"method": member.key, "rho": 0.2 * member.unit} for member in family()},
     "SWA": {"method": "swa"},
     # a step walks over _WALKED batches: as many passes as SGD. Its gradient contains gamma; lr undoes that,
     # and weight_decay makes lr * weight_decay that of _WALKED of SGD's steps. As in chapter 1; nothing was
@@ -81,7 +78,7 @@ DIGITS_FAMILY: Protocol = {**FAMILY, "Entropy-SGD": {**FAMILY["Entropy-SGD"], "b
 
 #: Chapter 12: one run of each method against the official AutoAttack, on 500 images.
 STRONGER: dict[str, Any] = {"ladder": "standard", "test_size": 500, "eval_l2": ()}
-_RELATIVES = ("ESAM", "LookSAM", "SparseSAM", "FisherSAM", "SWA", "Entropy-SGD")
+_RELATIVES = [label for label in FAMILY if label not in ("SGD", "SAM", "ASAM")]  # these have other rows
 DIGITS_STRONGER: Protocol = {label: {**DIGITS, **DIGITS_FAMILY}[label] for label in (
     "SGD", "SAM ρ=0.4", "ASAM ρ=2", "AT ε=0.1", "AWP γ=0.005 ε=0.1", "SAM+AT ρ=0.1 ε=0.1", "SGD, 8 epochs",
     "SGD, 120 epochs", "SGD, weight decay 0.02", "SGD, label smoothing 0.1", *_RELATIVES)}  # fmt: skip
@@ -208,6 +205,12 @@ PROTOCOLS: Mapping[str, tuple[dict[str, Any], Protocol]] = {
 }
 
 
+#: How many seeds of a protocol the book has; where none is named: 3.
+SEEDS: Mapping[str, int] = {
+    "digits": 5, "fashion-mnist": 5, "digits-autoattack": 1, "fashion-mnist-autoattack": 1,
+}  # fmt: skip
+
+
 def configs(name: str, seeds: Iterable[int]) -> dict[str, list[RunConfig]]:
     """Runs of a protocol: label -> one RunConfig per seed."""
     if name not in PROTOCOLS:
@@ -246,6 +249,6 @@ def _places(seed: int) -> dict[str, PurePosixPath]:
 def kind(label: str) -> str:
     """The style of a label in the figures: "SGD", "SAM", "ASAM", "AT", "SAM+AT", "AWP" or "control"."""
     first = label.removeprefix("Short ").split()[0]
-    if first in ("SAM", "ASAM", "AT", "SAM+AT", "AWP"):
+    if first in styles.STYLES:
         return first
     return "SGD" if label == "SGD" else "control"

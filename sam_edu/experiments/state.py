@@ -14,12 +14,13 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, update_bn
 
-from sam_edu import attacks, data, models, objectives, training
+from sam_edu import attacks, data, models, training
 from sam_edu.augmentation import Augmentation
-from sam_edu.experiments.config import WALK, RunConfig
+from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.forward import Forward
 from sam_edu.experiments.workers import Workers
 from sam_edu.fast_net import FastNet
+from sam_edu.methods import METHODS
 
 DROPS = (0.75, 0.9)  # shares of the epochs after which the learning rate is divided by 10
 
@@ -44,15 +45,17 @@ class Training:
             net.whiten(dataset.train_x)
         self.net: nn.Module = net.to(self.device).to(memory_format=layout)
         self.optimizer = _optimizer(net, config)
-        averages = config.method == "swa"
-        self.average = AveragedModel(self.net) if averages else None
+        method = METHODS[config.method]
+        self.average = AveragedModel(self.net) if method.averages else None
         batches = -(-len(dataset.train_x) // config.batch_size)
         self.schedule: torch.optim.lr_scheduler.LRScheduler
         if config.schedule == "triangle":
             self.schedule = training.triangle_schedule(self.optimizer, config.epochs * batches)
         else:
-            self.schedule = training.step_schedule(self.optimizer, config.epochs, () if averages else DROPS)
-        self.objective = _objective(config, self._seen())
+            drops = () if method.averages else DROPS
+            self.schedule = training.step_schedule(self.optimizer, config.epochs, drops)
+        self.objective = method.build(self._seen(), config.sync, config.seed, rho=config.rho,
+                                      gamma=config.gamma)  # fmt: skip
         self.scaler = torch.amp.GradScaler(self.device.type) if config.precision == "float16" else None
         self.order = torch.Generator().manual_seed(config.seed)
         own = config.seed + 1_000_003 * self.workers.rank  # every worker has random starts of its own
@@ -188,17 +191,3 @@ def _optimizer(net: nn.Module, config: RunConfig) -> torch.optim.SGD:
                   {"params": [p for p in trained if p.ndim == 1], **fast}]  # fmt: skip
     return torch.optim.SGD(groups, config.lr, config.momentum, weight_decay=config.weight_decay,
                            nesterov=config.nesterov)  # fmt: skip
-
-
-_FAMILY = {"sam": objectives.SAM, "sam+at": objectives.SAM, "asam": objectives.ASAM, "esam": objectives.ESAM,
-           "looksam": objectives.LookSAM, "sparse-sam": objectives.SparseSAM,
-           "fisher-sam": objectives.FisherSAM}  # fmt: skip
-
-
-def _objective(config: RunConfig, model: nn.Module) -> objectives.ERM:
-    sync = {"sync": True} if config.sync and config.method != "looksam" else {}
-    if config.method in _FAMILY:
-        return _FAMILY[config.method](model, config.rho, **sync)
-    if config.method == "entropy-sgd":
-        return objectives.EntropySGD(model, config.gamma, **WALK, seed=config.seed, **sync)
-    return objectives.AWP(model, config.gamma, **sync) if config.method == "awp" else objectives.ERM(model)
