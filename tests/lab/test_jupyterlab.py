@@ -2,8 +2,8 @@
 
     make lab        (python -m pytest tests/lab)
 
-makes .venv/lab, an environment with JupyterLab alone, the first time; kernel and widgets are the book's. Screenshots
-appear in _build/lab.
+makes .venv/lab, an environment with JupyterLab alone, the first time (or LAB_ENV names its folder); the kernel
+and the widgets are the book's. Screenshots appear in _build/lab.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def environment() -> Path:
     jupyter = Path(os.environ.get("LAB_ENV", FOLDER)) / "bin" / "jupyter"
     if not jupyter.exists():
         folder = jupyter.parents[1]
-        for command in ([sys.executable, "-m", "venv", folder],
-                        [folder / "bin/python", "-m", "pip", "install", "-q", LAB]):  # fmt: skip
+        pip = [folder / "bin/python", "-m", "pip", "install", "-q", LAB]
+        for command in ([sys.executable, "-m", "venv", folder], pip):
             done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
             if done.returncode:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -104,7 +104,8 @@ def opened(browser: Any, lab: str, name: str) -> Any:
     tab.wait_for_selector(".jp-MarkdownOutput mjx-container, .jp-MarkdownOutput h1")
     cells = json.loads((ROOT / f"notebooks/{name}.ipynb").read_text())["cells"]
     text = [cell for cell in cells if cell["cell_type"] == "markdown"]
-    tab.wait_for_function(f"document.querySelectorAll('.jp-MarkdownOutput').length >= {len(text)}")
+    shown = "document.querySelectorAll('.jp-MarkdownOutput').length"
+    tab.wait_for_function(f"{shown} >= {len(text)}")
     before = -1
     while before != (now := tab.evaluate(SEEN)["formulas"]):
         before = now
