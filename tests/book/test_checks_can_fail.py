@@ -156,7 +156,10 @@ def test_a_barrier_is_found(visit: Any, rule: str) -> None:
     assert checks.barriers(visit(BARRIERS[rule]), [rule]) == found
 
 
-MADE = '<details class="se-made" data-figure="1">Commit a, executed on b: python -m book.tools.author.figure</details>'
+MADE = (
+    '<details class="se-made" data-figure="1">Commit a, executed on b: python -m book.tools.author.figure'
+    "</details>"
+)
 
 
 def drawing(alt: str = "It falls to 0.1.", made: str = MADE, two: str = "#0072B2 -- s") -> str:
