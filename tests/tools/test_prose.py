@@ -115,6 +115,7 @@ def test_boxes_and_answers_to_questions_are_read(lint):
 BACKED = [
     "SAM keeps {glue:text}`a:.1f` %, more than SGD.",
     "SGD keeps {glue:text}`a:.1f` %. SAM is more robust.",
+    "SGD keeps {fact}`fashion-mnist: SGD at 8/255` %. SAM is more robust.",
     "At ρ = 0.1, 0.2 and 0.4 and ε = 8/255 we train with momentum 0.9 and weight decay 0.0005.",
     "SAM is reported to gain 15 points.",
     "SAM is more robust {cite:p}`wei2023sam`.",
