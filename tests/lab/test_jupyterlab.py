@@ -2,8 +2,8 @@
 
     make lab        (python -m pytest tests/lab)
 
-makes .venv/lab, an environment with JupyterLab alone, the first time (or LAB_ENV names its folder); the kernel
-and the widgets are the book's. Screenshots appear in _build/lab.
+makes .venv/lab, an environment with JupyterLab alone, the first time (LAB_ENV may name it); the kernel and the
+widgets are the book's. Screenshots appear in _build/lab.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     share = Path(sys.prefix) / "share" / "jupyter"  # the book's kernel, and the widgets' manager
     settings = {"JUPYTER_PATH": str(share), "PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_DIR": str(home)}
     command = [str(jupyter), "lab", "--no-browser", f"--port={PORT}", "--IdentityProvider.token=",
-               "--allow-root", f"--ServerApp.root_dir={work}", "--LabApp.expose_app_in_browser=True"]  # fmt: skip
+               "--allow-root", f"--ServerApp.root_dir={work}", "--expose-app-in-browser"]  # fmt: skip
     server = subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL)  # fmt: skip
     try:
