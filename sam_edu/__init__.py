@@ -17,7 +17,7 @@ Submodules load when they are first used, so that ``import sam_edu`` costs next 
 ``traps``       mistakes that are made with SAM, each beside its right way; ``observe`` looks at a step
 ``experiments`` runs that are saved, resumed and compared; ``records`` of them come with the package
 ``data``, ``models``, ``fast_net``, ``augmentation``, ``plots``, ``widgets``, ``exercises``,
-``book`` (for the chapters)
+``book`` (for the chapters), ``colab`` (what Colab lacks)
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ __all__ = [
     "augmentation",
     "book",
     "certify",
+    "colab",
     "data",
     "evaluation",
     "exercises",

@@ -2,8 +2,8 @@
 
     make lab        (python -m pytest tests/lab)
 
-makes .venv/lab, an environment with JupyterLab alone, the first time (LAB_ENV may name it); the kernel and the
-widgets are the book's. Screenshots appear in _build/lab.
+makes .venv/lab, an environment with JupyterLab alone, the first time (LAB_ENV may name it). Kernel and
+widgets are the book's; screenshots appear in _build/lab.
 """
 
 from __future__ import annotations
