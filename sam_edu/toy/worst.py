@@ -218,7 +218,15 @@ def _inner_minima(model: NRFModel, along: Path, shape: tuple[int, ...]) -> NDArr
     def slope(at: NDArray) -> NDArray:  # (..., 2, n): on either side
         return along(at.reshape(*shape, -1))[1].reshape(at.shape)
 
-    falls = slope(grid[..., 1:-1]) < 0
+    rates = slope(grid)
+    for _ in range(3):  # a minimum that is about to vanish hides between two points: zoom in where it would be
+        at = rates[..., 1:-1].argmin(-1)[..., None]
+        left, right = (np.take_along_axis(grid, at + i, -1) for i in (0, 2))
+        new = left + (right - left) * np.arange(1, 8) / 8
+        order = (grid := np.concatenate([grid, new], -1)).argsort(-1)
+        rates = np.take_along_axis(np.concatenate([rates, slope(new)], -1), order, -1)
+        grid = np.take_along_axis(grid, order, -1)
+    falls = rates[..., 1:-1] < 0
     turns = falls[..., :-1] & ~falls[..., 1:]
     cell = turns.argmax(-1)[..., None] + 1
     start, end = (np.take_along_axis(grid, cell + i, -1)[..., 0] for i in (0, 1))
