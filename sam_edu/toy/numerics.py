@@ -16,21 +16,21 @@ Quadratic = tuple[float, NDArray, NDArray]  # value, gradient (2,), Hessian (2, 
 
 
 def sign_change(
-    sign: Callable[[NDArray], NDArray], low: ArrayLike, high: ArrayLike, rounds: int = 18
+    sign: Callable[[NDArray], NDArray], low: ArrayLike, high: ArrayLike, bits: int = 55, parts: int = 8
 ) -> NDArray:
     """Where ``sign`` turns from positive to not positive, for all brackets (low, high) at once.
 
-    A bisection with nine points a round. ``sign`` is handed an array of shape (..., 7), the inner points
-    of each bracket, and returns values of that shape; their sizes do not matter, so a jump is as good as
-    a zero. It is taken to be positive at ``low`` and not positive at ``high``. Each round makes the bracket
-    eight times as narrow: 18 go down to the last bit.
+    A bisection into ``parts`` a round, until the bracket is narrower by ``bits`` bits. ``sign`` is handed an
+    array of shape (..., parts - 1), the inner points of each bracket, and returns values of that shape; their
+    sizes do not matter, so a jump is as good as a zero. It is taken to be positive at ``low`` and not
+    positive at ``high``. Where a call of ``sign`` costs much however few its points, take many parts.
     """
     low, high = (np.array(x, dtype=float) for x in np.broadcast_arrays(low, high))
-    share = np.arange(9) / 8
-    for _ in range(rounds):
+    share = np.arange(parts + 1) / parts
+    for _ in range(int(np.ceil(bits / np.log2(parts)))):
         x = low[..., None] + (high - low)[..., None] * share
         ended = sign(x[..., 1:-1]) <= 0
-        at = np.where(ended.any(-1), ended.argmax(-1), 7)[..., None]
+        at = np.where(ended.any(-1), ended.argmax(-1), parts - 1)[..., None]
         low = np.take_along_axis(x, at, -1)[..., 0]
         high = np.take_along_axis(x, at + 1, -1)[..., 0]
     return (low + high) / 2

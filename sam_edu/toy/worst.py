@@ -211,7 +211,8 @@ def _inner_minima(model: NRFModel, along: Path, shape: tuple[int, ...]) -> NDArr
     def before_ridge(at: NDArray) -> NDArray:
         return turned * along(at)[0].rising(model)
 
-    ridge = np.where(ends[..., 0] * ends[..., 1] < 0, sign_change(before_ridge, zero, one, rounds=6), one)
+    crossed = sign_change(before_ridge, zero, one, bits=10, parts=32)
+    ridge = np.where(ends[..., 0] * ends[..., 1] < 0, crossed, one)
     low, high = np.stack([zero, ridge], -1)[..., None], np.stack([ridge, one], -1)[..., None]
     grid = low + (high - low) * _SHARES
 
@@ -219,7 +220,7 @@ def _inner_minima(model: NRFModel, along: Path, shape: tuple[int, ...]) -> NDArr
         return along(at.reshape(*shape, -1))[1].reshape(at.shape)
 
     rates = slope(grid)
-    for _ in range(3):  # a minimum that is about to vanish hides between two points: zoom in where it would be
+    for _ in range(2):  # a minimum that is about to vanish hides between two points: zoom in on it
         at = rates[..., 1:-1].argmin(-1)[..., None]
         left, right = (np.take_along_axis(grid, at + i, -1) for i in (0, 2))
         new = left + (right - left) * np.arange(1, 8) / 8
@@ -230,7 +231,7 @@ def _inner_minima(model: NRFModel, along: Path, shape: tuple[int, ...]) -> NDArr
     turns = falls[..., :-1] & ~falls[..., 1:]
     cell = turns.argmax(-1)[..., None] + 1
     start, end = (np.take_along_axis(grid, cell + i, -1)[..., 0] for i in (0, 1))
-    return np.where(turns.any(-1), sign_change(lambda at: -slope(at), start, end, rounds=9), 0.0)
+    return np.where(turns.any(-1), sign_change(lambda at: -slope(at), start, end, bits=25, parts=32), 0.0)
 
 
 def linf_ball(model: NRFModel, w1: NDArray, rho: NDArray) -> Candidates:
@@ -241,27 +242,23 @@ def linf_ball(model: NRFModel, w1: NDArray, rho: NDArray) -> Candidates:
     side of w_1 the worst share of weights that go up is none, all, or next to a minimum of the accuracy
     as a function of a share that need not be a whole number of weights.
     """
-    a, rho = (part[..., None] for part in np.broadcast_arrays(w1, rho))
-    ups = [np.zeros(a.shape), np.full(a.shape, model.d)]
-    parts = []
-    for side in (-1.0, 1.0):
-        found = _inner_minima(model, partial(_on_side, model, a, rho, side), a.shape[:-1])
-        up = np.concatenate([*ups, np.floor(found * model.d), np.ceil(found * model.d)], axis=-1)
-        parts.append(_on_side(model, a, rho, side, up / model.d)[0])
-    return Candidates(*(np.concatenate(pair, -1) for pair in zip(*(c._parts() for c in parts), strict=True)))
+    w1, rho = np.broadcast_arrays(w1, rho)
+    a, shift = np.broadcast_arrays(w1[..., None, None], rho[..., None, None] * [[-1.0], [1.0]])  # two sides
+    on_side = partial(_on_side, model, a, shift)
+    found = _inner_minima(model, on_side, a.shape[:-1]) * model.d
+    ends = np.broadcast_to([0.0, model.d], found.shape)
+    corners = on_side(np.concatenate([ends, np.floor(found), np.ceil(found)], -1) / model.d)[0]
+    return Candidates(*(part.reshape(*w1.shape, -1) for part in corners._parts()))
 
 
-def _on_side(
-    model: NRFModel, a: NDArray, rho: NDArray, side: float, share: NDArray
-) -> tuple[Candidates, NDArray]:
-    """w_1 shifted by side*rho, a share of the weights up, the others down; and the sign of dF/dshare.
+def _on_side(model: NRFModel, a: NDArray, shift: NDArray, share: NDArray) -> tuple[Candidates, NDArray]:
+    """w_1 moved by shift = -+rho, a share of the weights up, the others down; and the sign of dF/dshare.
 
     With R = ||u||^2/d, which grows with the share, dF/dR has the sign of
     c/2 (R - 1 + rho^2) - w_1/sqrt(d) tanh(L/2 - tau*gamma).
     """
-    shift = np.broadcast_to(side * rho, share.shape)
-    found = Candidates(np.broadcast_to(a, share.shape), shift, rho * (2 * share - 1),
-                       4 * rho**2 * share * (1 - share))  # fmt: skip
+    rho, here = np.abs(shift), np.zeros_like(share)
+    found = Candidates(a + here, shift + here, rho * (2 * share - 1), 4 * rho**2 * share * (1 - share))
     grown = 2 * rho * (rho + 2 * share - 1)  # R - 1 + rho^2
     slope = model.c / 2 * grown - found.x / np.sqrt(model.d) * np.tanh(found.rising(model))
     return found, slope

@@ -29,16 +29,25 @@ function bisect(f, low, high, rounds = 60) { // f > 0 at low, not at high
 // Only w1 moves: the worst is at an end.
 const interval = (m, a, rho) => [-rho, rho].map((shift) => near(m, a, shift, 0, 0));
 
+function oneMinimum(path, n) { // for a curve on the screen, which shows no tie
+  for (let i = 2, before = path(1 / n).slope; i < n; i++) {
+    const now = path(i / n).slope;
+    if (before < 0 && now >= 0) return [bisect((s) => -path(s).slope, (i - 1) / n, i / n, 10)];
+    before = now;
+  }
+  return [];
+}
 // The first minimum of the accuracy on either side of the ridge of a path, at shares between 0 and 1. On the
 // ridge a larger w1 stops to help; with strong weak features the minima are close to it, so cells are dense there.
 function innerMinima(m, path, n) {
+  if (n < 20) return oneMinimum(path, n);
   const first = rising(m, path(0)), last = rising(m, path(1)), found = [];
-  const ridge = first * last < 0 ? bisect((s) => -Math.sign(last) * rising(m, path(s)), 0, 1, 24) : 1;
+  const ridge = first * last < 0 ? bisect((s) => -Math.sign(last) * rising(m, path(s)), 0, 1, 10) : 1;
   for (const [low, high] of [[0, ridge], [ridge, 1]]) {
     const cells = Math.ceil(n / 2), at = (i) => low + ((high - low) * (1 - Math.cos((Math.PI * i) / cells))) / 2;
     for (let i = 2, before = path(at(1)).slope; i < cells; i++) {
       const now = path(at(i)).slope;
-      if (before < 0 && now >= 0) { found.push(bisect((s) => -path(s).slope, at(i - 1), at(i), 40)); break; }
+      if (before < 0 && now >= 0) { found.push(bisect((s) => -path(s).slope, at(i - 1), at(i), 18)); break; }
       before = now;
     }
   }
@@ -76,7 +85,7 @@ function linfBall(m, a, rho, n) {
 // The worst classifier around (a, 1, ..., 1), and the worst of either side: [the one that a larger robust
 // weight would help, the one that it would harm]. At SAM's optimum the two tie.
 const BALLS = { "robust-worst": interval, "robust-uniform": interval, "l2-worst": l2Ball, "linf-worst": linfBall };
-export function worst(m, key, h, a, fine = 64) {
+export function worst(m, key, h, a, fine = 32) {
   const all = BALLS[key](m, a, rhoOf(m, key, h), fine), sides = [null, null];
   let at = null;
   for (const w of all) {
@@ -162,7 +171,7 @@ export function objective(m, key, h) {
   if (key === "robust-uniform") return (a) => (primitive(m, a + rho) - primitive(m, a - rho)) / (2 * rho);
   if (key === "gaussian") return gaussianAccuracy(m, rho);
   if (key === "per-sample") return (a) => m.p * survivors(m, rho, a, 1, Phi) + (1 - m.p) * survivors(m, rho, a, -1, Phi);
-  return (a) => worst(m, key, h, a, 20).accuracy;
+  return (a) => worst(m, key, h, a, 16).accuracy;
 }
 const Phi2 = (m, a, sd) => m.p * Phi((m.d * m.eta + a) / sd) + (1 - m.p) * Phi((m.d * m.eta - a) / sd);
 function primitive(m, a) { // of the natural accuracy
@@ -180,7 +189,7 @@ export function samWeight(m, key, h) {
   const gains = (a) => worst(m, key, h, a).gains;
   let high = 2 * star;
   while (gains(high) > 0) { high *= 2; if (high > 1e6 * star) return Infinity; }
-  return bisect(gains, 0, high, 46);
+  return bisect(gains, 0, high, 42);
 }
 
 // Leading order: the relative change of w1 is coefficient * h ** order, at t* = w1*/√d.
