@@ -10,6 +10,7 @@ Submodules load when they are first used, so that ``import sam_edu`` costs next 
 ``attacks``     what perturbs the inputs: FGSM, PGD
 ``training``    the one training loop
 ``evaluation``  a ladder of attacks, and the honest minimum over it
+``certify``     proofs of robustness: what no attack can break
 ``features``    how much a model relies on non-robust features of images
 ``sharpness``   the worst loss in a ball, the top Hessian eigenvalue
 ``methods``     one entry per way of training, and its look in every figure (``styles``)
@@ -28,6 +29,7 @@ __all__ = [
     "attacks",
     "augmentation",
     "book",
+    "certify",
     "data",
     "evaluation",
     "exercises",

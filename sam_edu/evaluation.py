@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sam_edu import _check, _ladder, _sanity
+from sam_edu import _check, _ladder, _proofs, _sanity
 from sam_edu._guards import attack_mode, check_inputs
 
 
@@ -31,7 +31,11 @@ class RungResult:
 
 @dataclass(frozen=True)
 class AtRadius:
-    """Everything about one radius ``eps``; ``robust`` has the verdict of each sample."""
+    """Everything about one radius ``eps``; ``robust`` has the verdict of each sample.
+
+    ``proved`` (with ``evaluate(..., certify=True)``, else None) says of each sample whether no attack can
+    break it; what is robust and not proved is unknown.
+    """
 
     eps: float
     accuracy: float
@@ -39,6 +43,13 @@ class AtRadius:
     per_class: list[float]
     rungs: list[RungResult]
     robust: list[bool] = field(repr=False)
+    proved: list[bool] | None = field(default=None, repr=False)
+
+    @property
+    def bracket(self) -> tuple[float, float]:
+        """Robust accuracy lies between the share proved (0 if nobody asked) and the share left standing."""
+        proved = self.proved or []
+        return sum(proved) / max(len(proved), 1), self.accuracy
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,8 @@ class EvaluationRecord:
         plain = asdict(self)
         for entry in plain["at"]:
             entry["robust"] = _packed(entry["robust"])
+            proved = entry.pop("proved")  # records without proofs stay as they were
+            entry |= {} if proved is None else {"proved": _packed(proved)}
         if self.clean is None:
             del plain["clean"]
         else:
@@ -103,7 +116,8 @@ class EvaluationRecord:
         entries = [
             AtRadius(**{**entry, "interval": tuple(entry["interval"]),
                         "rungs": [RungResult(**rung) for rung in entry["rungs"]],
-                        "robust": _unpacked(entry["robust"])})
+                        "robust": _unpacked(entry["robust"]),
+                        "proved": _unpacked(entry["proved"]) if "proved" in entry else None})
             for entry in plain["at"]
         ]  # fmt: skip
         interval = tuple(plain["clean_interval"])
@@ -118,13 +132,16 @@ class EvaluationRecord:
         for entry in self.at:
             low, high = entry.interval
             lines.append(f"eps {entry.eps:.4g}: {entry.accuracy:6.1%}  [{low:.1%}, {high:.1%}]")
+            if entry.proved is not None:
+                low, high = entry.bracket
+                lines.append(f"    robust accuracy is between {low:.1%} (proved) and {high:.1%} (not broken)")
             lines += [f"    after {r.label:<28} {r.accuracy:6.1%}" for r in entry.rungs]
         return "\n".join([*lines, *(f"flag: {flag}" for flag in self.flags)])
 
 
 def evaluate(model: nn.Module, x: Tensor, y: Tensor, eps: float | Sequence[float],
              norm: str = "linf", ladder: str = "quick", batch_size: int = 512,
-             seed: int = 0) -> EvaluationRecord:  # fmt: skip
+             seed: int = 0, certify: bool | int = False) -> EvaluationRecord:  # fmt: skip
     """Attack a classifier with a ladder of attacks and report the worst case.
 
     Each rung attacks only the samples that are still standing, and a larger radius only those that no
@@ -142,6 +159,10 @@ def evaluate(model: nn.Module, x: Tensor, y: Tensor, eps: float | Sequence[float
     ladder : {"quick", "standard"}
         "quick" ends with APGD-CE-20 and APGD-T-20; "standard" adds the official AutoAttack at 100
         steps (minutes for a small net and hundreds of images).
+    certify : bool or int
+        Prove from below what can be proved, so that robust accuracy stands between two numbers
+        (:mod:`sam_edu.certify`: small ReLU networks). A number says how many cases of the complete search an
+        image may use (True: 1000). AutoAttack then tries only what is neither broken nor proved.
 
     Raises
     ------
@@ -163,6 +184,7 @@ def evaluate(model: nn.Module, x: Tensor, y: Tensor, eps: float | Sequence[float
     check_inputs(x, y)
     if len(x) == 0:
         raise ValueError("there is no sample to evaluate: x is empty")
+    cases = _cases(model, x, certify)
     started, n = time.perf_counter(), len(x)
     with attack_mode(model):
         logits = _sanity.checked_logits(model, x, y, batch_size)
@@ -170,13 +192,20 @@ def evaluate(model: nn.Module, x: Tensor, y: Tensor, eps: float | Sequence[float
         classes = logits.shape[1]
         rungs = _ladder.build(ladder, norm, classes, seed)
         standing, entries = clean.clone(), []
+        cheap, costly = _proofs.before_the_costly(rungs)
         for radius in radii:
-            results = [_climb(rung, model, x, y, radius, norm, batch_size, standing)
-                       for rung in rungs]  # fmt: skip
+            at, proved = (model, x, y, radius, norm, batch_size, standing), None
+            results = [_climb(rung, *at) for rung in cheap]
+            if cases is not None:
+                proofs = _proofs.prove(model, x, y, radius, norm, standing, cases)
+                results.append(_struck(proofs, standing))
+                proved = proofs.proved
+            results += [_climb(rung, *at, spared=proved) for rung in costly]
             hits = int(standing.sum())
             by_class = _per_class(standing, y, classes)
+            floor = None if proved is None else proved.tolist()
             entries.append(AtRadius(radius, hits / n, wilson(hits, n), by_class, results,
-                                    standing.tolist()))  # fmt: skip
+                                    standing.tolist(), floor))  # fmt: skip
         flags = _sanity.flags(model, x, y, logits, radii[-1] if radii else 0.0, norm, seed)
     hits = int(clean.sum())
     return EvaluationRecord(n, norm, ladder, hits / n, wilson(hits, n),
@@ -184,10 +213,22 @@ def evaluate(model: nn.Module, x: Tensor, y: Tensor, eps: float | Sequence[float
                             time.perf_counter() - started, clean.tolist())  # fmt: skip
 
 
+def _cases(model: nn.Module, x: Tensor, certify: bool | int) -> int | None:
+    """Cases for each image, None for no proofs; says before any attack runs if the model cannot be read."""
+    if not certify:
+        return None
+    from sam_edu.certify import from_model
+
+    with attack_mode(model):
+        from_model(model, x.shape[1:])
+    return _proofs.CASES if certify is True else _check.integer("certify", certify)
+
+
 def _climb(rung: _ladder.Rung, model: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str,
-           batch_size: int, standing: Tensor) -> RungResult:  # fmt: skip
+           batch_size: int, standing: Tensor, spared: Tensor | None = None) -> RungResult:  # fmt: skip
     """Attack the samples still standing and strike out (in place) those that fall."""
-    started, left = time.perf_counter(), standing.nonzero().squeeze(1)
+    started, tried = time.perf_counter(), standing if spared is None else standing & ~spared
+    left = tried.nonzero().squeeze(1)
     for chosen in left.split(batch_size):
         if len(chosen) == 0:
             continue
@@ -197,6 +238,13 @@ def _climb(rung: _ladder.Rung, model: nn.Module, x: Tensor, y: Tensor, eps: floa
             standing[chosen] = model(attacked).argmax(1) == y[chosen]
     accuracy = float(standing.double().mean())
     return RungResult(rung.label, accuracy, len(left), time.perf_counter() - started)
+
+
+def _struck(proofs: _proofs.Proofs, standing: Tensor) -> RungResult:
+    """The search as a rung: it strikes out (in place) what it has broken."""
+    asked = int(standing.sum())
+    standing &= ~proofs.broken
+    return RungResult(proofs.label, float(standing.double().mean()), asked, proofs.seconds)
 
 
 def wilson(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
