@@ -22,26 +22,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sam_edu import _plotted
+from sam_edu import _plotted, styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe-Ito colours; line style and marker tell the methods apart without colour, too.
-STYLES: dict[str, dict[str, Any]] = {
-    "SGD": {"color": "#767676", "linestyle": "-", "marker": "o"},
-    "SAM": {"color": "#0072B2", "linestyle": "-", "marker": "s"},
-    "ASAM": {"color": "#0072B2", "linestyle": ":", "marker": "s", "markerfacecolor": "none"},
-    "AT": {"color": "#D55E00", "linestyle": "--", "marker": "^"},
-    "SAM+AT": {"color": "#CC79A7", "linestyle": "-.", "marker": "D"},
-    "AWP": {"color": "#009E73", "linestyle": ":", "marker": "p"},
-    "control": {"color": "#A9A9A9", "linestyle": "-", "marker": ".", "linewidth": 1.0},
-    "theory": {"color": "#010203", "linestyle": "-", "marker": "", "linewidth": 1.0},
-    "robust feature": {"color": "#0072B2", "linestyle": "-", "marker": "s"},
-    "non-robust features": {"color": "#E69F00", "linestyle": "--", "marker": "o"},
-}
-INK = "#010203"  # stands for "the colour of the text"; becomes currentColor in the SVG
+INK = styles.INK
+STYLES: dict[str, dict[str, Any]] = {name: style.still for name, style in styles.STYLES.items()}
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none", "font.size": 11, "axes.titlesize": 12, "axes.titlelocation": "left",
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.18,

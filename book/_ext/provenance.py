@@ -1,8 +1,8 @@
 """Under every figure, folded: what made it, when, in how many seconds, and the command that makes it again.
 
 The commit is that of the tree at the time of the build; date, environment and seconds are those of the
-execution (book/tools/made.py), whose results may have been kept since. Figures made from run records name
-them.
+execution (book/tools/pages/made.py), whose results may have been kept since. Figures made from run records
+name them.
 """
 
 from __future__ import annotations
@@ -10,16 +10,13 @@ from __future__ import annotations
 import datetime
 import html
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
-import made
-from records_behind import records_behind
+from book._ext.records_behind import records_behind
+from book.tools.pages import made
 
 VIEW = 'type="application/vnd.jupyter.widget-view+json"'
 
@@ -57,7 +54,7 @@ def lines_for(page: str, number: int, commit: str, execution: dict[str, Any], ce
     for protocol, count, seeds in records:
         command = f"python -m sam_edu.experiments sweep {protocol} --seeds {seeds}"
         lines.append(f"From {count} run records, which {code(command)} wrote.")
-    lines.append(f"Again: {code(f'python book/tools/figure.py {page} {number}')}")
+    lines.append(f"Again: {code(f'python -m book.tools.author.figure {page} {number}')}")
     return lines
 
 

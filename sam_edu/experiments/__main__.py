@@ -1,4 +1,4 @@
-"""Command line: ``python -m sam_edu.experiments {run,sweep,status,table,verify}``."""
+"""Command line: ``python -m sam_edu.experiments {run,sweep,status,table,verify,keep}``."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--images", type=int, help="the first so many test images only")
     check.add_argument("--folder", type=Path, default=None, help="default: the runs shipped with the book")
     check.set_defaults(action=_verify)
-    for command in (one, several, status, table):
+    keep = commands.add_parser("keep", help="put the finished records of a folder into the book's")
+    keep.set_defaults(action=_keep)
+    for command in (one, several, status, table, keep):
         where = f"where records and checkpoints are (default {DEFAULT_FOLDER}/)"
         command.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help=where)
     return parser
@@ -106,6 +108,12 @@ def _table(options: argparse.Namespace) -> None:
     if not lines:
         raise FileNotFoundError(f"no records in {options.folder}; `run` and `sweep` make them")
     print("\n".join(lines))
+
+
+def _keep(options: argparse.Namespace) -> None:
+    kept, others = records.keep(options.folder)
+    print("\n".join(map(str, kept)))
+    print(f"{len(kept)} records kept in {records.SHIPPED}, {len(others)} belong to no protocol of the book")
 
 
 def _verify(options: argparse.Namespace) -> int:

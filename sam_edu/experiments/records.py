@@ -1,4 +1,9 @@
-"""Run records: one JSON file per run, written atomically, with a checksum."""
+"""Run records: one JSON file per run, written atomically, with a checksum.
+
+A run writes ``<run_id>.json`` into its folder. The book keeps the same files, byte for byte, under names that
+say what they are about, ``fashion-mnist/sam-rho0.2-seed0.<run_id>.json``: a record is found by the id at the
+end of its name, in a folder of either kind.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from sam_edu.evaluation import EvaluationRecord
+from sam_edu.experiments import protocols
 from sam_edu.experiments.config import Groups, RunConfig, regroup
 from sam_edu.experiments.files import write_atomically
 
@@ -36,6 +42,8 @@ class Record:
     origin : dict
         Data (name, provenance, checksum), versions, hardware, date; in newer records also the
         training images a second and the checksum of the weights.
+    validation : EvaluationRecord or None
+        On training images that were set aside (``validation_size``), at the radii ``eval_linf``.
     """
 
     config: RunConfig
@@ -46,6 +54,7 @@ class Record:
     curves: list[dict[str, float]] = field(repr=False)
     seconds: dict[str, float]
     origin: dict[str, Any] = field(repr=False)
+    validation: EvaluationRecord | None = None
 
     @property
     def clean_accuracy(self) -> float:
@@ -62,18 +71,20 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {
+        plain = {
             **vars(self),
             "config": self.config.to_dict(),
             "linf": self.linf.to_dict() if self.linf else None,
             "l2": self.l2.to_dict() if self.l2 else None,
         }
+        del plain["validation"]
+        return {**plain, **({"validation": self.validation.to_dict()} if self.validation else {})}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Record:
         """Inverse of :meth:`to_dict`."""
-        evaluations = {norm: EvaluationRecord.from_dict(plain[norm]) if plain[norm] else None
-                       for norm in ("linf", "l2")}  # fmt: skip
+        evaluations = {name: EvaluationRecord.from_dict(plain[name]) if plain.get(name) else None
+                       for name in ("linf", "l2", "validation")}  # fmt: skip
         return cls(**{**plain, "config": RunConfig.from_dict(plain["config"]), **evaluations})
 
 
@@ -101,7 +112,7 @@ def read(path: str | Path) -> Record:
         record = Record.from_dict(outer["record"]) if ok else None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a whole run record ({error}); delete it and run again") from None
-    if record is None or record.config.run_id != path.stem:
+    if record is None or record.config.run_id != _id(path):
         raise ValueError(f"{path} was changed after it was written; delete it and run again")
     return record
 
@@ -136,18 +147,33 @@ def load_records(configs=None, folder=None):
         flat = [config for group in configs.values() for config in group]
         return regroup(configs, load_records(flat, folder))
     folder = SHIPPED if folder is None else Path(folder)
+    known = index(folder)
     if configs is None:
-        return [read(path) for path in sorted(folder.glob("*.json"))]
+        return [read(path) for _, path in sorted(known.items())]
     found = []
     for config in configs:
-        path = folder / f"{config.run_id}.json"
-        if not path.exists():
+        if config.run_id not in known:
             raise FileNotFoundError(
                 f"no record of run {config.run_id} ({config.dataset}, {config.method}, seed "
                 f"{config.seed}) in {folder}; experiments.run(config, folder) makes it"
             )
-        found.append(read(path))
+        found.append(read(known[config.run_id]))
     return found
+
+
+def index(folder: str | Path | None = None) -> dict[str, Path]:
+    """Run id -> file of each record in a folder or one level below it (None: shipped with the book).
+
+    Only names are looked at. Where a run has two files, the one that lies in the folder itself counts.
+    """
+    folder = SHIPPED if folder is None else Path(folder)
+    return {_id(path): path for pattern in ("*/*.json", "*.json") for path in sorted(folder.glob(pattern))}
+
+
+def find(run_id: str, folder: str | Path | None = None) -> Path | None:
+    """The file of one run's record, or None."""
+    flat = (SHIPPED if folder is None else Path(folder)) / f"{run_id}.json"
+    return flat if flat.exists() else index(folder).get(run_id)
 
 
 def available(groups: Groups, *folders: str | Path | None) -> dict[str, list[Record]]:
@@ -160,18 +186,42 @@ def available(groups: Groups, *folders: str | Path | None) -> dict[str, list[Rec
     ValueError
         If a record is damaged.
     """
-    places = [SHIPPED if folder is None else Path(folder) for folder in folders]
-    found = {
-        label: [read(path) for config in group
-                if (path := _first(config.run_id, places)) is not None]
-        for label, group in groups.items()
-    }  # fmt: skip
+    known: dict[str, Path] = {}
+    for folder in reversed(folders):
+        known |= index(folder)
+    found = {label: [read(known[config.run_id]) for config in group if config.run_id in known]
+             for label, group in groups.items()}  # fmt: skip
     return {label: group for label, group in found.items() if group}
 
 
-def _first(run_id: str, places: Iterable[Path]) -> Path | None:
-    candidates = (place / f"{run_id}.json" for place in places)
-    return next((path for path in candidates if path.exists()), None)
+def keep(folder: str | Path, shipped: Path = SHIPPED) -> tuple[list[Path], list[str]]:
+    """Copy the records of a folder, byte for byte, to the places that the book has for them.
+
+    Returns the new files and the ids of the runs that are part of no protocol. A record that the book has
+    stays as it is.
+
+    Raises
+    ------
+    ValueError
+        If a record is damaged.
+    FileNotFoundError
+        If the folder holds no record.
+    """
+    known, kept, others = index(folder), [], []
+    if not known:
+        raise FileNotFoundError(f"no records in {folder}; `run` and `sweep` make them")
+    for run_id, path in sorted(known.items()):
+        place = protocols.place(read(path).config)
+        if place is None:
+            others.append(run_id)
+        elif not (shipped / place).exists():
+            kept.append(shipped / place)
+            write_atomically(kept[-1], path.read_bytes())
+    return kept, others
+
+
+def _id(path: Path) -> str:
+    return path.stem.rpartition(".")[2]
 
 
 def _digest(text: str) -> str:

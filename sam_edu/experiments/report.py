@@ -32,8 +32,8 @@ def line(record: Record) -> str:
 
 def status(config: RunConfig, folder: Path) -> str:
     """ "finished", "epoch k of n", "waiting" or "damaged: ..."."""
-    path = folder / f"{config.run_id}.json"
-    if path.exists():
+    path = records.find(config.run_id, folder)
+    if path is not None:
         try:
             records.read(path)
         except ValueError:
@@ -61,10 +61,11 @@ def statuses(groups: Groups, folder: Path) -> list[str]:
 
 def contents(folder: Path) -> list[str]:
     """What lies in a folder of runs."""
-    kinds = {"finished": "*.json", "with weights": "*.safetensors", "begun": "*.[01].ckpt",
+    kinds = {"with weights": "*.safetensors", "begun": "*.[01].ckpt",
              "set aside as damaged": "*.damaged*"}  # fmt: skip
-    return [f"{len({path.name.split('.')[0] for path in folder.glob(pattern)})} {what}"
-            for what, pattern in kinds.items()]  # fmt: skip
+    runs = {what: {path.name.split(".")[0] for path in folder.glob(pattern)}
+            for what, pattern in kinds.items()}  # fmt: skip
+    return [f"{len(found)} {what}" for what, found in {"finished": records.index(folder), **runs}.items()]
 
 
 def table(groups: Mapping[str, Sequence[Record]]) -> list[str]:

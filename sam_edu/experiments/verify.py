@@ -14,7 +14,7 @@ from sam_edu import data, models
 from sam_edu._guards import attack_mode
 from sam_edu.evaluation import EvaluationRecord
 from sam_edu.experiments import weights
-from sam_edu.experiments.records import SHIPPED, Record, read
+from sam_edu.experiments.records import SHIPPED, Record, find, index, read
 
 TOLERANCE = 0.005  # half a point
 SEED = 1  # the ladder's attacks start from seed 0
@@ -85,8 +85,8 @@ def verify(run_id: str, folder: str | Path | None = None, images: int | None = N
 
 def _files(run_id: str, folder: str | Path | None) -> tuple[Record, Path]:
     place = SHIPPED if folder is None else Path(folder)
-    path = place / f"{run_id}.json"
-    if not path.exists():
+    path = find(run_id, place)
+    if path is None:
         raise FileNotFoundError(f"no record of run {run_id} in {place}")
     for candidate in (place / f"{run_id}.safetensors", place / "weights" / f"{run_id}.safetensors"):
         if candidate.exists():
@@ -99,7 +99,7 @@ def with_weights(folder: str | Path | None = None) -> list[str]:
     """The runs in a folder that have both a record and weights."""
     place = SHIPPED if folder is None else Path(folder)
     found = {path.stem for path in [*place.glob("*.safetensors"), *place.glob("weights/*.safetensors")]}
-    return sorted(stem for stem in found if (place / f"{stem}.json").exists())
+    return sorted(found & index(place).keys())
 
 
 def _dataset(record: Record) -> data.Dataset:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import anywidget
 import traitlets
 
+from sam_edu import styles
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
-CSS = (HERE / "kit.css").read_text(encoding="utf-8")
+CSS = styles.css() + (HERE / "kit.css").read_text(encoding="utf-8")
 _COMMENT = re.compile(r"^[ \t]*(?://.*)?\n", re.MULTILINE)
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+\.js)";\n', re.MULTILINE)

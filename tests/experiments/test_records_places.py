@@ -1,0 +1,79 @@
+"""Records lie where a reader finds them: a folder for each protocol, a name that says which run it is."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sam_edu.experiments import RunConfig, __main__, available, load_records, protocols, records, report
+
+Some = tuple[RunConfig, Path]
+
+
+def test_every_shipped_record_lies_at_its_place_under_one_id() -> None:
+    files = sorted(path for path in records.SHIPPED.rglob("*.json"))
+    read = [records.read(path).config for path in files]
+    assert len(files) >= 447 and len({config.run_id for config in read}) == len(files)
+    wrong = [str(path) for path, config in zip(files, read, strict=True)
+             if path != records.SHIPPED / str(protocols.place(config))]  # fmt: skip
+    assert not wrong, f"`python -m sam_edu.experiments keep` knows the right place; wrong: {wrong}"
+
+
+def test_no_two_rows_of_the_book_share_a_name() -> None:
+    for seed in (0, 1):
+        places = list(protocols._places(seed).values())
+        assert len(places) == len(set(places)) > 100
+        assert all(str(place).isascii() and str(place).count("/") == 1 for place in places)
+    assert protocols.place(RunConfig(epochs=3, seed=77)) is None
+
+
+@pytest.fixture
+def some() -> Some:
+    config = protocols.configs("digits", [0])["SGD"][0]
+    path = records.find(config.run_id)
+    assert path is not None and path.name.startswith("sgd-seed0.")
+    return config, path
+
+
+def test_a_folder_of_runs_with_bare_ids_is_read_as_before(tmp_path: Path, some: Some) -> None:
+    config, path = some
+    shutil.copy(path, tmp_path / f"{config.run_id}.json")
+    assert load_records([config], tmp_path) == load_records([config]) == load_records(folder=tmp_path)
+    assert available({"a": [config]}, tmp_path, None)["a"] == load_records([config])
+    assert report.status(config, tmp_path) == "finished" and report.contents(tmp_path)[0] == "1 finished"
+
+
+def test_loading_reads_the_files_that_are_asked_for_and_no_others(tmp_path: Path, some: Some) -> None:
+    config, path = some
+    (tmp_path / "digits").mkdir()
+    shutil.copy(path, tmp_path / "digits")
+    (tmp_path / "digits" / "another.0123456789ab.json").write_text("{")  # damaged, and nobody asks for it
+    assert load_records([config], tmp_path) == load_records([config])
+    assert report.contents(tmp_path)[0] == "2 finished"
+    with pytest.raises(ValueError, match="not a whole run record"):
+        load_records(folder=tmp_path)
+
+
+def test_a_renamed_record_is_refused(tmp_path: Path, some: Some) -> None:
+    other = protocols.configs("digits", [1])["SGD"][0]
+    shutil.copy(some[1], tmp_path / f"sgd-seed1.{other.run_id}.json")
+    with pytest.raises(ValueError, match="was changed after it was written"):
+        load_records(folder=tmp_path)
+
+
+def test_keep_puts_records_at_their_places(tmp_path: Path, some: Some, monkeypatch: pytest.MonkeyPatch,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    config, path = some
+    runs, book = tmp_path / "runs", tmp_path / "book"
+    runs.mkdir()
+    shutil.copy(path, runs / f"{config.run_id}.json")
+    kept, others = records.keep(runs, book)
+    assert kept == [book / "digits" / path.name] and kept[0].read_bytes() == path.read_bytes() and not others
+    assert records.keep(runs, book) == ([], [])
+    monkeypatch.setattr(protocols, "place", lambda config: None)
+    assert records.keep(runs, book) == ([], [config.run_id])
+    assert __main__.main(["keep", "--folder", str(runs)]) == 0
+    assert "1 belong to no protocol" in capsys.readouterr().out
+    assert __main__.main(["keep", "--folder", str(tmp_path / "none")]) == 1
