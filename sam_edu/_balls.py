@@ -86,13 +86,15 @@ def _near(offset: float, dtype: torch.dtype) -> float:
 def _unit(gradient: Tensor) -> Tensor:
     """The gradient of each sample over its l2 norm, however small or large; entries that are NaN count as 0.
 
-    The sample is first brought near 1 by a power of two, which changes no digit: squares of small numbers
-    vanish, and a floor under the norm that is not relative would slow down models of small logits.
+    The squares are summed in float64: in float32 those of numbers below 1e-23 vanish, and a floor under the
+    norm that is not relative to the smallest number would slow down models of small logits.
     """
-    if gradient.element_size() < 4:
-        gradient = gradient.float()  # squares of half precision end at 65504
-    gradient = unit_peak(torch.nan_to_num(gradient))
-    return gradient * _per_sample(1 / _norms(gradient), gradient.shape)
+    gradient = torch.nan_to_num(gradient)
+    wide = None if gradient.device.type == "mps" else torch.float64  # mps has no float64
+    norms = torch.linalg.vector_norm(gradient.flatten(1), dim=1, dtype=wide)
+    tiny = torch.finfo(torch.float32 if gradient.element_size() < 8 else torch.float64).tiny
+    inverse = (1 / norms.clamp_min(tiny)).to(torch.promote_types(gradient.dtype, torch.float32))
+    return gradient * _per_sample(inverse, gradient.shape)
 
 
 def unit_peak(gradient: Tensor) -> Tensor:

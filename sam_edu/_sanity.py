@@ -43,7 +43,7 @@ def checked_logits(model: Fitted, x: Tensor, y: Tensor, batch_size: int, order: 
 
 def _alone(model: nn.Module, image: Tensor) -> Tensor:
     try:
-        return model(image)  # type: ignore[no-any-return]
+        return model(image)
     except Exception as error:
         raise ValueError(
             "the model takes the batch but not one image alone; an evaluation needs batches of any size "
@@ -129,7 +129,7 @@ def gradient_flags(model: Fitted, x: Tensor, y: Tensor, logits: Tensor, eps: flo
         found.append(f"the input gradient is not finite on {met[0]:.0%} of the images, at {met[1]:.1%} of "
                      "their pixels; attacks cannot follow it there")  # fmt: skip
     finite = error[~images]
-    if len(finite) and (finite.clamp(max=1).mean() > 0.1 or (finite > 0.5).sum() > 0.03 * len(error)):
+    if _slope.doubtful(finite):
         share = float((finite > 0.25).double().sum()) / len(error)
         found.append(f"the input gradient is not the slope of the model on {share:.0%} of the images probed: "
                      "differences along straight lines disagree with it, attacks go astray")  # fmt: skip

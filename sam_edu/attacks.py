@@ -107,8 +107,8 @@ def pgd(model: Model, x: Tensor, y: Tensor, eps: float, norm: str = "linf", step
     Warns
     -----
     RuntimeWarning
-        If a gradient is NaN or infinite somewhere. The result is finite all the same: where the gradient is
-        NaN the input stays at its random start, so the attack is weaker than it looks.
+        If the first or the last gradient is NaN or infinite somewhere. The result is finite all the same:
+        where the gradient is NaN the input stays put, so the attack is weaker than it looks.
 
     Examples
     --------
@@ -166,14 +166,15 @@ def _ascend(model: Model, ball: Ball, x: Tensor, y: Tensor, steps: int, size: fl
     extremes: list[Tensor] = []
     for step in range(steps):
         leaf = x.detach().requires_grad_()
-        logits = model(leaf.clone())  # a copy: models may work in place
+        logits = _of_leaf(model, leaf)
         if step == 0:
             check_labels(y, check_logits(logits, len(y)).shape[1])
         losses = loss_of(logits, y)
         if losses.dtype != ones.dtype:  # under autocast
             ones = ones.to(losses.dtype)
         gradient = input_gradient(losses, leaf, ones)  # of their sum
-        extremes += torch.aminmax(gradient)
+        if step in (0, steps - 1):
+            extremes += torch.aminmax(gradient)
         if stop_when_fooled:
             right = logits.detach().argmax(1) == y
             if not right.all():
@@ -193,8 +194,18 @@ def _ascend(model: Model, ball: Ball, x: Tensor, y: Tensor, steps: int, size: fl
     return result, fooled
 
 
+def _of_leaf(model: Model, leaf: Tensor) -> Tensor:
+    """The model at a leaf of the graph; models whose first layer works in place get a copy."""
+    try:
+        return model(leaf)
+    except RuntimeError as error:
+        if "in-place" not in str(error):
+            raise
+        return model(leaf.clone())
+
+
 def _warn_unless_finite(extremes: list[Tensor]) -> None:
-    """Smallest and largest entries of the gradients, looked at once: a GPU need not wait at every step."""
+    """Look at the extremes of the first and the last gradient, at the end: a GPU need not wait for it."""
     if not torch.isfinite(torch.stack(extremes)).all():
         warnings.warn(
             "the model's input gradient is NaN or infinite somewhere (a root or logarithm at 0, a division "

@@ -213,7 +213,8 @@ def _radii(eps: Any) -> list[float]:
     """The radii in ascending order, each once; numbers of any library, alone or several."""
     if isinstance(eps, str | bytes):
         raise TypeError(f"eps must be a number or several, got the text {eps!r}")
-    several = eps if hasattr(eps, "__len__") and getattr(eps, "ndim", 1) else [eps]
+    single = not hasattr(eps, "__len__") or getattr(eps, "ndim", None) == 0  # a tensor of one number has both
+    several = [eps] if single else eps
     radii: list[float] = []
     for value in sorted(_check.number("eps", e, low=0, high=math.inf, open_high=True) for e in several):
         if not radii or not _same(radii[-1], value):
