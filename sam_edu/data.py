@@ -30,6 +30,20 @@ _FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat",
                     "sandal", "shirt", "sneaker", "bag", "ankle boot")  # fmt: skip
 
 
+def class_names(name: str) -> tuple[str, ...]:
+    """Names of the classes of a data set that has fixed ones; they are known without the images.
+
+    Raises
+    ------
+    ValueError
+        If the names come with the files.
+    """
+    known = {"digits": tuple("0123456789"), "fashion-mnist": _FASHION_CLASSES}
+    if name not in known:
+        raise ValueError(f"the classes of {name!r} are named by its files: data.load({name!r}).classes")
+    return known[name]
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Training and test images with labels.

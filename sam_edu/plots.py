@@ -108,8 +108,8 @@ class Shown:
         return f"Figure: {self.alt}"
 
 
-def show(fig: Figure, alt: str, caption: str = "",
-         table: Mapping[str, Sequence[Any]] | None = None) -> Shown:  # fmt: skip
+def show(fig: Figure, alt: str, caption: str = "", table: Mapping[str, Sequence[Any]] | None = None,
+         made_from: Any = None) -> Shown:  # fmt: skip
     """Turn a matplotlib figure into what the page shows.
 
     Parameters
@@ -121,6 +121,8 @@ def show(fig: Figure, alt: str, caption: str = "",
     table : mapping from column title to values, optional
         The numbers to unfold under the figure; all that is plotted, where none is given. A summary, in which
         no column is plotted, is followed by what is.
+    made_from : study or row of one, or several of them, optional
+        What was measured (:mod:`sam_edu.experiments.study`): the page names the records under the figure.
 
     Raises
     ------
@@ -147,7 +149,25 @@ def show(fig: Figure, alt: str, caption: str = "",
         if panels and not _plotted.covers(table, panels):  # a summary: what is drawn comes after it
             more = _table(*_plotted.as_table(panels)).partition("</summary>")[2]
             parts[-1] = parts[-1].removesuffix("</details>") + more
-    return Shown(alt, "".join([*parts, "</figure>"]), panels)
+    return Shown(alt, "".join([*parts, sources_comment(made_from), "</figure>"]), panels)
+
+
+def sources(made_from: Any) -> list[tuple[str, int, int]]:
+    """Protocol, number of records and of seeds of what a figure was made from, one entry per protocol."""
+    given = [] if made_from is None else getattr(made_from, "sources", None)
+    if given is None:
+        given = [source for part in made_from for source in sources(part)]
+    found: dict[str, tuple[int, int]] = {}
+    for protocol, count, seeds in given:
+        before = found.get(protocol, (0, 0))
+        found[protocol] = before[0] + count, max(before[1], seeds)
+    return [(protocol, count, seeds) for protocol, (count, seeds) in found.items()]
+
+
+def sources_comment(made_from: Any) -> str:
+    """The same as an HTML comment, which the build of the page reads."""
+    known = sources(made_from)
+    return f"<!-- records: {json.dumps(known)} -->" if known else ""
 
 
 def _svg(fig: Figure, alt: str, panels: list[dict[str, Any]]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import html
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from docutils import nodes
 from book._ext.records_behind import records_behind
 from book.tools.pages import made
 
+RECORDS = re.compile(r"<!-- records: (\[.*?\]) -->")  # in a drawing (sam_edu.plots.show)
+LIVE = re.compile(r"<script[^>]*>\s*(\{.*?\})\s*</script>", re.DOTALL)  # of a live figure
 VIEW = 'type="application/vnd.jupyter.widget-view+json"'
 
 
@@ -68,6 +71,15 @@ def execution_of(app: Any, docname: str, notebook: dict[str, Any]) -> dict[str, 
     return {**known, "page_seconds": data.get("runtime")}
 
 
+def records_of(text: str) -> list[tuple[str, int, int]]:
+    """Protocol, number of records and of seeds, as the figure itself says."""
+    found = RECORDS.search(text)
+    if found:
+        return [tuple(source) for source in json.loads(found[1])]
+    live = LIVE.search(text)
+    return [tuple(source) for source in json.loads(live[1]).get("records", [])] if live else []
+
+
 def add_lines(app: Any, doctree: nodes.document, docname: str) -> None:
     """Put the lines under each figure of a page."""
     path = Path(app.srcdir) / f"{docname}.ipynb"
@@ -87,7 +99,7 @@ def add_lines(app: Any, doctree: nodes.document, docname: str) -> None:
                 continue
             number += 1
             lines = lines_for(docname, number, app.provenance_commit, execution, sum(kinds[:index]),
-                              records_behind(notebook, index))  # fmt: skip
+                              records_of(text) or records_behind(notebook, index))  # fmt: skip
             folded = details(number, lines)
             head, end, rest = text.rpartition("</figure>") if static else (text, "", "")
             node[:] = [nodes.Text(f"{head}{folded}{end}{rest}")]  # with .children = it would have no parent

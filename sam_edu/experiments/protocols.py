@@ -205,6 +205,12 @@ PROTOCOLS: Mapping[str, tuple[dict[str, Any], Protocol]] = {
 }
 
 
+#: How many seeds of a protocol the book has; where none is named: 3.
+SEEDS: Mapping[str, int] = {
+    "digits": 5, "fashion-mnist": 5, "digits-autoattack": 1, "fashion-mnist-autoattack": 1,
+}  # fmt: skip
+
+
 def configs(name: str, seeds: Iterable[int]) -> dict[str, list[RunConfig]]:
     """Runs of a protocol: label -> one RunConfig per seed."""
     if name not in PROTOCOLS:

@@ -54,7 +54,7 @@ def accuracies(records: Sequence[Record], norm: str = "linf") -> NDArray:
 
 def at(records: Sequence[Record], eps: float, norm: str = "linf") -> Spread:
     """Robust accuracy at radius ``eps`` (0: clean) over the seeds."""
-    return Spread.of(_column(records, eps, norm))
+    return Spread.of(column(records, eps, norm))
 
 
 def gain(records: Sequence[Record], reference: Sequence[Record], eps: float, norm: str = "linf") -> Spread:
@@ -68,7 +68,7 @@ def gain(records: Sequence[Record], reference: Sequence[Record], eps: float, nor
     seeds = [r.config.seed for r in records], [r.config.seed for r in reference]
     if seeds[0] != seeds[1]:
         raise ValueError(f"a paired difference needs the same seeds, got {seeds[0]} and {seeds[1]}")
-    return Spread.of(_column(records, eps, norm) - _column(reference, eps, norm))
+    return Spread.of(column(records, eps, norm) - column(reference, eps, norm))
 
 
 def paired(groups: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
@@ -122,7 +122,8 @@ def grid_rows(groups: Mapping[str, Sequence[Record]], norm: str = "linf") -> lis
     return rows
 
 
-def _column(records: Sequence[Record], eps: float, norm: str) -> NDArray:
+def column(records: Sequence[Record], eps: float, norm: str = "linf") -> NDArray:
+    """Accuracy at radius ``eps`` (0: clean), one number per run."""
     if eps == 0:
         return np.array([evaluation(r, norm).clean_accuracy for r in records])
     return np.array([evaluation(r, norm).robust_accuracy(eps) for r in records])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sam_edu.experiments import Record
+    from sam_edu.experiments.study import Study
 
 
 class ClasswiseExplorer(Explorer):
@@ -68,6 +69,20 @@ class ClasswiseExplorer(Explorer):
                     f"ClasswiseExplorer: {name} must be from 0 to {many - 1}, got {start[name]!r}"
                 )
         super().__init__(rows=plain, class_names=classes, eps_grid=grid, **start)
+
+    @classmethod
+    def of_study(cls, study: Study, **kwargs: Any) -> ClasswiseExplorer:
+        """Make the figure from a study whose data set has named classes.
+
+        Raises
+        ------
+        WidgetValueError
+            If the study has not exactly one row of plain SGD.
+        """
+        kinds = {row.label: row.kind for row in study}
+        made = cls.from_records(study.groups, kinds, study.classes, **kwargs)
+        made.made_from = study.sources
+        return made
 
     @classmethod
     def from_records(cls, groups: Mapping[str, Sequence[Record]], kinds: Mapping[str, str],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import traitlets
 
 from sam_edu import styles
-from sam_edu.widgets.base import Explorer, Number, WidgetValueError, bundle
+from sam_edu.widgets.base import Explorer, Number, WidgetValueError, bundle, rows_of
 from sam_edu.widgets.rho_eps_grid import plain
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ class FrontierExplorer(Explorer):
 
     Parameters
     ----------
-    rows : list of dict
-        As :class:`~sam_edu.widgets.RhoEpsGrid` takes them (``eps[0]`` must be 0, clean accuracy), with
+    rows : study, or list of dict
+        A :class:`~sam_edu.experiments.study.Study`, or rows as :class:`~sam_edu.widgets.RhoEpsGrid` takes
+        them (``eps[0]`` must be 0, clean accuracy), with
         ``cost``: gradient passes of the whole training, 1 for SGD. Rows of one method are joined by a line,
         but for those with ``variant``: they differ in more than a radius.
     eps : float
@@ -46,7 +47,8 @@ class FrontierExplorer(Explorer):
     budget = Number(2, 0, 1000)
     loss = Number(1, 0, 10)
 
-    def __init__(self, rows: list[dict[str, Any]], **kwargs: Any) -> None:
+    def __init__(self, rows: Any, **kwargs: Any) -> None:
+        rows, made_from = rows_of(rows)
         rows = [plain(row, i) for i, row in enumerate(rows)]
         if sum(row["method"] == "SGD" for row in rows) != 1:
             raise WidgetValueError("FrontierExplorer: rows must have exactly one SGD")
@@ -62,6 +64,7 @@ class FrontierExplorer(Explorer):
         if start["eps"] not in radii[1:]:
             raise WidgetValueError(f"FrontierExplorer: eps must be one of {radii[1:]}, got {start['eps']!r}")
         super().__init__(rows=rows, **start)
+        self.made_from = made_from
 
     def best(self, eps: float, budget: float, loss: float) -> str | None:
         """Label of the most robust affordable row at ``eps`` (the cheaper of two equals)."""

@@ -8,7 +8,7 @@ import traitlets
 
 from sam_edu import styles
 from sam_edu._text import pixels
-from sam_edu.widgets.base import Explorer, Number, WidgetValueError, bundle
+from sam_edu.widgets.base import Explorer, Number, WidgetValueError, bundle, rows_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,12 +19,12 @@ class RhoEpsGrid(Explorer):
 
     Parameters
     ----------
-    rows : list of dict
-        One row per trained method, with ``method`` (a name in :data:`sam_edu.styles.STYLES`; any other is
-        a control), ``eps`` (attack radii, the same in every row), ``mean``, ``low`` and
-        ``high`` (accuracies in [0, 1], one per radius), and optionally ``points`` (the seeds' values per
-        radius), ``rho``, ``train_eps``, ``label``. One row must be SGD, at least one SAM with a
-        ``rho``.
+    rows : study, or list of dict
+        A :class:`~sam_edu.experiments.study.Study`, or one row per trained method, with ``method`` (a name in
+        :data:`sam_edu.styles.STYLES`; any other is a control), ``eps`` (attack radii, the same in every
+        row), ``mean``, ``low`` and ``high`` (accuracies in [0, 1], one per radius), and optionally
+        ``points`` (the seeds' values per radius), ``rho``, ``train_eps``, ``label``. One row must be SGD,
+        at least one SAM with a ``rho``.
     rho, eps : float
         The measured pair to begin with.
 
@@ -41,7 +41,8 @@ class RhoEpsGrid(Explorer):
     rho = Number(0.2, 0, 100)
     eps = Number(0.1, 0, 100)
 
-    def __init__(self, rows: list[dict[str, Any]], **kwargs: Any) -> None:
+    def __init__(self, rows: Any, **kwargs: Any) -> None:
+        rows, made_from = rows_of(rows)
         rows = [plain(row, i) for i, row in enumerate(rows)]
         eps = rows[0]["eps"] if rows else []
         for i, row in enumerate(rows):
@@ -57,6 +58,7 @@ class RhoEpsGrid(Explorer):
                     f"RhoEpsGrid: {name} must be one of the measured {measured}, got {start[name]!r}"
                 )
         super().__init__(rows=rows, **start)
+        self.made_from = made_from
 
     def draw_still(self, figure: Figure) -> None:
         axes = figure.subplots()

@@ -187,7 +187,7 @@ def plain(text: str) -> str:
 
 def _role(match: re.Match) -> str:
     name = match[1]
-    if name.startswith("glue"):
+    if name.startswith("glue") or name == "fact":
         return "⟦glue⟧"
     if name.startswith("cite"):
         return "⟦cite⟧"
