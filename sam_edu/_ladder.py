@@ -7,6 +7,7 @@ global generators; they run inside ``fork_rng`` so that nothing outside notices.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,13 @@ def build(ladder: str, norm: str, classes: int, seed: int, factor: float = 1.0) 
         parts = ["apgd-ce", "apgd-t", "fab-t", "square"] if classes >= 4 else ["apgd-ce", "square"]
         rungs += [_autoattack(part, norm, classes, seed) for part in parts]
     return rungs
+
+
+def scale(logits: Tensor) -> float:
+    """The power of two that brings the median margin between the two likeliest classes near 1."""
+    top = logits.double().topk(2, dim=1).values
+    margin = float((top[:, 0] - top[:, 1]).median())
+    return 2.0 ** -round(min(max(math.log2(margin), -100), 100)) if margin > 0 else 1.0
 
 
 def _own(seed: int, norm: str, steps: int, one_step: bool = False, **settings: Any):  # type: ignore[no-untyped-def]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,13 @@ def _alone(model: nn.Module, image: Tensor) -> Tensor:
             "the model takes the batch but not one image alone; an evaluation needs batches of any size "
             f"(was it exported or compiled for one size?): {type(error).__name__}"
         ) from error
+
+
+def check_differentiable(model: Fitted, image: Tensor) -> None:
+    """Raise at the door what the first attack would only find out later."""
+    leaf = image.clone().requires_grad_()
+    logits = model(leaf)
+    input_gradient(logits, leaf, torch.ones_like(logits))
 
 
 def check_in_ball(label: str, x: Tensor, attacked: Tensor, eps: float, norm: str) -> None:
@@ -136,13 +144,17 @@ def gradient_flags(model: Fitted, x: Tensor, y: Tensor, logits: Tensor, eps: flo
     return found
 
 
-def black_box_flags(rungs: list[tuple[str, int, int]], n: int) -> list[str]:
-    """``rungs``: label, images attacked, images broken. Without gradients little should be left to break."""
-    broken = [(label, n) for label, _, n in rungs if "square" in label.lower()]
-    if not any(hits > max(1, 0.005 * n) for _, hits in broken):
+def black_box_flags(radii: Iterable[Iterable[Any]], standing: int, n: int) -> list[str]:
+    """``radii``: the results of the rungs at each. Without gradients little should be left to break."""
+    most, worst = max(1, 0.005 * n), ""
+    for rung in (rung for rungs in radii for rung in rungs):
+        left = round(rung.accuracy * n)
+        if "square" in rung.label.lower() and standing - left > most:
+            most, worst = standing - left, rung.label
+        standing = left
+    if not worst:
         return []
-    label = max(broken, key=lambda pair: pair[1])[0]
-    return [f"{label}, which needs no gradient, breaks images that all attacks with gradients left"]
+    return [f"{worst}, which needs no gradient, breaks images that attacks with gradients left"]
 
 
 def probe(logits: Tensor, y: Tensor, order: Tensor) -> Tensor:

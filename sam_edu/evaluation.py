@@ -11,14 +11,14 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from sam_edu import _check, _ladder, _sanity
+from sam_edu import _check, _ladder, _proofs, _sanity
 from sam_edu._fit import Fitted, by_content
-from sam_edu._guards import Model, attack_mode, check_inputs, input_gradient
+from sam_edu._guards import Model, attack_mode, check_inputs
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,11 @@ class RungResult:
 
 @dataclass(frozen=True)
 class AtRadius:
-    """Everything about one radius ``eps``; ``robust`` has the verdict of each sample."""
+    """Everything about one radius ``eps``; ``robust`` has the verdict of each sample.
+
+    ``proved`` (with ``evaluate(..., certify=True)``, else None) says of each sample whether no attack can
+    break it; what is robust and not proved is unknown.
+    """
 
     eps: float
     accuracy: float
@@ -41,6 +45,13 @@ class AtRadius:
     per_class: list[float]
     rungs: list[RungResult]
     robust: list[bool] = field(repr=False)
+    proved: list[bool] | None = field(default=None, repr=False)
+
+    @property
+    def bracket(self) -> tuple[float, float]:
+        """Robust accuracy lies between the share proved (0 if nobody asked) and the share left standing."""
+        proved = self.proved or []
+        return sum(proved) / max(len(proved), 1), self.accuracy
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,8 @@ class EvaluationRecord:
         plain = asdict(self)
         for entry in plain["at"]:
             entry["robust"] = _packed(entry["robust"])
+            proved = entry.pop("proved")  # records without proofs stay as they were
+            entry |= {} if proved is None else {"proved": _packed(proved)}
         if self.clean is None:
             del plain["clean"]
         else:
@@ -105,7 +118,8 @@ class EvaluationRecord:
         entries = [
             AtRadius(**{**entry, "interval": tuple(entry["interval"]),
                         "rungs": [RungResult(**rung) for rung in entry["rungs"]],
-                        "robust": _unpacked(entry["robust"])})
+                        "robust": _unpacked(entry["robust"]),
+                        "proved": _unpacked(entry["proved"]) if "proved" in entry else None})
             for entry in plain["at"]
         ]  # fmt: skip
         interval = tuple(plain["clean_interval"])
@@ -120,13 +134,16 @@ class EvaluationRecord:
         for entry in self.at:
             low, high = entry.interval
             lines.append(f"eps {entry.eps:.4g}: {entry.accuracy:6.1%}  [{low:.1%}, {high:.1%}]")
+            if entry.proved is not None:
+                low, high = entry.bracket
+                lines.append(f"    robust accuracy is between {low:.1%} (proved) and {high:.1%} (not broken)")
             lines += [f"    after {r.label:<28} {r.accuracy:6.1%}" for r in entry.rungs]
         return "\n".join([*lines, *(f"flag: {flag}" for flag in self.flags)])
 
 
 def evaluate(model: Model, x: Tensor, y: Tensor, eps: float | Sequence[float] | Tensor,
              norm: str = "linf", ladder: str = "quick", batch_size: int = 512,
-             seed: int = 0) -> EvaluationRecord:  # fmt: skip
+             seed: int = 0, certify: bool | int = False) -> EvaluationRecord:  # fmt: skip
     """Attack a classifier with a ladder of attacks and report the worst case.
 
     Each rung attacks only the samples that are still standing, and a larger radius only those that no
@@ -150,6 +167,10 @@ def evaluate(model: Model, x: Tensor, y: Tensor, eps: float | Sequence[float] | 
         images). The rungs of each radius say what was run; older records have no Square in "quick".
     batch_size : int
         Upper bound for every pass through the model.
+    certify : bool or int
+        Prove from below what can be proved, so that robust accuracy stands between two numbers
+        (:mod:`sam_edu.certify`: small ReLU networks). A number says how many cases of the complete search an
+        image may use (True: 1000). AutoAttack then tries only what is neither broken nor proved.
 
     Raises
     ------
@@ -180,29 +201,38 @@ def evaluate(model: Model, x: Tensor, y: Tensor, eps: float | Sequence[float] | 
     y = check_inputs(x, y, hint="; rescale other features into [0, 1], and eps with them")
     if len(x) == 0:
         raise ValueError("there is no sample to evaluate: x is empty")
+    network = cast(nn.Module, model)  # proofs read layers: _cases refuses what has none
+    cases = _cases(network, x, certify)
     started, n = time.perf_counter(), len(x)
     with attack_mode(model):
         fitted, raw = Fitted(model, x), Fitted(model, x, guarded=False)
         images = fitted.images(x)
         order = by_content(images, y)
         logits = _sanity.checked_logits(fitted, images, y, batch_size, order)
-        _check_differentiable(raw, images[order[:1]])
+        _sanity.check_differentiable(raw, images[order[:1]])
         clean = logits.argmax(1) == y
         classes = logits.shape[1]
-        rungs = _ladder.build(ladder, norm, classes, seed, _scale(logits))
+        rungs = _ladder.build(ladder, norm, classes, seed, _ladder.scale(logits))
         standing, entries = clean.clone(), []
+        cheap, costly = _proofs.before_the_costly(rungs)
         for radius in radii:
-            results = [_climb(rung, fitted, images, y, radius, norm, batch_size, standing)
-                       for rung in rungs]  # fmt: skip
+            at, proved = (fitted, images, y, radius, norm, batch_size, standing), None
+            results = [_climb(rung, *at) for rung in cheap]
+            if cases is not None:
+                proofs = _proofs.prove(network, x, y, radius, norm, standing, cases)
+                results.append(_struck(proofs, standing))
+                proved = proofs.proved
+            results += [_climb(rung, *at, spared=proved) for rung in costly]
             hits = int(standing.sum())
             by_class = _per_class(standing, y, classes)
+            floor = None if proved is None else proved.tolist()
             entries.append(AtRadius(radius, hits / n, wilson(hits, n), by_class, results,
-                                    standing.tolist()))  # fmt: skip
+                                    standing.tolist(), floor))  # fmt: skip
         widest = radii[-1] if radii else 0.0
         about = (images, y, logits, widest, norm)
         flags = _sanity.flags(fitted, *about, seed, batch_size, order)
         flags += _sanity.gradient_flags(raw, *about, batch_size, order, fitted.spoiled)
-    flags += _sanity.black_box_flags(_broken(entries, clean), n)
+    flags += _sanity.black_box_flags([entry.rungs for entry in entries], int(clean.sum()), n)
     hits = int(clean.sum())
     return EvaluationRecord(n, norm, ladder, hits / n, wilson(hits, n),
                             _per_class(clean, y, classes), entries, flags,
@@ -227,36 +257,22 @@ def _same(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-12)
 
 
-def _check_differentiable(model: Fitted, image: Tensor) -> None:
-    leaf = image.clone().requires_grad_()
-    logits = model(leaf)
-    input_gradient(logits, leaf, torch.ones_like(logits))
+def _cases(model: nn.Module, x: Tensor, certify: bool | int) -> int | None:
+    """Cases for each image, None for no proofs; says before any attack runs if the model cannot be read."""
+    if not certify:
+        return None
+    from sam_edu.certify import from_model
 
-
-def _scale(logits: Tensor) -> float:
-    """The power of two that brings the median margin between the two likeliest classes near 1."""
-    top = logits.double().topk(2, dim=1).values
-    margin = float((top[:, 0] - top[:, 1]).median())
-    return 2.0 ** -round(min(max(math.log2(margin), -100), 100)) if margin > 0 else 1.0
-
-
-def _broken(entries: list[AtRadius], clean: Tensor) -> list[tuple[str, int, int]]:
-    """Label, images attacked and images broken of every rung at every radius."""
-    found, before = [], int(clean.sum())
-    for entry in entries:
-        for rung in entry.rungs:
-            after = round(rung.accuracy * len(clean))
-            found.append((rung.label, rung.attacked, before - after))
-            before = after
-    return found
+    with attack_mode(model):
+        from_model(model, x.shape[1:])
+    return _proofs.CASES if certify is True else _check.integer("certify", certify)
 
 
 def _climb(rung: _ladder.Rung, model: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str,
-           batch_size: int, standing: Tensor) -> RungResult:  # fmt: skip
+           batch_size: int, standing: Tensor, spared: Tensor | None = None) -> RungResult:  # fmt: skip
     """Attack the samples still standing and strike out (in place) those that fall."""
-    started, left = time.perf_counter(), standing.nonzero().squeeze(1)
-    if eps == 0:
-        left = left[:0]
+    started, tried = time.perf_counter(), standing if spared is None else standing & ~spared
+    left = tried.nonzero().squeeze(1)[: 0 if eps == 0 else None]
     for chosen in left.split(batch_size):
         if len(chosen) == 0:
             continue
@@ -266,6 +282,13 @@ def _climb(rung: _ladder.Rung, model: nn.Module, x: Tensor, y: Tensor, eps: floa
             standing[chosen] = model(attacked).argmax(1) == y[chosen]
     accuracy = float(standing.double().mean())
     return RungResult(rung.label, accuracy, len(left), time.perf_counter() - started)
+
+
+def _struck(proofs: _proofs.Proofs, standing: Tensor) -> RungResult:
+    """The search as a rung: it strikes out (in place) what it has broken."""
+    asked = int(standing.sum())
+    standing &= ~proofs.broken
+    return RungResult(proofs.label, float(standing.double().mean()), asked, proofs.seconds)
 
 
 def wilson(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
