@@ -163,6 +163,13 @@ def writer():
     return markdown.Writer(markdown.Surroundings({}, lambda node: node.get("refuri", ""), lambda node: "3"))
 
 
+@pytest.mark.parametrize("address, text", [("https://a.b", "[go](https://a.b)"), ("#figure--rho_1", "go")])
+def test_links_written_in_html_lead_somewhere_or_are_words(address, text):
+    start, end = (nodes.raw("", tag, format="html") for tag in (f'<a class="x" href="{address}">', "</a>"))
+    paragraph = nodes.paragraph("", "", start, nodes.Text("go"), end)
+    assert list(writer().blocks(nodes.container("", paragraph))) == [text]
+
+
 def test_unknown_nodes_stop_the_build():
     with pytest.raises(NotImplementedError, match="does not know figure"):
         list(writer().blocks(nodes.container("", nodes.figure())))

@@ -186,10 +186,11 @@ class Writer:
         for node in parent.children:
             if isinstance(node, nodes.raw):
                 found = re.match(r'<a [^>]*href="([^"]+)"', node.astext())
-                if found:
-                    address, out = html.unescape(found[1]), out + "["
+                if found:  # a place on the page, such as a setting of its figure, is no place in a notebook
+                    address = html.unescape(found[1])
+                    out += "" if address.startswith("#") else "["
                 elif node.astext() == "</a>" and address:
-                    out, address = f"{out}]({address})", None
+                    out, address = out if address.startswith("#") else f"{out}]({address})", None
                 else:
                     list(self._comment_only(node))
             else:
