@@ -11,6 +11,7 @@ from docutils import nodes
 
 from book.tools import ROOT
 from book.tools.edition import cells, chapter, drift, formulas, markdown
+from book.tools.edition import text as plain
 from book.tools.edition.notebook import notebook
 from book.tools.publish import address
 from sam_edu import colab
@@ -144,19 +145,19 @@ def test_displayed_formulas_are_one_line_with_their_number():
     ("C:\\x", "C:\\x"), (r"\*", r"\\\*"),
 ])  # fmt: skip
 def test_text_is_no_markdown(text, safe):
-    assert markdown.escaped(text) == safe
+    assert plain.escaped(text) == safe
 
 
 def test_a_dollar_sign_is_refused():
     with pytest.raises(ValueError, match="write USD or code"):
-        markdown.escaped("it costs 5 $")
+        plain.escaped("it costs 5 $")
 
 
 @pytest.mark.parametrize("text, safe", [
     ("1. May", r"1\. May"), ("# x", r"\# x"), ("- x", r"\- x"), ("> x", r"\> x"), ("2.5 s", "2.5 s"),
 ])  # fmt: skip
 def test_a_paragraph_is_no_list_or_heading(text, safe):
-    assert markdown.at_line_start(text) == safe
+    assert plain.at_line_start(text) == safe
 
 
 def writer():
@@ -178,7 +179,7 @@ def test_unknown_nodes_stop_the_build():
 
 
 def test_folded_text_has_the_blank_lines_that_markdown_needs():
-    assert markdown.folded("T", ["a", "b"]) == "<details>\n<summary>T</summary>\n\na\n\nb\n\n</details>"
+    assert plain.folded("T", ["a", "b"]) == "<details>\n<summary>T</summary>\n\na\n\nb\n\n</details>"
 
 
 # --- cells and the comparison
