@@ -135,7 +135,7 @@ def _label_parsing(path: Path) -> Iterator[str]:
     sources = [text]
     if path.suffix == ".ipynb":
         sources = ["".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "code"]
-    begins = re.compile(rf"({'|'.join(map(re.escape, sorted(NAMES, key=len, reverse=True)))})\\b")
+    begins = re.compile(rf"({'|'.join(map(re.escape, sorted(NAMES, key=len, reverse=True)))})\b")
     for source in sources:
         try:
             tree = ast.parse(source)
