@@ -1,8 +1,9 @@
-"""Averages over the processes of ``torch.distributed``."""
+"""Several processes: averages over those of ``torch.distributed``, and what cannot be averaged."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.distributed as dist
@@ -19,9 +20,27 @@ def wrapped(model: nn.Module) -> bool:
     return isinstance(model, DistributedDataParallel) and active()
 
 
+def sharded(p: Tensor) -> bool:
+    """Whether this process has only a part of the tensor (FSDP of both kinds, tensor parallelism, DeepSpeed)."""
+    return hasattr(p, "full_tensor") or getattr(p, "_fsdp_flattened", False) or hasattr(p, "ds_id")
+
+
+def check(model: nn.Module) -> None:
+    """One clear line where two passes and one backward pass do not go with how the model is shared out."""
+    if any(sharded(p) for p in model.parameters()):
+        raise TypeError("the model's parameters are sharded (fully_shard, FSDP or the like), and an objective "
+                        "needs whole ones: use SAMOptimizer with fully_shard, or DistributedDataParallel")  # fmt: skip
+
+
+def unaveraged(model: nn.Module) -> AbstractContextManager[None]:
+    """For the first pass: DistributedDataParallel is not to wait for a backward pass that never comes."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
+
+
 def averaged(g: Sequence[Tensor | None], like: Sequence[Tensor], model: nn.Module) -> tuple[Tensor, ...]:
     """The mean of g over the processes, in one message; a missing gradient counts as 0."""
-    whole = [torch.zeros_like(p) if part is None else part for part, p in zip(g, like, strict=True)]
+    whole = [torch.zeros_like(p) if part is None else part.to_dense() if part.is_sparse else part
+             for part, p in zip(g, like, strict=True)]  # fmt: skip
     flat = torch.cat([part.flatten() for part in whole])
     group = getattr(model, "process_group", None)
     dist.all_reduce(flat, group=group)
