@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from sam_edu.objectives import parallel
 from sam_edu.objectives.closures import Closure, Scale, evaluate, scaled
-from sam_edu.objectives.passes import FirstPass, gradient, weights_stay
+from sam_edu.objectives.passes import FirstPass, WeightsStay, gradient
 from sam_edu.objectives.perturb import Size, Tensors, dense, shifted
 from sam_edu.objectives.state import State
 
@@ -178,8 +178,9 @@ class WeightPerturbation(ERM):
     def _descend(self, closure: Closure, scale: Scale | None) -> Tensor:
         """The gradient at the weights as they are now is added to ``p.grad``; returns the loss there."""
         loss = evaluate(closure)
-        with weights_stay(self._params):
-            scaled(loss, scale).backward()
+        weights = WeightsStay(self._params)
+        scaled(loss, scale).backward()
+        weights.check()
         return loss.detach()
 
 

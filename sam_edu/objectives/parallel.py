@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -20,16 +20,19 @@ def wrapped(model: nn.Module) -> bool:
     return isinstance(model, DistributedDataParallel) and active()
 
 
-def sharded(p: Tensor) -> bool:
-    """Whether this process has only a part of the tensor (FSDP of both kinds, tensor parallelism, DeepSpeed)."""
-    return hasattr(p, "full_tensor") or getattr(p, "_fsdp_flattened", False) or hasattr(p, "ds_id")
-
-
 def check(model: nn.Module) -> None:
     """One clear line where two passes and one backward pass do not go with how the model is shared out."""
-    if any(sharded(p) for p in model.parameters()):
-        raise TypeError("the model's parameters are sharded (fully_shard, FSDP or the like), and an objective "
-                        "needs whole ones: use SAMOptimizer with fully_shard, or DistributedDataParallel")  # fmt: skip
+    if any(hasattr(p, "full_tensor") for p in model.parameters()):
+        raise TypeError("the model's parameters are sharded (fully_shard, tensor parallelism), and an objective "
+                        "needs whole ones: use SAMOptimizer, or DistributedDataParallel")  # fmt: skip
+    partial_shards(model.parameters())
+
+
+def partial_shards(params: Iterable[Tensor]) -> None:
+    """Raise for sharded tensors that do not know their whole (FullyShardedDataParallel, DeepSpeed)."""
+    if any(getattr(p, "_fsdp_flattened", False) or hasattr(p, "ds_id") for p in params):
+        raise TypeError("parameters sharded by FullyShardedDataParallel or DeepSpeed do not know the norm of the "
+                        "whole gradient: use fully_shard with SAMOptimizer, or DistributedDataParallel")  # fmt: skip
 
 
 def unaveraged(model: nn.Module) -> AbstractContextManager[None]:

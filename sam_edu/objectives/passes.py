@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 
 import torch
@@ -47,20 +46,22 @@ def gradient(loss: Tensor, params: Sequence[Tensor]) -> tuple[Tensor | None, ...
         ) from error
 
 
-@contextmanager
-def weights_stay(params: Sequence[Tensor]) -> Iterator[None]:
-    """Raise if the backward pass inside writes the weights: they are elsewhere, and will be put back."""
-    versions = [p._version for p in params]
-    hooked = any([p._backward_hooks or p._post_accumulate_grad_hooks for p in params])
-    copies = [p.detach().clone() for p in params] if hooked else []  # writes through .data have no version
-    yield
-    if versions != [p._version for p in params] or any(
-        not torch.equal(p, was) and bool((p == p).all()) for p, was in zip(params, copies, strict=False)
-    ):
-        raise RuntimeError(
-            "an optimizer has stepped inside the backward pass (in a hook?), where the weights are not yet "
-            "back from their climb: step after objective.backward(...); a fused step goes with ERM only"
-        )
+class WeightsStay:
+    """Notices that a backward pass has written the weights, which are elsewhere and will be put back."""
+
+    def __init__(self, params: Sequence[Tensor], only_hooked: bool = False) -> None:
+        self.params = params
+        hooked = any([p._backward_hooks or p._post_accumulate_grad_hooks for p in params])
+        self.versions = None if only_hooked else [p._version for p in params]
+        self.copies = [p.detach().clone() for p in params] if hooked else []  # .data has no version
+
+    def check(self) -> None:
+        """Raise if they are no longer what they were."""
+        written = self.versions is not None and self.versions != [p._version for p in self.params]
+        if written or any(bool(((p != c) & (p == p)).any()) for p, c in zip(self.params, self.copies, strict=False)):
+            raise RuntimeError("an optimizer has stepped inside the backward pass (in a hook?), where the weights "
+                               "are not yet back from their climb: step after it; a step fused with the backward "
+                               "pass goes with ERM only")  # fmt: skip
 
 
 def no_steps_in_hooks(params: Sequence[Tensor], who: str) -> None:
