@@ -36,7 +36,7 @@ help:        ## list these commands
 env:         ## create .venv, or bring it up to date with the lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "This book needs Python 3.11 or newer, and '$(PYTHON)' is not: try  make book PYTHON=python3.12"; exit 1; }
-	@want=$$($(PYTHON) book/tools/fingerprint.py .ci/requirements.lock pyproject.toml); \
+	@want=$$($(PYTHON) -m book.tools.pages.fingerprint .ci/requirements.lock pyproject.toml); \
 	if [ "$$(cat .venv/.ready 2>/dev/null)" != "$$want" ]; then \
 	  echo "==> Installing the environment into .venv (the first time about 6 GB on Linux and some minutes)"; \
 	  $(PYTHON) -m venv .venv && \
@@ -54,14 +54,14 @@ book: env pages ## execute the notebooks, build the pages, check them
 # the library, its records, the lock or the settings change. --all: else a page keeps the old value of a number
 # that another notebook has glued anew.
 pages:
-	@$(PYTHON) book/tools/fingerprint.py --keep _build/.inputs --else-remove _build/.jupyter_cache \
+	@$(PYTHON) -m book.tools.pages.fingerprint --keep _build/.inputs --else-remove _build/.jupyter_cache \
 	  sam_edu .ci/requirements.lock _config.yml
 	@echo "==> Executing the notebooks that have changed"
-	$(BIN)/python book/tools/execute.py _build/.jupyter_cache notebooks/*.ipynb
+	$(BIN)/python -m book.tools.pages.execute _build/.jupyter_cache notebooks/*.ipynb
 	@echo "==> Building the pages"
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 	@echo "==> Checking the pages"
-	$(BIN)/python book/tools/check_book.py $(HTML)
+	$(BIN)/python -m book.tools.pages.check_book $(HTML)
 
 # --- the checks, quickest first -------------------------------------------------------------------------
 
@@ -78,14 +78,14 @@ colab:       ## the live figures under Google Colab's versions (makes .venv/cola
 	$(BIN)/python -m pytest -q tests/colab
 # Needs network and 5 GB the first time, and takes about 15 minutes: before a release and once a week, not in `make test`.
 colab-full:  ## every notebook, run as Colab runs it; writes book/colab_pass.json, which the pages show
-	$(BIN)/python tests/colab/full.py
+	$(BIN)/python -m tests.colab.full
 notebooks:   ## every notebook runs, and prints what it printed when it was saved
 	$(BIN)/python -m pytest -q $(SHARED) --dist loadfile --nbval notebooks
 # The pages that are opened are those of the archive, unpacked: what a reader gets is what was tried.
 browser: export BOOK_HTML := $(CURDIR)/_build/pocket/$(NAME_OF_BOOK)
 browser:     ## every page of the unpacked archive, opened offline in Chromium
 	@rm -rf _build/pocket
-	@$(BIN)/python book/tools/pocket.py $(HTML) _build/pocket/$(NAME_OF_BOOK).zip
+	@$(BIN)/python -m book.tools.publish.archive $(HTML) _build/pocket/$(NAME_OF_BOOK).zip
 	@$(BIN)/python -m zipfile -e _build/pocket/$(NAME_OF_BOOK).zip _build/pocket
 	$(BIN)/python -m pytest -q $(SHARED) --dist loadgroup -m "not timing" tests/book
 	$(BIN)/python -m pytest -q -m timing tests/book
@@ -93,11 +93,11 @@ browser:     ## every page of the unpacked archive, opened offline in Chromium
 # --- the book to take along -----------------------------------------------------------------------------
 
 zip: book    ## the book as one archive that opens from disk: _build/flat-and-robust.zip
-	$(BIN)/python book/tools/pocket.py $(HTML) _build/$(NAME_OF_BOOK).zip
+	$(BIN)/python -m book.tools.publish.archive $(HTML) _build/$(NAME_OF_BOOK).zip
 
 # Chromium prints the pages and pypdf joins them, so no TeX is needed. Not part of `make test`, which prints two pages.
 pdf: book    ## the book as one PDF, figures as strips: _build/flat-and-robust.pdf
-	$(BIN)/python book/tools/make_pdf.py $(HTML) _build/$(NAME_OF_BOOK).pdf
+	$(BIN)/python -m book.tools.print.make_pdf $(HTML) _build/$(NAME_OF_BOOK).pdf
 
 # --- for authors ----------------------------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ pdf: book    ## the book as one PDF, figures as strips: _build/flat-and-robust.p
 NOTEBOOKS ?= notebooks/*.ipynb
 outputs: env ## execute the notebooks in place, to save their new outputs
 	$(BIN)/jupyter execute --inplace $(NOTEBOOKS)
-	$(BIN)/python book/tools/clean_notebooks.py $(NOTEBOOKS)
+	$(BIN)/python -m book.tools.author.clean_notebooks $(NOTEBOOKS)
 
 # A table of contents of its own; links to chapters that are not in it are warnings here.
 page:        ## make page PAGE=15_my_topic : this chapter alone, in seconds, in _build/page
@@ -128,13 +128,13 @@ lock:        ## after a change to requirements.txt: choose all versions anew
 	rm -rf _build/.uv
 
 chapter:     ## make chapter NAME=15_my_topic : a new chapter with a live figure, from book/template
-	@$(PYTHON) book/tools/new_chapter.py $(NAME)
+	@$(PYTHON) -m book.tools.author.new_chapter $(NAME)
 
 release:     ## make release VERSION=1.2.3 : check, build, test, pack, commit, tag (pushes nothing; DRY=1 only shows)
-	@$(PYTHON) book/tools/release.py $(VERSION) $(if $(DRY),--dry-run)
+	@$(PYTHON) -m book.tools.publish.release $(VERSION) $(if $(DRY),--dry-run)
 
 address:     ## make address URL=https://github.com/owner/repo : the repository has moved
-	$(PYTHON) book/tools/address.py $(URL)
+	$(PYTHON) -m book.tools.publish.address $(URL)
 
 clean:       ## remove the built pages and the kept results (not .venv)
 	rm -rf _build

@@ -14,33 +14,31 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.timing import Ratio, peak_bytes, ratios
 from sam_edu import attacks, data, models, training
-from sam_edu.objectives import (
-    ASAM,
-    AWP,
-    ERM,
-    ESAM,
-    SAM,
-    BatchLoss,
-    EntropySGD,
-    FisherSAM,
-    LookSAM,
-    SAMOptimizer,
-    SparseSAM,
-)
+from sam_edu.methods import METHODS, by_objective
+from sam_edu.objectives import ERM, ESAM, BatchLoss, LookSAM, SAMOptimizer
 
 RHO, EPS = 0.05, 8 / 255
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
-# Without their occasional work (renewing a mask), which `every` makes as rare as one likes.
-OBJECTIVES: dict[str, Callable[[nn.Module], ERM]] = {
-    "SAM": lambda model: SAM(model, RHO),
-    "ASAM": lambda model: ASAM(model, 10 * RHO),
-    "AWP": lambda model: AWP(model),
-    "FisherSAM": lambda model: FisherSAM(model, RHO),
-    "SparseSAM": lambda model: SparseSAM(model, RHO, mask="dynamic", every=10**9, steps=1),
-    "ESAM": lambda model: ESAM(model, RHO, beta=0.6, gamma=0.5),
-    "EntropySGD L=2": lambda model: EntropySGD(model, steps=2),
+# How some are measured: without their occasional work (renewing a mask), which `every` makes as rare as one
+# likes; Entropy-SGD with SAM's number of passes. LookSAM is measured over its five steps, further down.
+MEASURED: dict[str, dict[str, Any]] = {
+    "sparse-sam": {"mask": "dynamic", "every": 10**9, "steps": 1},
+    "entropy-sgd": {"steps": 2},
 }
+NAMES = {"entropy-sgd": "EntropySGD L=2"}
+
+
+def _maker(key: str) -> Callable[[nn.Module], ERM]:
+    method, more = METHODS[key], MEASURED.get(key, {})
+    rho = {"rho": RHO * method.unit} if method.family else {}
+    return lambda model: method.make(model, **rho, **more)
+
+
+OBJECTIVES: dict[str, Callable[[nn.Module], ERM]] = {
+    NAMES.get(method.key, method.name): _maker(method.key)
+    for method in by_objective() if method.perturbs and method.key != "looksam"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

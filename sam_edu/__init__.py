@@ -6,13 +6,18 @@ input space (adversarial attacks, radius ``eps``)?
 Submodules load when they are first used, so that ``import sam_edu`` costs next to nothing:
 
 ``toy``         the linear model of robust and non-robust features, solved in closed form
-``objectives``  what perturbs the weights: ERM, SAM
+``objectives``  what perturbs the weights: ERM, SAM and its family, and an optimizer that uses them
 ``attacks``     what perturbs the inputs: FGSM, PGD
 ``training``    the one training loop
 ``evaluation``  a ladder of attacks, and the honest minimum over it
+``certify``     proofs of robustness: what no attack can break
 ``features``    how much a model relies on non-robust features of images
 ``sharpness``   the worst loss in a ball, the top Hessian eigenvalue
-``data``, ``models``, ``experiments``, ``plots``, ``widgets``
+``methods``     one entry per way of training, and its look in every figure (``styles``)
+``traps``       mistakes that are made with SAM, each beside its right way; ``observe`` looks at a step
+``experiments`` runs that are saved, resumed and compared; ``records`` of them come with the package
+``data``, ``models``, ``fast_net``, ``augmentation``, ``plots``, ``widgets``, ``exercises``,
+``book`` (for the chapters)
 """
 
 from __future__ import annotations
@@ -20,28 +25,47 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
-
 __all__ = [
     "attacks",
+    "augmentation",
+    "book",
+    "certify",
     "data",
     "evaluation",
+    "exercises",
     "experiments",
+    "fast_net",
     "features",
+    "methods",
     "models",
     "objectives",
+    "observe",
     "plots",
     "sharpness",
+    "styles",
     "toy",
     "training",
+    "traps",
     "widgets",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__ or name == "book":
+    if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "__version__":
+        return _version()
     raise AttributeError(f"module 'sam_edu' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def _version() -> str:
+    """The version in pyproject.toml, as it was installed; "not installed" for a mere folder on the path."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("sam-edu")
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def __dir__() -> list[str]:

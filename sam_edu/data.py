@@ -30,6 +30,20 @@ _FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat",
                     "sandal", "shirt", "sneaker", "bag", "ankle boot")  # fmt: skip
 
 
+def class_names(name: str) -> tuple[str, ...]:
+    """Names of the classes of a data set that has fixed ones; they are known without the images.
+
+    Raises
+    ------
+    ValueError
+        If the names come with the files.
+    """
+    known = {"digits": tuple("0123456789"), "fashion-mnist": _FASHION_CLASSES}
+    if name not in known:
+        raise ValueError(f"the classes of {name!r} are named by its files: data.load({name!r}).classes")
+    return known[name]
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Training and test images with labels.
@@ -43,6 +57,8 @@ class Dataset:
     classes : tuple of str
     provenance : str
         Where the images come from, in words for a caption.
+    validation_x, validation_y : Tensor or None
+        Images that :meth:`subset` has set aside from training, to choose settings by.
 
     Examples
     --------
@@ -58,6 +74,8 @@ class Dataset:
     test_y: Tensor
     classes: tuple[str, ...]
     provenance: str
+    validation_x: Tensor | None = None
+    validation_y: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -73,8 +91,12 @@ class Dataset:
             digest.update(part.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def subset(self, train: int | None = None, test: int | None = None, seed: int = 0) -> Dataset:
-        """The first ``test`` test images and ``train`` training images drawn without replacement."""
+    def subset(self, train: int | None = None, test: int | None = None, seed: int = 0,
+               validation: int = 0) -> Dataset:  # fmt: skip
+        """The first ``test`` test images and ``train`` training images drawn without replacement.
+
+        ``validation`` of the training images that were not drawn are kept, to choose settings by.
+        """
         train = len(self.train_x) if train is None else _check.integer("train", train, low=1)
         test = len(self.test_x) if test is None else _check.integer("test", test, low=1)
         if train > len(self.train_x) or test > len(self.test_x):
@@ -82,13 +104,21 @@ class Dataset:
                 f"{self.name} has {len(self.train_x)} training and {len(self.test_x)} test images; "
                 f"asked for {train} and {test}"
             )
+        if train + _check.integer("validation", validation, low=0) > len(self.train_x):
+            raise ValueError(
+                f"{self.name} has {len(self.train_x)} training images; asked for {train} to train on "
+                f"and {validation} others to choose settings by"
+            )
         if train == len(self.train_x):
             keep = torch.arange(train)
         else:
             generator = torch.Generator().manual_seed(seed)
-            keep = torch.randperm(len(self.train_x), generator=generator)[:train]
+            keep = torch.randperm(len(self.train_x), generator=generator)
+        keep, aside = keep[:train], keep[train : train + validation]
+        held = (self.train_x[aside], self.train_y[aside]) if validation else (None, None)
         return replace(self, train_x=self.train_x[keep], train_y=self.train_y[keep],
-                       test_x=self.test_x[:test], test_y=self.test_y[:test])  # fmt: skip
+                       test_x=self.test_x[:test], test_y=self.test_y[:test],
+                       validation_x=held[0], validation_y=held[1])  # fmt: skip
 
 
 def load(name: str, root: str | Path | None = None, download: bool = False) -> Dataset:

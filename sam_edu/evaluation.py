@@ -53,6 +53,8 @@ class EvaluationRecord:
         One entry per radius, ascending.
     flags : list of str
         Doubts: signs that the attacks, not the model, are the limit. Empty is good.
+    clean : list of bool or None
+        The verdict of each sample without attack; older records do not have it.
     """
 
     n: int
@@ -64,6 +66,7 @@ class EvaluationRecord:
     at: list[AtRadius]
     flags: list[str]
     seconds: float
+    clean: list[bool] | None = field(default=None, repr=False)
 
     def entry(self, eps: float) -> AtRadius:
         """Everything that was measured at this radius.
@@ -87,8 +90,11 @@ class EvaluationRecord:
         """Plain lists and numbers, ready for JSON; the verdicts as a string of hex digits."""
         plain = asdict(self)
         for entry in plain["at"]:
-            bits = "".join("1" if verdict else "0" for verdict in entry["robust"])
-            entry["robust"] = f"{int('1' + bits, 2):x}"  # the leading 1 keeps leading zeros
+            entry["robust"] = _packed(entry["robust"])
+        if self.clean is None:
+            del plain["clean"]
+        else:
+            plain["clean"] = _packed(self.clean)
         return plain
 
     @classmethod
@@ -97,11 +103,12 @@ class EvaluationRecord:
         entries = [
             AtRadius(**{**entry, "interval": tuple(entry["interval"]),
                         "rungs": [RungResult(**rung) for rung in entry["rungs"]],
-                        "robust": [bit == "1" for bit in f"{int(entry['robust'], 16):b}"[1:]]})
+                        "robust": _unpacked(entry["robust"])})
             for entry in plain["at"]
         ]  # fmt: skip
         interval = tuple(plain["clean_interval"])
-        return cls(**{**plain, "at": entries, "clean_interval": interval})
+        clean = {"clean": _unpacked(plain["clean"])} if "clean" in plain else {}
+        return cls(**{**plain, "at": entries, "clean_interval": interval, **clean})
 
     def table(self) -> str:
         """The ladder as text: one line per radius and rung."""
@@ -174,7 +181,7 @@ def evaluate(model: nn.Module, x: Tensor, y: Tensor, eps: float | Sequence[float
     hits = int(clean.sum())
     return EvaluationRecord(n, norm, ladder, hits / n, wilson(hits, n),
                             _per_class(clean, y, classes), entries, flags,
-                            time.perf_counter() - started)  # fmt: skip
+                            time.perf_counter() - started, clean.tolist())  # fmt: skip
 
 
 def _climb(rung: _ladder.Rung, model: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str,
@@ -206,6 +213,16 @@ def wilson(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
     half = spread * (hits * (n - hits) / n + z * z / 4) ** 0.5
     # the interval holds the estimate, also after rounding: error bars must not have negative lengths
     return min(max(0.0, centre - half), hits / n), max(min(1.0, centre + half), hits / n)
+
+
+def _packed(verdicts: Sequence[bool]) -> str:
+    """One bit per sample as hex digits; a leading 1 keeps leading zeros."""
+    bits = "".join("1" if verdict else "0" for verdict in verdicts)
+    return f"{int('1' + bits, 2):x}"
+
+
+def _unpacked(digits: str) -> list[bool]:
+    return [bit == "1" for bit in f"{int(digits, 16):b}"[1:]]
 
 
 def _per_class(hit: Tensor, y: Tensor, classes: int) -> list[float]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from sam_edu import _check
+from sam_edu.fast_net import FastNet
 
 
 class Normalized(nn.Module):
@@ -149,7 +150,7 @@ def build(name: str, shape: Sequence[int], classes: int, width: int = 16,
 
     Parameters
     ----------
-    name : {"mlp", "cnn", "cnn-nobn", "preact-resnet", "preact-resnet18"}
+    name : {"mlp", "cnn", "cnn-nobn", "preact-resnet", "preact-resnet18", "fast"}
     width : int
         Channels of the first stage of the convolutional nets (not of "preact-resnet18").
     seed : int, optional
@@ -172,6 +173,7 @@ def build(name: str, shape: Sequence[int], classes: int, width: int = 16,
         "cnn-nobn": lambda: small_cnn(shape[0], classes, width, batch_norm=False),
         "preact-resnet": lambda: PreActResNet(classes, width, channels=shape[0]),
         "preact-resnet18": lambda: preact_resnet18(classes, shape[0]),
+        "fast": lambda: FastNet(classes, width, shape[0]),
     }
     _check.choice("model", name, makers)
     with torch.random.fork_rng(devices=[]):

@@ -22,26 +22,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sam_edu import _plotted
+from sam_edu import _plotted, styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe-Ito colours; line style and marker tell the methods apart without colour, too.
-STYLES: dict[str, dict[str, Any]] = {
-    "SGD": {"color": "#767676", "linestyle": "-", "marker": "o"},
-    "SAM": {"color": "#0072B2", "linestyle": "-", "marker": "s"},
-    "ASAM": {"color": "#0072B2", "linestyle": ":", "marker": "s", "markerfacecolor": "none"},
-    "AT": {"color": "#D55E00", "linestyle": "--", "marker": "^"},
-    "SAM+AT": {"color": "#CC79A7", "linestyle": "-.", "marker": "D"},
-    "AWP": {"color": "#009E73", "linestyle": ":", "marker": "p"},
-    "control": {"color": "#A9A9A9", "linestyle": "-", "marker": ".", "linewidth": 1.0},
-    "theory": {"color": "#010203", "linestyle": "-", "marker": "", "linewidth": 1.0},
-    "robust feature": {"color": "#0072B2", "linestyle": "-", "marker": "s"},
-    "non-robust features": {"color": "#E69F00", "linestyle": "--", "marker": "o"},
-}
-INK = "#010203"  # stands for "the colour of the text"; becomes currentColor in the SVG
+INK = styles.INK
+STYLES: dict[str, dict[str, Any]] = {name: style.still for name, style in styles.STYLES.items()}
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none", "font.size": 11, "axes.titlesize": 12, "axes.titlelocation": "left",
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.18,
@@ -120,8 +108,8 @@ class Shown:
         return f"Figure: {self.alt}"
 
 
-def show(fig: Figure, alt: str, caption: str = "",
-         table: Mapping[str, Sequence[Any]] | None = None) -> Shown:  # fmt: skip
+def show(fig: Figure, alt: str, caption: str = "", table: Mapping[str, Sequence[Any]] | None = None,
+         made_from: Any = None) -> Shown:  # fmt: skip
     """Turn a matplotlib figure into what the page shows.
 
     Parameters
@@ -133,6 +121,8 @@ def show(fig: Figure, alt: str, caption: str = "",
     table : mapping from column title to values, optional
         The numbers to unfold under the figure; all that is plotted, where none is given. A summary, in which
         no column is plotted, is followed by what is.
+    made_from : study or row of one, or several of them, optional
+        What was measured (:mod:`sam_edu.experiments.study`): the page names the records under the figure.
 
     Raises
     ------
@@ -159,7 +149,25 @@ def show(fig: Figure, alt: str, caption: str = "",
         if panels and not _plotted.covers(table, panels):  # a summary: what is drawn comes after it
             more = _table(*_plotted.as_table(panels)).partition("</summary>")[2]
             parts[-1] = parts[-1].removesuffix("</details>") + more
-    return Shown(alt, "".join([*parts, "</figure>"]), panels)
+    return Shown(alt, "".join([*parts, sources_comment(made_from), "</figure>"]), panels)
+
+
+def sources(made_from: Any) -> list[tuple[str, int, int]]:
+    """Protocol, number of records and of seeds of what a figure was made from, one entry per protocol."""
+    given = [] if made_from is None else getattr(made_from, "sources", None)
+    if given is None:
+        given = [source for part in made_from for source in sources(part)]
+    found: dict[str, tuple[int, int]] = {}
+    for protocol, count, seeds in given:
+        before = found.get(protocol, (0, 0))
+        found[protocol] = before[0] + count, max(before[1], seeds)
+    return [(protocol, count, seeds) for protocol, (count, seeds) in found.items()]
+
+
+def sources_comment(made_from: Any) -> str:
+    """The same as an HTML comment, which the build of the page reads."""
+    known = sources(made_from)
+    return f"<!-- records: {json.dumps(known)} -->" if known else ""
 
 
 def _svg(fig: Figure, alt: str, panels: list[dict[str, Any]]) -> str:

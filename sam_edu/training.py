@@ -75,7 +75,8 @@ def train_epoch(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: 
                 batch_size: int, attack: Attack | None = None, loss_of: Loss = cross_entropy,
                 augment: Callable[[Tensor], Tensor] | None = None,
                 generator: torch.Generator | None = None, scaler: torch.amp.GradScaler | None = None,
-                share: tuple[int, int] = (0, 1)) -> EpochResult:  # fmt: skip
+                share: tuple[int, int] = (0, 1), mirrored: Tensor | None = None,
+                after_step: Callable[[], None] | None = None) -> EpochResult:  # fmt: skip
     """Go once through the data in random order.
 
     Parameters
@@ -95,6 +96,10 @@ def train_epoch(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: 
     share : (rank, processes)
         With several processes each takes its part of every batch, whose gradients are then averaged
         (DistributedDataParallel); the result is this process's part of the sums over the epoch.
+    mirrored : Tensor of bool, shape (n,), optional
+        Which images are mirrored in this epoch, before ``augment``.
+    after_step : callable, optional
+        Called after each step, for a schedule that moves with every step.
 
     Raises
     ------
@@ -109,11 +114,15 @@ def train_epoch(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: 
     for whole in order.split(batch_size):
         chosen = whole if processes == 1 else whole.tensor_split(processes)[rank]
         batch, labels = x[chosen], y[chosen]
+        if mirrored is not None:
+            batch = torch.where(mirrored[chosen, None, None, None], batch.flip(3), batch)
         if augment is not None:
             batch = augment(batch)
         weight = processes * len(chosen) / len(whole)  # 1, but for a last batch that does not divide
         part_of = loss_of if weight == 1 else _weighted(loss_of, weight)
         loss, logits = step(objective, optimizer, batch, labels, attack, part_of, scaler)
+        if after_step is not None:
+            after_step()
         total[0] += loss * (len(whole) / processes)
         total[1] += (logits.argmax(1) == labels).sum()
     mean_loss, accuracy = (total / len(x)).tolist()
@@ -161,3 +170,29 @@ def step_schedule(optimizer: torch.optim.Optimizer, epochs: int,
     """Learning rate divided by 10 after each of these shares of the epochs."""
     at = [int(share * epochs) for share in milestones]
     return torch.optim.lr_scheduler.MultiStepLR(optimizer, at, gamma=0.1)
+
+
+def triangle_schedule(optimizer: torch.optim.Optimizer, steps: int,
+                      peak: float = 0.2) -> torch.optim.lr_scheduler.LambdaLR:  # fmt: skip
+    """Learning rate that rises linearly for a share ``peak`` of all steps and falls linearly to 0.
+
+    To be stepped after every batch. With t = (step + 1) / (steps + 1) it is lr * min(t / peak,
+    (1 - t) / (1 - peak)): Smith & Topin (2017, arXiv 1708.07120) train like this in few epochs.
+
+    Examples
+    --------
+    >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    >>> schedule, rates = triangle_schedule(optimizer, steps=9), []
+    >>> for _ in range(9):
+    ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+    ...     optimizer.step()
+    ...     schedule.step()
+    >>> rates
+    [0.5, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
+    """
+
+    def share(step: int) -> float:
+        t = (step + 1) / (steps + 1)
+        return min(t / peak, (1 - t) / (1 - peak))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, share)

@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import html
-import importlib.util
 import re
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
+from book.tools import ROOT  # noqa: F401
+from book.tools.author import figure as tool
+
 FIGURE = re.compile(r'<figure class="se-figure">.*?</figure>', re.DOTALL)
 # How far a number may lie from the saved one, as a share of what its axis spans. Formulas and records are the
 # same everywhere: every number counts. Networks trained while the page is built drift with the processor, and
 # single numbers jump (training with FGSM breaks down an epoch sooner or later): the mean over all counts.
 EXACT, TRAINED = 1e-3, 0.05
-
-
-def load(path: str) -> Any:
-    """A module of the book's tools or extensions, which are no package."""
-    file = ROOT / path
-    for folder in (file.parent, ROOT / "book/tools"):
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(file.stem, module)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load("book/tools/figure.py")
 
 
 def trained(cell: Any) -> bool:

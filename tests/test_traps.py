@@ -7,10 +7,9 @@ from copy import deepcopy
 
 import pytest
 import torch
-from figures import trap_rows
 from torch.nn.functional import cross_entropy
 
-from sam_edu import data, models, observe, traps, widgets
+from sam_edu import data, models, observe, traps
 from sam_edu.objectives import SAM
 
 RHO = 0.2
@@ -173,74 +172,8 @@ def test_decay_is_added_once_either_way(batch):
     assert torch.allclose(watch("decay", model, batch, True).gradient, plain + 0.02 * w, atol=1e-6)
 
 
-# ---- looking from outside ---------------------------------------------------------------------
-
-
-def test_observing_leaves_the_model_alone(batch):
-    model = trained(batch, name="cnn")
-    before, grads = deepcopy(model.state_dict()), [p.grad.clone() for p in model.parameters()]
-    for key in traps.TRAPS:
-        watch(key, model, batch, False)
-    observe.statistics_error(model, batch[0])
-    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
-    assert all(torch.equal(g, p.grad) for g, p in zip(grads, model.parameters(), strict=True))
-    assert not model._forward_pre_hooks
-
-
-def test_statistics_error_is_zero_after_re_estimation(batch):
-    model = net("cnn").train()
-    assert observe.statistics_error(model, batch[0]) > 0.05
-    for m in model.modules():
-        if isinstance(m, torch.nn.BatchNorm2d):
-            m.momentum = 1.0
-    model(batch[0])
-    assert observe.statistics_error(model, batch[0]) < 1e-6
-    assert observe.statistics_error(net("mlp"), batch[0]) == 0
-
-
-def test_training_returns_one_number_per_epoch_and_repeats(digits):
-    trap = traps.TRAPS["accumulation"]
-    one, two = (observe.training(trap, digits, False, seed=1, epochs=2) for _ in range(2))
-    assert one[1:] == two[1:] and len(one[1]) == len(one[2]) == 2
-    assert all(0 <= e <= 1 for e in one[1]) and all(s < 0.95 for s in one[2])
-    assert observe.training(trap, digits, True, seed=1, epochs=1)[2] == [pytest.approx(1, abs=1e-6)]
-    with pytest.raises(ValueError, match="epochs must be >= 1"):
-        observe.training(trap, digits, True, epochs=0)
-
-
 def test_the_menu_is_complete():
     assert len(traps.TRAPS) == 6 and all(trap.symptom in observe.SYMPTOMS for trap in traps.TRAPS.values())
     for trap in traps.TRAPS.values():
         assert trap.title and trap.right != trap.wrong
         assert inspect.signature(trap.step).parameters["right"].default is True
-
-
-# ---- the live figure --------------------------------------------------------------------------
-
-
-def broken(**change):
-    rows = trap_rows()
-    rows[0] |= change
-    return rows
-
-
-BAD = {
-    "missing": ([{"title": "x"}], {}, "rows[0]: 'name' is missing"),
-    "none": ([], {}, "at least one trap"),
-    "name": (broken(name="batch norm"), {}, "name must consist of letters and digits"),
-    "error": (broken(error_right=[[50.0] * 6]), {}, "error_right must lie in [0, 1]"),
-    "nan": (broken(symptom_wrong=[[float("nan")] * 6]), {}, "finite numbers"),
-    "length": (broken(error_wrong=[[0.1] * 5]), {}, "same number of epochs, got [5, 6]"),
-    "text": (broken(error_wrong="no"), {}, "list over seeds"),
-    "trap": (trap_rows(), {"trap": "x"}, "trap must be one of ['statistics', 'overflow'], got 'x'"),
-    "epoch": (trap_rows(), {"epoch": 7}, "epoch must be 1 to 6, got 7"),
-    "switch": (trap_rows(), {"switch": "on"}, "switch must be one of 'wrong', 'right', got 'on'"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_rows_are_refused_in_one_line(case):
-    rows, more, message = BAD[case]
-    with pytest.raises(widgets.WidgetValueError) as caught:
-        widgets.TrapsExplorer(rows, **more)
-    assert message in str(caught.value) and "\n" not in str(caught.value)

@@ -9,8 +9,8 @@ used by the search page alone. The style and script of sphinx-design (cards, tab
 import re
 from pathlib import Path
 
-from excerpts import write_excerpts
-from icons import slim_icons
+from book._ext.excerpts import write_excerpts
+from book._ext.icons import slim_icons
 
 UNUSED = ("**/*.map", "**/*.ttf")
 SEARCH = re.compile(r' *<script src="[^"]*(?:searchindex|searchtools|language_data)\.js"></script>\n')

@@ -4,9 +4,10 @@
 in an environment with Colab's versions. A notebook whose code has changed since says so.
 """
 
-import hashlib
 import json
 from pathlib import Path
+
+from book.tools.pages import made
 
 RECORD = Path(__file__).resolve().parents[1] / "colab_pass.json"
 LINK = "colab.research.google.com"
@@ -14,9 +15,7 @@ LINK = "colab.research.google.com"
 
 def code_hash(notebook: Path) -> str:
     """A fingerprint of the notebook's code cells; texts and outputs do not count."""
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    return hashlib.sha256("\0".join(code).encode()).hexdigest()[:16]
+    return made.key(json.loads(notebook.read_text(encoding="utf-8")))
 
 
 def load() -> dict:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import html
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-import record_tables
-from witnesses import of_label, statements_in, witnesses_in
+from book._ext import record_tables
+from book._ext.witnesses import of_label, statements_in, witnesses_in
 
 MARK = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
 QUESTION = re.compile(

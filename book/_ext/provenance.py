@@ -1,8 +1,8 @@
 """Under every figure, folded: what made it, when, in how many seconds, and the command that makes it again.
 
 The commit is that of the tree at the time of the build; date, environment and seconds are those of the
-execution (book/tools/made.py), whose results may have been kept since. Figures made from run records name
-them.
+execution (book/tools/pages/made.py), whose results may have been kept since. Figures made from run records
+name them.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from __future__ import annotations
 import datetime
 import html
 import json
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
-import made
-from records_behind import records_behind
+from book._ext.records_behind import records_behind
+from book.tools.pages import made
 
+RECORDS = re.compile(r"<!-- records: (\[.*?\]) -->")  # in a drawing (sam_edu.plots.show)
+LIVE = re.compile(r"<script[^>]*>\s*(\{.*?\})\s*</script>", re.DOTALL)  # of a live figure
 VIEW = 'type="application/vnd.jupyter.widget-view+json"'
 
 
@@ -57,7 +57,7 @@ def lines_for(page: str, number: int, commit: str, execution: dict[str, Any], ce
     for protocol, count, seeds in records:
         command = f"python -m sam_edu.experiments sweep {protocol} --seeds {seeds}"
         lines.append(f"From {count} run records, which {code(command)} wrote.")
-    lines.append(f"Again: {code(f'python book/tools/figure.py {page} {number}')}")
+    lines.append(f"Again: {code(f'python -m book.tools.author.figure {page} {number}')}")
     return lines
 
 
@@ -69,6 +69,15 @@ def execution_of(app: Any, docname: str, notebook: dict[str, Any]) -> dict[str, 
     if data.get("mtime") and "date" not in known:
         known["date"] = datetime.datetime.fromtimestamp(data["mtime"], datetime.UTC).strftime("%Y-%m-%d")
     return {**known, "page_seconds": data.get("runtime")}
+
+
+def records_of(text: str) -> list[tuple[str, int, int]]:
+    """Protocol, number of records and of seeds, as the figure itself says."""
+    found = RECORDS.search(text)
+    if found:
+        return [tuple(source) for source in json.loads(found[1])]
+    live = LIVE.search(text)
+    return [tuple(source) for source in json.loads(live[1]).get("records", [])] if live else []
 
 
 def add_lines(app: Any, doctree: nodes.document, docname: str) -> None:
@@ -90,7 +99,7 @@ def add_lines(app: Any, doctree: nodes.document, docname: str) -> None:
                 continue
             number += 1
             lines = lines_for(docname, number, app.provenance_commit, execution, sum(kinds[:index]),
-                              records_behind(notebook, index))  # fmt: skip
+                              records_of(text) or records_behind(notebook, index))  # fmt: skip
             folded = details(number, lines)
             head, end, rest = text.rpartition("</figure>") if static else (text, "", "")
             node[:] = [nodes.Text(f"{head}{folded}{end}{rest}")]  # with .children = it would have no parent

@@ -11,15 +11,13 @@ Write it like any other statement and refer to it with {prf:ref}::
 `_config.yml` lets it count together with the theorems (prf_realtyp_to_countertyp).
 """
 
-import sys
 from pathlib import Path
 
 from docutils import nodes
 from sphinx_proof.directive import DEFAULT_REALTYP_TO_COUNTERTYP, ElementDirective
 from sphinx_proof.proof_type import PROOF_TYPES
 
-sys.path.insert(0, str(Path(__file__).parent))
-from witnesses import STATEMENTS, labels_in, of_label, witnesses_in
+from book._ext.witnesses import STATEMENTS, labels_in, of_label, witnesses_in
 
 
 class ExpansionDirective(ElementDirective):

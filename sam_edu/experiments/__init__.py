@@ -11,17 +11,20 @@ from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.places import results_folder
 from sam_edu.experiments.records import Record, available, load_records
 from sam_edu.experiments.runner import run
+from sam_edu.experiments.study import Study, study
 from sam_edu.experiments.sweep import sweep
 
 __all__ = [
     "Record",
     "RunConfig",
+    "Study",
     "available",
     "comparison",
     "load_records",
     "protocols",
     "results_folder",
     "run",
+    "study",
     "summary",
     "sweep",
 ]

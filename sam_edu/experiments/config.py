@@ -10,17 +10,21 @@ from typing import Any, TypeVar
 
 from sam_edu import _check
 from sam_edu.data import NAMES
+from sam_edu.methods import METHODS as _METHODS
 
 T = TypeVar("T")
-FAMILY = ("sam", "asam", "esam", "looksam", "sparse-sam", "fisher-sam")  # at their authors' other settings
-METHODS = ("sgd", "swa", "entropy-sgd", *FAMILY, "at", "sam+at", "awp")
-AUGMENTATIONS = ("none", "flip", "crop+flip")
+METHODS = tuple(_METHODS)
+FAMILY = tuple(key for key, method in _METHODS.items() if method.family)  # at their authors' other settings
+AUGMENTATIONS = ("none", "flip", "crop+flip", "shift+alternate")
+SCHEDULES = ("steps", "triangle")
 PRECISIONS = ("float32", "bfloat16", "float16")
-WALK: dict[str, Any] = {"steps": 5, "lr": 0.1}  # Entropy-SGD: mini-batches of a step, step size of its walk
+WALK: Mapping[str, Any] = _METHODS["entropy-sgd"].fixed  # mini-batches of a step, step size of its walk
 #: the methods for which a radius must be positive; for the others it must be 0
-NEEDS = {"rho": (*FAMILY, "sam+at"), "eps": ("at", "sam+at", "awp"), "gamma": ("awp", "entropy-sgd")}
+NEEDS = {radius: tuple(key for key, method in _METHODS.items() if radius in method.needs)
+         for radius in ("rho", "eps", "gamma")}  # fmt: skip
 Groups = Mapping[str, Sequence["RunConfig"]]  # label -> one run per seed
-_EVALUATION = ("test_size", "eval_linf", "eval_l2", "ladder")  # fields that say how it is tested, not made
+#: fields that say how a run is tested, not how it is made
+_EVALUATION = ("test_size", "validation_size", "eval_linf", "eval_l2", "ladder")
 SCHEMA = 1  # raise when the meaning of a field changes: old records then stop matching
 
 
@@ -32,17 +36,24 @@ class RunConfig:
     ----------
     dataset, train_size, test_size : data set, number of training images (None: all) and of test images
     model, width : name for :func:`sam_edu.models.build`, channels of the first stage
-    method : "sgd", "swa" (stochastic weight averaging), "entropy-sgd", SAM and its family ("sam", "asam",
-        "esam", "looksam", "sparse-sam", "fisher-sam"), "at" (PGD adversarial training), "sam+at" or "awp"
-        (AT with adversarial weight perturbation)
+    method : a key of :data:`sam_edu.methods.METHODS`: "sgd", "swa" (stochastic weight averaging),
+        "entropy-sgd", "sam" and its family, "at" (PGD adversarial training), "sam+at" or "awp" (AT with
+        adversarial weight perturbation)
     rho : radius in weight space, for the family and "sam+at"
-    eps, attack_steps : l-infinity radius in pixel units and PGD steps, for "at", "sam+at" and "awp"
+    eps, attack_steps, attack_step : l-infinity radius in pixel units, PGD steps and the size of a step as a
+        share of eps, for "at", "sam+at" and "awp"
     gamma : relative size of AWP's perturbation of each layer; for "entropy-sgd" the strength that pulls its
         walk back (each step of the optimizer walks over five parts of the batch)
-    augment : "none", "flip" or "crop+flip" (pad by 4 pixels, crop at random, mirror half of the images)
+    augment : "none", "flip", "crop+flip" (pad by 4 pixels, crop at random, mirror half of the images) or
+        "shift+alternate" (pad by 2, crop; each image is mirrored in every other epoch)
     epochs, batch_size, lr, momentum, weight_decay, label_smoothing : the optimizer's settings; the
         learning rate is divided by 10 at 75 % and 90 % of the epochs; with "swa" it is constant, and the
         result is the mean of the weights after each epoch from 75 % on
+    schedule : "steps", or "triangle": the learning rate rises for a fifth of all steps, then falls to 0
+    nesterov, bias_lr : Nesterov's momentum; factor of the learning rate of biases and BatchNorm (their decay
+        per step stays)
+    validation_size : training images set aside (not among ``train_size``), on which the trained model is
+        evaluated, too, at ``eval_linf``: to choose settings by
     eval_linf, eval_l2 : radii at which the trained model is attacked
     ladder : "quick" or "standard"
     precision : "float32", "bfloat16" or "float16" in training; evaluation is always float32
@@ -72,6 +83,7 @@ class RunConfig:
     rho: float = 0.0
     eps: float = 0.0
     attack_steps: int = 5
+    attack_step: float = 0.25
     gamma: float = 0.0
     augment: str = "none"
     epochs: int = 30
@@ -80,6 +92,10 @@ class RunConfig:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
+    schedule: str = "steps"
+    nesterov: bool = False
+    bias_lr: float = 1.0
+    validation_size: int = 0
     eval_linf: tuple[float, ...] = ()
     eval_l2: tuple[float, ...] = ()
     ladder: str = "quick"
@@ -96,6 +112,10 @@ class RunConfig:
             _check.integer(name, getattr(self, name), low=1)
         _check.integer("seed", self.seed)
         _check.choice("augment", self.augment, AUGMENTATIONS)
+        _check.choice("schedule", self.schedule, SCHEDULES)
+        _check.integer("validation_size", self.validation_size, low=0)
+        _check.number("bias_lr", self.bias_lr, low=0, open_low=True)
+        _check.number("attack_step", self.attack_step, low=0, open_low=True)
         _check.choice("precision", self.precision, PRECISIONS)
         for name in ("rho", "eps", "gamma", "weight_decay", "momentum"):
             _check.number(name, getattr(self, name), low=0)
@@ -103,7 +123,7 @@ class RunConfig:
         _check.number("label_smoothing", self.label_smoothing, low=0, high=1, open_high=True)
         if self.batch_size % self.workers:
             raise ValueError(f"batch_size = {self.batch_size} does not divide by workers = {self.workers}")
-        if self.sync and (self.workers == 1 or self.method in ("sgd", "swa", "at")):
+        if self.sync and (self.workers == 1 or not _METHODS[self.method].perturbs):
             raise ValueError("sync is about the ascent directions of several workers: it needs workers > 1 "
                              "and a method that perturbs the weights")  # fmt: skip
         for name, what in (("rho", "SAM"), ("eps", "AT"), ("gamma", "AWP or Entropy-SGD")):

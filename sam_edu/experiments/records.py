@@ -42,6 +42,8 @@ class Record:
     origin : dict
         Data (name, provenance, checksum), versions, hardware, date; in newer records also the
         training images a second and the checksum of the weights.
+    validation : EvaluationRecord or None
+        On training images that were set aside (``validation_size``), at the radii ``eval_linf``.
     """
 
     config: RunConfig
@@ -52,6 +54,7 @@ class Record:
     curves: list[dict[str, float]] = field(repr=False)
     seconds: dict[str, float]
     origin: dict[str, Any] = field(repr=False)
+    validation: EvaluationRecord | None = None
 
     @property
     def clean_accuracy(self) -> float:
@@ -68,18 +71,20 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {
+        plain = {
             **vars(self),
             "config": self.config.to_dict(),
             "linf": self.linf.to_dict() if self.linf else None,
             "l2": self.l2.to_dict() if self.l2 else None,
         }
+        del plain["validation"]
+        return {**plain, **({"validation": self.validation.to_dict()} if self.validation else {})}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Record:
         """Inverse of :meth:`to_dict`."""
-        evaluations = {norm: EvaluationRecord.from_dict(plain[norm]) if plain[norm] else None
-                       for norm in ("linf", "l2")}  # fmt: skip
+        evaluations = {name: EvaluationRecord.from_dict(plain[name]) if plain.get(name) else None
+                       for name in ("linf", "l2", "validation")}  # fmt: skip
         return cls(**{**plain, "config": RunConfig.from_dict(plain["config"]), **evaluations})
 
 

@@ -133,12 +133,12 @@ def _trained(config: RunConfig, folder: Path) -> Path | None:
 
 
 @lru_cache(maxsize=2)
-def _cached(name: str, train: int | None, test: int | None) -> data.Dataset:
-    return data.load(name).subset(train, test)
+def _cached(name: str, train: int | None, test: int | None, validation: int) -> data.Dataset:
+    return data.load(name).subset(train, test, validation=validation)
 
 
 def _dataset(config: RunConfig) -> data.Dataset:
-    return _cached(config.dataset, config.train_size, config.test_size)
+    return _cached(config.dataset, config.train_size, config.test_size, config.validation_size)
 
 
 def _record(config: RunConfig, dataset: data.Dataset, state: Training) -> records.Record:
@@ -147,11 +147,15 @@ def _record(config: RunConfig, dataset: data.Dataset, state: Training) -> record
     evaluations: dict[str, EvaluationRecord | None] = {}
     for norm, radii in (("linf", config.eval_linf), ("l2", config.eval_l2)):
         evaluations[norm] = evaluate(model, x, y, radii, norm, config.ladder) if radii else None
+    validation, held = None, (dataset.validation_x, dataset.validation_y)
+    if held[0] is not None and held[1] is not None and config.eval_linf:
+        held_x, held_y = held[0].to(state.device), held[1].to(state.device)
+        validation = evaluate(model, held_x, held_y, config.eval_linf, "linf", config.ladder)
     sharp = _sharpness(state)
     seconds = {"train": state.seconds, "evaluate": time.perf_counter() - started}
     about = {**origin(dataset, state.device), "images_per_second": round(state.images_per_second(), 1)}
     return records.Record(config, state.curves[-1]["accuracy"], evaluations["linf"], evaluations["l2"],
-                          sharp, state.curves, seconds, about)  # fmt: skip
+                          sharp, state.curves, seconds, about, validation)  # fmt: skip
 
 
 def _sharpness(state: Training) -> dict[str, float]:

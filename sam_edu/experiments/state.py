@@ -14,11 +14,13 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, update_bn
 
-from sam_edu import attacks, data, models, objectives, training
+from sam_edu import attacks, data, models, training
 from sam_edu.augmentation import Augmentation
-from sam_edu.experiments.config import WALK, RunConfig
+from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.forward import Forward
 from sam_edu.experiments.workers import Workers
+from sam_edu.fast_net import FastNet
+from sam_edu.methods import METHODS
 
 DROPS = (0.75, 0.9)  # shares of the epochs after which the learning rate is divided by 10
 
@@ -39,25 +41,38 @@ class Training:
         convolutional = any(isinstance(m, nn.Conv2d) for m in net.modules())
         # the layout that convolutions are fast in, on CPU and GPU
         layout = torch.channels_last if convolutional else torch.contiguous_format
+        if isinstance(net, FastNet):
+            net.whiten(dataset.train_x)
         self.net: nn.Module = net.to(self.device).to(memory_format=layout)
-        self.optimizer = torch.optim.SGD(net.parameters(), config.lr, config.momentum,
-                                         weight_decay=config.weight_decay)  # fmt: skip
-        averages = config.method == "swa"
-        self.average = AveragedModel(self.net) if averages else None
-        self.schedule = training.step_schedule(self.optimizer, config.epochs, () if averages else DROPS)
-        self.objective = _objective(config, self._seen())
+        self.optimizer = _optimizer(net, config)
+        method = METHODS[config.method]
+        self.average = AveragedModel(self.net) if method.averages else None
+        batches = -(-len(dataset.train_x) // config.batch_size)
+        self.schedule: torch.optim.lr_scheduler.LRScheduler
+        if config.schedule == "triangle":
+            self.schedule = training.triangle_schedule(self.optimizer, config.epochs * batches)
+        else:
+            drops = () if method.averages else DROPS
+            self.schedule = training.step_schedule(self.optimizer, config.epochs, drops)
+        self.objective = method.build(self._seen(), config.sync, config.seed, rho=config.rho,
+                                      gamma=config.gamma)  # fmt: skip
         self.scaler = torch.amp.GradScaler(self.device.type) if config.precision == "float16" else None
         self.order = torch.Generator().manual_seed(config.seed)
         own = config.seed + 1_000_003 * self.workers.rank  # every worker has random starts of its own
         self.starts = torch.Generator(self.device).manual_seed(own)
         self.flips = torch.Generator(self.device).manual_seed(own)
-        self.augment = None
-        if config.augment != "none":
+        self.augment, self.mirrored = None, None
+        if config.augment == "shift+alternate":
+            self.augment = Augmentation(2, flip=False, generator=self.flips)
+            once = torch.Generator().manual_seed(config.seed)  # the same after a continuation
+            self.mirrored = (torch.rand(len(dataset.train_x), generator=once) < 0.5).to(self.device)
+        elif config.augment != "none":
             pad = 4 if config.augment == "crop+flip" else 0
             self.augment = Augmentation(pad, flip=True, generator=self.flips)
         self.attack = None
         if config.eps > 0:
-            self.attack = attacks.PGD(config.eps, steps=config.attack_steps, generator=self.starts)
+            self.attack = attacks.PGD(config.eps, steps=config.attack_steps, generator=self.starts,
+                                      step_size=config.attack_step * config.eps)  # fmt: skip
         self.x = dataset.train_x.to(self.device).contiguous(memory_format=layout)
         self.y = dataset.train_y.to(self.device)
         if 0 < len(self.x) % config.batch_size < self.workers.count:
@@ -87,14 +102,20 @@ class Training:
     def train_epoch(self) -> dict[str, str]:
         """One epoch; returns what the progress bar shows."""
         started, smoothing = time.perf_counter(), self.config.label_smoothing
+        every_step = self.config.schedule == "triangle"
+        # an image that was mirrored in the last epoch is not in this one: two epochs see both
+        odd = self.epoch % 2 == 1
+        mirrored = None if self.mirrored is None else self.mirrored ^ odd
         result = asdict(training.train_epoch(
             self.objective, self.optimizer, self.x, self.y, self.config.batch_size, self.attack,
             loss_of=partial(cross_entropy, label_smoothing=smoothing),
             augment=self.augment, generator=self.order, scaler=self.scaler,
-            share=(self.workers.rank, self.workers.count)))  # fmt: skip
+            share=(self.workers.rank, self.workers.count), mirrored=mirrored,
+            after_step=self.schedule.step if every_step else None))  # fmt: skip
         if self.workers.count > 1:
             result = self._together(result)
-        self.schedule.step()
+        if not every_step:
+            self.schedule.step()
         self.epoch += 1
         self._averaged()
         spent = time.perf_counter() - started
@@ -160,15 +181,13 @@ class Training:
                 generator.set_state(state if isinstance(state, Tensor) else state[self.workers.rank])
 
 
-_FAMILY = {"sam": objectives.SAM, "sam+at": objectives.SAM, "asam": objectives.ASAM, "esam": objectives.ESAM,
-           "looksam": objectives.LookSAM, "sparse-sam": objectives.SparseSAM,
-           "fisher-sam": objectives.FisherSAM}  # fmt: skip
-
-
-def _objective(config: RunConfig, model: nn.Module) -> objectives.ERM:
-    sync = {"sync": True} if config.sync and config.method != "looksam" else {}
-    if config.method in _FAMILY:
-        return _FAMILY[config.method](model, config.rho, **sync)
-    if config.method == "entropy-sgd":
-        return objectives.EntropySGD(model, config.gamma, **WALK, seed=config.seed, **sync)
-    return objectives.AWP(model, config.gamma, **sync) if config.method == "awp" else objectives.ERM(model)
+def _optimizer(net: nn.Module, config: RunConfig) -> torch.optim.SGD:
+    trained = [p for p in net.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [{"params": trained}]
+    if config.bias_lr != 1:
+        # biases and BatchNorm may move faster; their decay per step, lr * weight_decay, stays
+        fast = {"lr": config.bias_lr * config.lr, "weight_decay": config.weight_decay / config.bias_lr}
+        groups = [{"params": [p for p in trained if p.ndim > 1]},
+                  {"params": [p for p in trained if p.ndim == 1], **fast}]  # fmt: skip
+    return torch.optim.SGD(groups, config.lr, config.momentum, weight_decay=config.weight_decay,
+                           nesterov=config.nesterov)  # fmt: skip

@@ -13,6 +13,7 @@ from sam_edu.evaluation import EvaluationRecord
 from sam_edu.experiments import protocols
 from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.records import Record
+from sam_edu.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def accuracies(records: Sequence[Record], norm: str = "linf") -> NDArray:
 
 def at(records: Sequence[Record], eps: float, norm: str = "linf") -> Spread:
     """Robust accuracy at radius ``eps`` (0: clean) over the seeds."""
-    return Spread.of(_column(records, eps, norm))
+    return Spread.of(column(records, eps, norm))
 
 
 def gain(records: Sequence[Record], reference: Sequence[Record], eps: float, norm: str = "linf") -> Spread:
@@ -67,7 +68,7 @@ def gain(records: Sequence[Record], reference: Sequence[Record], eps: float, nor
     seeds = [r.config.seed for r in records], [r.config.seed for r in reference]
     if seeds[0] != seeds[1]:
         raise ValueError(f"a paired difference needs the same seeds, got {seeds[0]} and {seeds[1]}")
-    return Spread.of(_column(records, eps, norm) - _column(reference, eps, norm))
+    return Spread.of(column(records, eps, norm) - column(reference, eps, norm))
 
 
 def paired(groups: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
@@ -88,21 +89,14 @@ def complete(groups: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
     return max(tables, key=lambda table: sum(map(len, table.values())), default={})
 
 
-#: what finding the weight perturbation costs, in passes; LookSAM looks at every fifth step, ESAM runs
-#: 1.5 forward and 0.5 backward passes beyond the first (a backward pass costs about two forward ones);
-#: Entropy-SGD walks over parts of the batch, each once
-_ASCENT = {"looksam": 0.2, "esam": 5 / 6, "entropy-sgd": 0}
-
-
 def gradient_passes(config: RunConfig) -> float:
     """Forward-backward passes that the training makes with each image: the price that no machine changes.
 
-    One per step moves the weights, one more finds the weight perturbation of SAM, its family and AWP, and
-    the training attack takes one per step of its own.
+    One per step moves the weights, one more finds the weight perturbation of SAM, most of its family and AWP,
+    and the training attack takes one per step of its own.
     """
-    ascent = _ASCENT.get(config.method, 1) if config.rho > 0 or config.gamma > 0 else 0
     attack = config.attack_steps if config.eps > 0 else 0
-    return config.epochs * (1 + ascent + attack)
+    return config.epochs * (METHODS[config.method].passes + attack)
 
 
 def grid_rows(groups: Mapping[str, Sequence[Record]], norm: str = "linf") -> list[dict[str, Any]]:
@@ -128,7 +122,8 @@ def grid_rows(groups: Mapping[str, Sequence[Record]], norm: str = "linf") -> lis
     return rows
 
 
-def _column(records: Sequence[Record], eps: float, norm: str) -> NDArray:
+def column(records: Sequence[Record], eps: float, norm: str = "linf") -> NDArray:
+    """Accuracy at radius ``eps`` (0: clean), one number per run."""
     if eps == 0:
         return np.array([evaluation(r, norm).clean_accuracy for r in records])
     return np.array([evaluation(r, norm).robust_accuracy(eps) for r in records])

@@ -6,20 +6,26 @@ import base64
 import io
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anywidget
 import traitlets
 
+from sam_edu import styles
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
-CSS = (HERE / "kit.css").read_text(encoding="utf-8")
+CSS = styles.css() + (HERE / "kit.css").read_text(encoding="utf-8")
 _COMMENT = re.compile(r"^[ \t]*(?://.*)?\n", re.MULTILINE)
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+\.js)";\n', re.MULTILINE)
+
+
+VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class WidgetValueError(traitlets.TraitError, ValueError):
@@ -105,6 +111,13 @@ class Choice(traitlets.Unicode):
         return str(value)
 
 
+def rows_of(given: Any) -> tuple[list[dict[str, Any]], list[tuple[str, int, int]]]:
+    """Rows as dictionaries, and the records behind them: of a study, or of rows that were given as such."""
+    if hasattr(given, "figure_rows"):
+        return given.figure_rows(), given.sources
+    return list(given), []
+
+
 class Explorer(anywidget.AnyWidget):
     """Base of the live figures.
 
@@ -122,6 +135,8 @@ class Explorer(anywidget.AnyWidget):
 
     _css = CSS
     _shown: ClassVar[tuple[str, ...]] = ()
+    #: protocol, number of records and of seeds of what it shows: the page names them under the figure
+    made_from: Sequence[tuple[str, int, int]] = ()
 
     def __init__(self, **kwargs: Any) -> None:
         unknown = [name for name in kwargs if name not in self.trait_names()]
@@ -143,6 +158,8 @@ class Explorer(anywidget.AnyWidget):
         data, metadata = shown if isinstance(shown, tuple) else (shown, {})
         data = dict(data)
         data["text/plain"] = repr(self)
+        if self.made_from:
+            data[VIEW] = {**data[VIEW], "records": [list(source) for source in self.made_from]}
         data["image/png"] = base64.b64encode(self.still()).decode("ascii")
         return data, metadata
 

@@ -9,6 +9,7 @@ import numpy as np
 import traitlets
 
 from sam_edu import toy
+from sam_edu.styles import COLOUR
 from sam_edu.toy.stationary import lost_weight
 from sam_edu.widgets.base import Choice, Explorer, Number, Whole, WidgetValueError, bundle
 
@@ -94,13 +95,13 @@ class BatchExplorer(Explorer):
         rhos, batches = self.grid["rhos"], self.grid["batches"]
         at = np.array([[np.interp(self.rho, rhos, v) for v in row.T] for row in rows])
         place = np.arange(len(batches))
-        left.plot(place, 100 * at.mean(1), "-s", color="#0072B2", ms=3)
-        left.plot(place, 100 * at, ".", color="#0072B2", alpha=0.4, ms=4)
+        left.plot(place, 100 * at.mean(1), "-s", color=COLOUR["SAM"], ms=3)
+        left.plot(place, 100 * at, ".", color=COLOUR["SAM"], alpha=0.4, ms=4)
         left.set_xticks(place, [*map(str, batches[:-1]), "all"], fontsize=7)
         left.set(xlabel=f"batch size m, ρ = {self.rho:g}", ylabel="relative weight lost, %")
         chosen = 100 * rows[batches.index(self.batch)]
-        right.plot(rhos, chosen.mean(1), "-s", color="#0072B2", ms=3)
-        right.plot(rhos, chosen, ".", color="#0072B2", alpha=0.4, ms=4)
+        right.plot(rhos, chosen.mean(1), "-s", color=COLOUR["SAM"], ms=3)
+        right.plot(rhos, chosen, ".", color=COLOUR["SAM"], alpha=0.4, ms=4)
         right.set(xlabel=f"radius ρ, m = {self.batch}")
         for axes in (left, right):
             axes.spines[["top", "right"]].set_visible(False)

@@ -1,7 +1,6 @@
 import { marker, mount, move, panel, percent, say, scale, set, svg, tabled } from "./kit.js";
 
-const STYLE = { SGD: ["se-std", "circle"], SAM: ["se-sam", "square"], AT: ["se-at", "triangle"], "SAM+AT": ["se-both", "diamond"], AWP: ["se-awp", "pentagon"] };
-const style = (row) => STYLE[row.kind] || ["se-control", "circle"];
+const style = (row) => [row.style.css, row.style.shape];
 const grey = (e) => { const k = 255 * e; return e > 0 && Math.abs(k - Math.round(k)) < 1e-6 ? `${Math.round(k)}/255` : String(e); };
 const near = (list, v) => list.reduce((best, w, i) => (Math.abs(w - v) < Math.abs(list[best] - v) ? i : best), 0);
 const average = (values) => values.reduce((a, b) => a + b, 0) / values.length;
@@ -31,8 +30,8 @@ function build(root, model) {
   const longest = Math.max(2, ...families.map(([, list]) => list.length));
   const XR = scale(0, longest - 1, one.x0 + 10, one.x1 - 10);
   const curves = families.map(([kind, list]) => {
-    const [css, shape] = STYLE[kind];
-    const path = svg("path", { class: `se-line se-data ${css} ${kind === "AT" ? "se-dash" : ""}` }, one.plot);
+    const { css, shape, dash } = list[1].style;
+    const path = svg("path", { class: `se-line se-data ${css} ${dash}` }, one.plot);
     return { kind, list, path, dots: list.map((row, i) => marker(one.plot, i ? shape : "circle", `se-data ${i ? css : "se-std"}`, 4)), note: svg("text", { class: `se-note se-data ${css}` }, one.over, kind) };
   });
   const ring = svg("circle", { r: 9, class: "se-line se-thin se-data" }, one.over);

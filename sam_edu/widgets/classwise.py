@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import traitlets
 
+from sam_edu import styles
+from sam_edu.styles import COLOUR
 from sam_edu.widgets.base import Explorer, Number, Whole, WidgetValueError, bundle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sam_edu.experiments import Record
-
-COLOURS = {"SGD": "#767676", "SAM": "#0072B2", "AT": "#D55E00", "SAM+AT": "#CC79A7", "AWP": "#009E73"}
+    from sam_edu.experiments.study import Study
 
 
 class ClasswiseExplorer(Explorer):
@@ -24,8 +25,8 @@ class ClasswiseExplorer(Explorer):
     Parameters
     ----------
     rows : list of dict
-        One row per way of training: ``name``; ``kind`` ("SGD", "SAM", "AT", "SAM+AT", "AWP", any other
-        is drawn as a control); ``mean``, ``low`` and ``high``, each one list of class accuracies per
+        One row per way of training: ``name``; ``kind`` (a name in :data:`sam_edu.styles.STYLES`; any
+        other is drawn as a control); ``mean``, ``low`` and ``high``, each one list of class accuracies per
         radius (over seeds: mean and extremes). Exactly one row must be SGD. Rows of kind "SAM" and
         "AT" stand in the order of their strength.
     class_names : sequence of str
@@ -70,6 +71,20 @@ class ClasswiseExplorer(Explorer):
         super().__init__(rows=plain, class_names=classes, eps_grid=grid, **start)
 
     @classmethod
+    def of_study(cls, study: Study, **kwargs: Any) -> ClasswiseExplorer:
+        """Make the figure from a study whose data set has named classes.
+
+        Raises
+        ------
+        WidgetValueError
+            If the study has not exactly one row of plain SGD.
+        """
+        kinds = {row.label: row.kind for row in study}
+        made = cls.from_records(study.groups, kinds, study.classes, **kwargs)
+        made.made_from = study.sources
+        return made
+
+    @classmethod
     def from_records(cls, groups: Mapping[str, Sequence[Record]], kinds: Mapping[str, str],
                      class_names: Sequence[str], **kwargs: Any) -> ClasswiseExplorer:  # fmt: skip
         """Make the figure from run records, one group of seeds per label, attacked in l-infinity.
@@ -98,8 +113,8 @@ class ClasswiseExplorer(Explorer):
         k = int(np.abs(np.array(self.eps_grid) - self.eps).argmin())
         base = next(row for row in self.rows if row["kind"] == "SGD")
         row = self.rows[self.method]
-        axes.plot(self.class_names, base["mean"][k], "o", color="#767676", mfc="none", label="SGD")
-        axes.plot(self.class_names, row["mean"][k], "s", color=COLOURS.get(row["kind"], "#A9A9A9"),
+        axes.plot(self.class_names, base["mean"][k], "o", color=COLOUR["SGD"], mfc="none", label="SGD")
+        axes.plot(self.class_names, row["mean"][k], "s", color=styles.look(row["kind"]).colour,
                   label=row["name"])  # fmt: skip
         axes.set(
             ylim=(0, 1.02), ylabel="accuracy", title=f"accuracy by class, attack ε = {self.eps_grid[k]:.3g}"
@@ -114,7 +129,8 @@ def _plain(row: Mapping[str, Any], i: int, radii: int, classes: int) -> dict[str
     missing = [key for key in ("name", "kind", "mean", "low", "high") if key not in row]
     if missing:
         raise WidgetValueError(f"rows[{i}] needs {missing[0]!r}; it has {', '.join(row)}")
-    plain: dict[str, Any] = {"name": str(row["name"]), "kind": str(row["kind"])}
+    kind = str(row["kind"])
+    plain: dict[str, Any] = {"name": str(row["name"]), "kind": kind, "style": styles.look(kind).live}
     for key in ("mean", "low", "high"):
         values = np.asarray(row[key], dtype=float)
         if values.shape != (radii, classes) or not ((values >= 0) & (values <= 1)).all():

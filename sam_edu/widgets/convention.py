@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from sam_edu import toy
+from sam_edu.styles import COLOUR
 from sam_edu.widgets.base import Choice, Explorer, Number, Whole, bundle
 
 if TYPE_CHECKING:
@@ -55,16 +56,16 @@ class ConventionExplorer(Explorer):
         w1 = star * np.linspace(0.6, 1.5, 91)
         left.plot(w1, m.natural_accuracy(w1), color="black", lw=1.2, label="accuracy")
         seen = toy.perturbed_accuracy(m, w1, self.rho, **options)[0]
-        left.plot(w1, seen, color="#0072B2", lw=1.2, label="what SAM maximises")
-        left.plot(star, m.natural_accuracy(star), "o", color="#767676")
+        left.plot(w1, seen, color=COLOUR["SAM"], lw=1.2, label="what SAM maximises")
+        left.plot(star, m.natural_accuracy(star), "o", color=COLOUR["SGD"])
         if np.isfinite(best):
-            left.plot(best, toy.perturbed_accuracy(m, best, self.rho, **options)[0], "s", color="#0072B2")
+            left.plot(best, toy.perturbed_accuracy(m, best, self.rho, **options)[0], "s", color=COLOUR["SAM"])
         left.set(xlabel="robust weight $w_1$", ylabel="accuracy")
         left.legend(fontsize=8, frameon=False)
         radii = self.rho * np.linspace(0, 1, 13)
         weights = np.asarray(toy.sam_optimum(m, radii, **options))
-        right.plot(radii, np.where(np.isfinite(weights), weights, np.nan), color="#0072B2")
-        right.axhline(star, color="#767676", lw=1)
+        right.plot(radii, np.where(np.isfinite(weights), weights, np.nan), color=COLOUR["SAM"])
+        right.axhline(star, color=COLOUR["SGD"], lw=1)
         right.set(xlabel="radius", ylabel="best robust weight")
         for axes in (left, right):
             axes.spines[["top", "right"]].set_visible(False)

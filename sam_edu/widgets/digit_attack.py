@@ -8,6 +8,7 @@ import numpy as np
 import traitlets
 from numpy.typing import ArrayLike
 
+from sam_edu.styles import COLOUR
 from sam_edu.widgets.base import Explorer, Number, Whole, WidgetValueError, bundle
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class DigitAttackExplorer(Explorer):
             ax.set_yticks([])
         p = beliefs[self.digit, self.model, k]
         truth = self.labels[self.digit]
-        colours = ["#0072B2" if c == truth else "#767676" for c in range(len(p))]
+        colours = [COLOUR["SAM"] if c == truth else COLOUR["SGD"] for c in range(len(p))]
         axes[3].bar(range(len(p)), p, color=colours)
         axes[3].set(xticks=range(len(p)), ylim=(0, 1))
         axes[3].set_xticklabels([name[:4] for name in self.class_names], fontsize=7)

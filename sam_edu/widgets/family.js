@@ -1,18 +1,9 @@
 import { arrow, fixed, line, marker, mount, move, panel, scale, set, svg, tabled } from "./kit.js";
-import { BETA, MEMBERS, familyAxes, familyStep } from "./family_math.js";
+import { familyAxes, familyStep } from "./family_math.js";
 
 const REACH = 1.05; // half width of the map around w
-const HOW = {
-  SAM: "a ball, the same in all directions",
-  ASAM: "an ellipse that is wide where the weight is large",
-  FisherSAM: "an ellipse that is short where the slope is large",
-  SparseSAM: "the ball, cut down to half of the weights: those with the larger slope",
-  ESAM: `one tensor drawn at random (here the first), and a radius of ρ/β = ρ/${BETA}`,
-  AWP: "a box: each layer may move by the share ρ of its own size",
-  LookSAM: "SAM’s ball, but only at every fifth step; in between SAM’s correction is used again",
-};
-
-function build(root) {
+function build(root, model) {
+  const HOW = Object.fromEntries(model.get("members")), MEMBERS = Object.keys(HOW);
   const map = panel(root, { heading: "", xLabel: "w₁", yLabel: "w₂", height: 300, width: 342, left: 52 });
   const half = (map.x1 - map.x0) / (map.y0 - map.y1); // one unit is as long on both axes
   const X = scale(-REACH * half, REACH * half, map.x0, map.x1), Y = scale(-REACH, REACH, map.y0, map.y1), at = ([a, b]) => [X(a), Y(b)];
@@ -71,10 +62,10 @@ function build(root) {
   });
 }
 
-const controls = [
-  { trait: "member", label: "method", options: MEMBERS.map((m) => [m, m]) },
+const controls = (model) => [
+  { trait: "member", label: "method", options: model.get("members").map(([m]) => [m, m]) },
   { trait: "rho", label: "ρ", min: 0.05, max: 0.6, step: 0.01, show: (v) => v.toFixed(2), speak: (v) => "rho " + v.toFixed(2), kind: "se-sam" },
   { trait: "turn", label: "gradient’s angle", min: 0, max: 90, step: 1, show: (v) => v.toFixed(0) + "°", speak: (v) => v.toFixed(0) + " degrees" },
   { trait: "w2", label: "second weight", min: 0, max: 1.5, step: 0.05, show: (v) => v.toFixed(2), speak: (v) => "second weight " + v.toFixed(2) },
 ];
-export default { render: (context) => mount(context, { name: "family", label: "Explorer: where each member of the SAM family looks", controls, build }) };
+export default { render: (context) => mount(context, { name: "family", label: "Explorer: where each member of the SAM family looks", controls: controls(context.model), build }) };

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from math import cos, hypot, radians, sin, sqrt
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import traitlets
+
+from sam_edu.methods import BETA, drawn
+from sam_edu.styles import COLOUR
 from sam_edu.widgets.base import Choice, Explorer, Number, bundle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MEMBERS = ("SAM", "FisherSAM", "ASAM", "AWP", "SparseSAM", "ESAM", "LookSAM")
-ETA_ASAM, ETA_FISHER, BETA = 0.01, 4.0, 0.6
+MEMBERS = tuple(method.name for method in drawn())
+ETA_ASAM, ETA_FISHER = 0.01, 4.0
 
 
 def axes(member: str, rho: float, turn: float, w2: float) -> tuple[float, float]:
@@ -55,7 +59,7 @@ class FamilyExplorer(Explorer):
     Parameters
     ----------
     member : str
-        One of "SAM", "ASAM", "FisherSAM", "SparseSAM", "ESAM", "AWP", "LookSAM".
+        The name of a method in :func:`sam_edu.methods.drawn`.
     rho : float
         Radius (AWP: the relative size gamma), 0.05 to 0.6.
     turn : float
@@ -68,9 +72,13 @@ class FamilyExplorer(Explorer):
     _shown: ClassVar[tuple[str, ...]] = ("member", "rho", "turn", "w2")
 
     member = Choice("ASAM", MEMBERS)
+    members: Any = traitlets.List().tag(sync=True)
     rho = Number(0.5, 0.05, 0.6)
     turn = Number(50, 0, 90)
     w2 = Number(0.4, 0, 1.5)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(members=[[method.name, method.looks_in] for method in drawn()], **kwargs)
 
     def draw_still(self, figure: Figure) -> None:
         from matplotlib.patches import Ellipse, Rectangle
@@ -79,16 +87,16 @@ class FamilyExplorer(Explorer):
         state = self.rho, self.turn, self.w2
         a, b = axes(self.member, *state)
         shape = Rectangle((-a, -b), 2 * a, 2 * b) if self.member == "AWP" else Ellipse((0, 0), 2 * a, 2 * b)
-        shape.set(facecolor="#0072B2", alpha=0.25)
+        shape.set(facecolor=COLOUR["SAM"], alpha=0.25)
         where.add_patch(shape)
-        where.add_patch(Ellipse((0, 0), 2 * self.rho, 2 * self.rho, fill=False, ls="--", color="#767676"))
+        where.add_patch(Ellipse((0, 0), 2 * self.rho, 2 * self.rho, fill=False, ls="--", color=COLOUR["SGD"]))
         g = cos(radians(self.turn)), sin(radians(self.turn))
-        for tip, colour in ((g, "#767676"), (step(self.member, *state), "#0072B2")):
+        for tip, colour in ((g, COLOUR["SGD"]), (step(self.member, *state), COLOUR["SAM"])):
             where.annotate("", tip, (0, 0), arrowprops={"arrowstyle": "->", "color": colour, "lw": 2})
         where.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal", title=self.member,
                   xlabel="$e_1$", ylabel="$e_2$")  # fmt: skip
         rise = [g[0] * e[0] + g[1] * e[1] for e in (step(member, *state) for member in MEMBERS)]
-        colours = ["#0072B2" if member == self.member else "#767676" for member in MEMBERS]
+        colours = [COLOUR["SAM"] if member == self.member else COLOUR["SGD"] for member in MEMBERS]
         bars.barh(MEMBERS[::-1], rise[::-1], color=colours[::-1])
         bars.set(xlabel="first-order rise of the loss")
         for panel in (where, bars):

@@ -1,7 +1,6 @@
 // The weight perturbation of each member of the family for two weights w = (1, w2) and a gradient of length 1 at
 // the angle `turn` (degrees); the same formulas as in family.py, which the tests hold against sam_edu.objectives.
 export const ETA_ASAM = 0.01, ETA_FISHER = 4, BETA = 0.6;
-export const MEMBERS = ["SAM", "FisherSAM", "ASAM", "AWP", "SparseSAM", "ESAM", "LookSAM"];
 
 export function familyAxes(member, rho, turn, w2) { // half axes of the set, along w1 and w2
   const g = [Math.cos((turn * Math.PI) / 180), Math.sin((turn * Math.PI) / 180)];

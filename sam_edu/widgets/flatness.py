@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from sam_edu.styles import COLOUR
 from sam_edu.toy import wells
 from sam_edu.widgets.base import Explorer, Number, bundle
 
@@ -37,16 +38,16 @@ class FlatnessExplorer(Explorer):
         left, right = figure.subplots(1, 2)
         v = np.linspace(-3.2, 2.7, 400)
         left.plot(v, wells.loss(v, self.alpha, self.floor), color="black", lw=1)
-        left.plot(v, wells.worst_loss(v, self.rho, self.alpha, self.floor), color="#0072B2")
+        left.plot(v, wells.worst_loss(v, self.rho, self.alpha, self.floor), color=COLOUR["SAM"])
         at = wells.flattest(self.rho, self.alpha, self.floor)
-        left.plot(at, wells.worst_loss(at, self.rho, self.alpha, self.floor), "s", color="#0072B2")
-        left.plot(-wells.A_WIDTH * self.alpha, 0, "o", color="#767676")
-        left.axvspan(at - self.rho, at + self.rho, color="#0072B2", alpha=0.12, lw=0)
+        left.plot(at, wells.worst_loss(at, self.rho, self.alpha, self.floor), "s", color=COLOUR["SAM"])
+        left.plot(-wells.A_WIDTH * self.alpha, 0, "o", color=COLOUR["SGD"])
+        left.axvspan(at - self.rho, at + self.rho, color=COLOUR["SAM"], alpha=0.12, lw=0)
         left.set(xlabel="weight", ylabel=f"loss, and worst within ρ = {self.rho:g}", ylim=(-0.05, 1.1))
         rho = np.linspace(0, 1.2, 121)
         a, b = wells.prices(rho, self.alpha, self.floor)
-        right.plot(rho, a, color="#767676", label="minimum A")
-        right.plot(rho, b, color="#0072B2", label="minimum B")
+        right.plot(rho, a, color=COLOUR["SGD"], label="minimum A")
+        right.plot(rho, b, color=COLOUR["SAM"], label="minimum B")
         right.axvline(self.rho, color="black", lw=0.8, ls=":")
         right.set(xlabel="radius ρ", ylabel="worst loss within ρ", ylim=(-0.05, 1.1))
         right.legend(fontsize=8, frameon=False)

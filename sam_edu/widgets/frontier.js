@@ -1,8 +1,7 @@
 import { line, marker, mount, move, panel, percent, pixels, scale, set, svg, tabled, ticks } from "./kit.js";
 import { affordable, bestRow } from "./frontier_math.js";
 
-const STYLE = { SGD: ["se-std", "circle", ""], SAM: ["se-sam", "square", ""], ASAM: ["se-sam", "square", "se-dots"], AT: ["se-at", "triangle", "se-dash"], "short AT": ["se-at", "triangle", "se-dash"], "SAM+AT": ["se-both", "diamond", "se-dashdot"], AWP: ["se-awp", "pentagon", "se-dots"] };
-const style = (row) => STYLE[row.method] || ["se-control", "circle", ""];
+const style = (row) => [row.style.css, row.style.shape, row.style.dash];
 const short = (v) => String(Number(v.toPrecision(3)));
 const times = (v) => short(v) + " ×";
 
@@ -18,10 +17,11 @@ function build(root, model) {
   trade.place("x", ticks(left, top, 5).map((v) => [XA(v), Math.round(100 * v) + " %"]));
   price.place("x", [0.1, 0.25, 0.5, 1, 2, 4, 6, 8, 12].filter((c) => c >= Math.exp(low) && c <= Math.exp(high)).map((c) => [XC(c), short(c)]));
 
-  const families = ["SAM", "ASAM", "AT"].map((method) => ({ method, members: rows.filter((r) => r.method === method).sort((a, b) => (a.rho || a.train_eps) - (b.rho || b.train_eps)) })).filter((f) => f.members.length > 1);
+  const joined = rows.filter((r) => !r.style.control && !r.variant);
+  const families = [...new Set(joined.map((r) => r.method))].map((method) => ({ method, members: joined.filter((r) => r.method === method).sort((a, b) => (a.rho || a.train_eps) - (b.rho || b.train_eps)) })).filter((f) => f.members.length > 1);
   for (const f of families) f.paths = [trade, price].map((p) => svg("path", { class: `se-line se-thin se-data ${style(f.members[0])[0]} ${style(f.members[0])[2]}` }, p.plot));
   const limits = [trade, price].map((p) => svg("path", { class: "se-guide se-data" }, p.plot));
-  const marks = rows.map((row) => [trade, price].map((p) => marker(p.over, style(row)[1], `${style(row)[0]} se-data`, STYLE[row.method] ? 4.5 : 3)));
+  const marks = rows.map((row) => [trade, price].map((p) => marker(p.over, style(row)[1], `${style(row)[0]} se-data`, row.style.control ? 3 : 4.5)));
   const rings = [trade, price].map((p) => svg("circle", { r: 9, class: "se-ring se-data" }, p.over));
   const notes = [trade, price].map((p) => svg("text", { class: "se-note se-strong se-data" }, p.over));
   const sgdNotes = [trade, price].map((p) => svg("text", { class: "se-note se-std" }, p.over, "SGD"));

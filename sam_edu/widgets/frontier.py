@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
-from sam_edu.widgets.base import Explorer, Number, WidgetValueError, bundle
-from sam_edu.widgets.rho_eps_grid import _plain
+from sam_edu import styles
+from sam_edu.widgets.base import Explorer, Number, WidgetValueError, bundle, rows_of
+from sam_edu.widgets.rho_eps_grid import plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS = {"SGD": "#767676", "SAM": "#0072B2", "ASAM": "#0072B2", "AT": "#D55E00", "SAM+AT": "#CC79A7",
-           "AWP": "#009E73"}  # fmt: skip
-MARKERS = {"SGD": "o", "SAM": "s", "ASAM": "s", "AT": "^", "SAM+AT": "D", "AWP": "p"}
 SLACK = 1e-9  # a row exactly at the limit is allowed
 
 
@@ -23,9 +21,11 @@ class FrontierExplorer(Explorer):
 
     Parameters
     ----------
-    rows : list of dict
-        As :func:`sam_edu.experiments.summary.grid_rows` makes them (``eps[0]`` must be 0, clean accuracy),
-        with ``cost`` added: gradient passes of the whole training, 1 for SGD.
+    rows : study, or list of dict
+        A :class:`~sam_edu.experiments.study.Study`, or rows as :class:`~sam_edu.widgets.RhoEpsGrid` takes
+        them (``eps[0]`` must be 0, clean accuracy), with
+        ``cost``: gradient passes of the whole training, 1 for SGD. Rows of one method are joined by a line,
+        but for those with ``variant``: they differ in more than a radius.
     eps : float
         Radius of the attack to begin with, one of the measured ones above 0.
     budget : float
@@ -47,10 +47,9 @@ class FrontierExplorer(Explorer):
     budget = Number(2, 0, 1000)
     loss = Number(1, 0, 10)
 
-    def __init__(self, rows: list[dict[str, Any]], **kwargs: Any) -> None:
-        rows = [
-            _plain(row, i) | {"label": str(row.get("label", row["method"]))} for i, row in enumerate(rows)
-        ]
+    def __init__(self, rows: Any, **kwargs: Any) -> None:
+        rows, made_from = rows_of(rows)
+        rows = [plain(row, i) for i, row in enumerate(rows)]
         if sum(row["method"] == "SGD" for row in rows) != 1:
             raise WidgetValueError("FrontierExplorer: rows must have exactly one SGD")
         radii = rows[0]["eps"]
@@ -65,6 +64,7 @@ class FrontierExplorer(Explorer):
         if start["eps"] not in radii[1:]:
             raise WidgetValueError(f"FrontierExplorer: eps must be one of {radii[1:]}, got {start['eps']!r}")
         super().__init__(rows=rows, **start)
+        self.made_from = made_from
 
     def best(self, eps: float, budget: float, loss: float) -> str | None:
         """Label of the most robust affordable row at ``eps`` (the cheaper of two equals)."""
@@ -81,8 +81,7 @@ class FrontierExplorer(Explorer):
         chosen = self.best(self.eps, self.budget, self.loss)
         trade, price = figure.subplots(1, 2, sharey=True)
         for row in self.rows:
-            look = {"color": COLOURS.get(row["method"], "#A9A9A9"), "marker": MARKERS.get(row["method"], "."),
-                    "linestyle": "none"}  # fmt: skip
+            look = styles.look(row["method"]).still | {"linestyle": "none"}
             for axes, x in ((trade, row["mean"][0]), (price, row["cost"])):
                 axes.plot(x, row["mean"][k], **look)
                 if row["label"] == chosen or row["method"] == "SGD":

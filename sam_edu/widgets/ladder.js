@@ -1,8 +1,7 @@
 import { wilson } from "./ladder_math.js";
 import { clamp, marker, mount, move, panel, percent, say, scale, set, svg, tabled } from "./kit.js";
 
-const STYLE = { SGD: ["se-std", "circle"], SAM: ["se-sam", "square"], AT: ["se-at", "triangle"], "SAM+AT": ["se-both", "diamond"], AWP: ["se-awp", "pentagon"] };
-const style = (row) => STYLE[row.kind] || ["se-control", "diamond"];
+const style = (row) => [row.style.css, row.style.shape];
 const short = (label) => label.replace("AutoAttack ", "AA: ").replace(/ \(.*\)/, ""); // the step counts stand in the sentence
 const counted = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 const tickShares = [0, 0.25, 0.5, 0.75, 1];

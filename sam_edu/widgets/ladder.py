@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
+from sam_edu import styles
 from sam_edu.widgets.base import Explorer, Number, Whole, WidgetValueError, bundle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sam_edu.evaluation import EvaluationRecord
-
-COLOURS = {"SGD": "#767676", "SAM": "#0072B2", "AT": "#D55E00", "SAM+AT": "#CC79A7", "AWP": "#009E73"}
 
 
 class LadderExplorer(Explorer):
@@ -26,7 +25,7 @@ class LadderExplorer(Explorer):
     Parameters
     ----------
     rows : list of dict
-        One row per network: ``name``; ``kind`` ("SGD", "SAM", "AT", "SAM+AT", "AWP"; any other name is
+        One row per network: ``name``; ``kind`` (a name in :data:`sam_edu.styles.STYLES`; any other is
         drawn as a control); ``clean``, the accuracy without attack; ``after``, one list per radius with
         the accuracies after each rung, which must not rise along a list.
     rungs : sequence of str
@@ -117,7 +116,7 @@ class LadderExplorer(Explorer):
                 names,
                 [row["clean"], *row["after"][k]],
                 marker=".",
-                color=COLOURS.get(row["kind"], "#A9A9A9"),
+                color=styles.look(row["kind"]).colour,
                 linestyle="-" if i == self.model else ":",
                 label=row["name"],
             )
@@ -150,4 +149,6 @@ def _plain(row: Mapping[str, Any], i: int, rungs: int, radii: int) -> dict[str, 
             raise WidgetValueError(
                 f"rows[{i}]: accuracies must lie in [0, 1] and not rise from rung to rung, got {descent}"
             )
-    return {"name": str(row["name"]), "kind": str(row["kind"]), "clean": clean, "after": after}
+    kind = str(row["kind"])
+    return {"name": str(row["name"]), "kind": kind, "style": styles.look(kind).live, "clean": clean,
+            "after": after}  # fmt: skip

@@ -1,4 +1,4 @@
-// The Wilson interval in JavaScript, a pure function without a DOM; tests/test_widgets_ladder.py compares
+// The Wilson interval in JavaScript, a pure function without a DOM; tests/widgets/test_ladder.py compares
 // it with sam_edu.evaluation.wilson.
 
 // 95 % interval of a share of which `hits` of `n` were seen (Wilson 1927); hits need not be whole.

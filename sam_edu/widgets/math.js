@@ -1,4 +1,4 @@
-// Formulas of sam_edu.toy in JavaScript, pure functions without a DOM. tests/test_widgets.py compares
+// Formulas of sam_edu.toy in JavaScript, pure functions without a DOM. tests/widgets/test_formulas.py compares
 // every one of them with Python on random and extreme arguments.
 
 // Complementary error function to about 1e-15 absolute: the all-positive series near 0, the continued

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from sam_edu import toy
+from sam_edu.styles import COLOUR
 from sam_edu.widgets.base import Choice, Explorer, Number, Whole, bundle
 
 if TYPE_CHECKING:
@@ -48,17 +49,17 @@ class NRFExplorer(Explorer):
         place = best.w1 / (best.w1 + star) if np.isfinite(best.w1) else 1.0
         left.plot(u, m.natural_accuracy(w), "-", color="black", lw=1.2, label="natural")
         robust = m.robust_accuracy(w, self.eps, self.attacked)
-        left.plot(u, robust, "--", color="#D55E00", label=f"under attack, ε = {self.eps:g}")
-        left.plot(0.5, m.robust_accuracy(star, self.eps, self.attacked), "o", color="#767676")
-        left.plot(place, best.robust_accuracy, "^", color="#D55E00")
+        left.plot(u, robust, "--", color=COLOUR["AT"], label=f"under attack, ε = {self.eps:g}")
+        left.plot(0.5, m.robust_accuracy(star, self.eps, self.attacked), "o", color=COLOUR["SGD"])
+        left.plot(place, best.robust_accuracy, "^", color=COLOUR["AT"])
         left.set_xticks([0, 0.25, 0.5, 0.75, 1])
         left.set_xticklabels([f"{v:.3g}" for v in (0, star / 3, star, 3 * star)] + ["∞"])
         left.set(xlabel="robust weight $w_1$", ylabel="accuracy")
         left.legend(fontsize=8, frameon=False)
         eps = np.linspace(0, min(2 * self.eta, 0.999), 200)
         w1 = [toy.adversarial_optimum(m, float(e), self.attacked).w1 for e in eps]
-        right.semilogy(eps, np.where(np.isfinite(w1), w1, np.nan), "--", color="#D55E00")
-        right.axhline(star, color="#767676", lw=1)
+        right.semilogy(eps, np.where(np.isfinite(w1), w1, np.nan), "--", color=COLOUR["AT"])
+        right.axhline(star, color=COLOUR["SGD"], lw=1)
         right.set(xlabel="attack radius ε", ylabel="best robust weight")
         for axes in (left, right):
             axes.spines[["top", "right"]].set_visible(False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from sam_edu import toy
+from sam_edu.styles import COLOUR
 from sam_edu.widgets.base import Choice, Explorer, Number, bundle
 
 if TYPE_CHECKING:
@@ -50,18 +51,18 @@ class RhoEpsPlane(Explorer):
         shares = np.geomspace(0.01, 0.95, 8)
         rhos = [toy.equivalent_rho(m, float(share * m.eta), **options) for share in shares]
         left.loglog(shares * m.eta, [np.nan if rho is None else rho for rho in rhos], color="black")
-        left.axvline(max(self.share, 0.01) * m.eta, ls="--", lw=1, color="#D55E00")
-        left.axhline(max(self.rho, 0.005), lw=1, color="#0072B2")
+        left.axvline(max(self.share, 0.01) * m.eta, ls="--", lw=1, color=COLOUR["AT"])
+        left.axhline(max(self.rho, 0.005), lw=1, color=COLOUR["SAM"])
         left.set(xlabel="attack radius ε", ylabel="SAM's radius ρ", ylim=(0.005, 200))
         eps, star = self.share * m.eta, toy.standard_optimum(m)
         u = np.linspace(0, 0.995, 120)
         weights = star * u / (1 - u)
         right.plot(u, m.natural_accuracy(weights), color="black", lw=1.2)
-        right.plot(u, m.robust_accuracy(weights, eps), "--", color="#D55E00")
+        right.plot(u, m.robust_accuracy(weights, eps), "--", color=COLOUR["AT"])
         marks = (
-            (star, "o", "#767676", "standard"),
-            (toy.adversarial_optimum(m, eps).w1, "^", "#D55E00", "adversarial"),
-            (toy.sam_optimum(m, self.rho, **options), "s", "#0072B2", "SAM"),
+            (star, "o", COLOUR["SGD"], "standard"),
+            (toy.adversarial_optimum(m, eps).w1, "^", COLOUR["AT"], "adversarial"),
+            (toy.sam_optimum(m, self.rho, **options), "s", COLOUR["SAM"], "SAM"),
         )
         for w1, marker, color, label in marks:
             place = w1 / (w1 + star) if np.isfinite(w1) else 1.0

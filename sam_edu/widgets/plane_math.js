@@ -1,7 +1,7 @@
 import { logMass, logOdds, logPhi, samOptimum, standardOptimum } from "./math.js";
 
 // The best robust weight under SAM for each convention of the (ρ, ε) plane, and the radii that give the
-// same weight as an attack. Pure functions; tests/test_widgets_plane.py compares them with sam_edu.toy.
+// same weight as an attack. Pure functions; tests/widgets/test_plane.py compares them with sam_edu.toy.
 // Every other weight is 1. Infinity stands for the classifier sgn(x_1).
 
 // Lengths k of x without its part along (1, ..., 1): a chi law with n degrees of freedom. The trapezoidal

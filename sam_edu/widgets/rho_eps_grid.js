@@ -1,10 +1,9 @@
 import { line, marker, mount, move, panel, percent, pixels, scale, set, svg, tabled } from "./kit.js";
 
-const STYLE = { SGD: ["se-std", "circle", ""], SAM: ["se-sam", "square", ""], ASAM: ["se-sam", "square", "se-dots"], AT: ["se-at", "triangle", "se-dash"], "SAM+AT": ["se-both", "diamond", "se-dashdot"], AWP: ["se-awp", "pentagon", "se-dots"] };
-const style = (row) => STYLE[row.method] || ["se-control", "circle", "se-thin"];
-const isControl = (row) => !STYLE[row.method];
+const style = (row) => [row.style.css, row.style.shape, row.style.dash];
+const isControl = (row) => row.style.control;
 const short = (v) => String(Number(v.toPrecision(3)));
-const name = (row) => row.label || row.method + (row.method.startsWith("SAM") && row.rho != null ? ` ρ = ${short(row.rho)}` : "") + (row.train_eps ? ` ε = ${pixels(row.train_eps)}` : "");
+const name = (row) => row.label;
 const near = (list, v) => list.reduce((best, w, i) => (Math.abs(w - v) < Math.abs(list[best] - v) ? i : best), 0);
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 const spread = (values) => { const m = mean(values); return Math.sqrt(values.reduce((a, b) => a + (b - m) ** 2, 0) / (values.length - 1)); };

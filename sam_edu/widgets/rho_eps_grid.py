@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
-from sam_edu.widgets.base import Explorer, Number, WidgetValueError, bundle
+from sam_edu import styles
+from sam_edu._text import pixels
+from sam_edu.widgets.base import Explorer, Number, WidgetValueError, bundle, rows_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-COLOURS = {"SGD": "#767676", "SAM": "#0072B2", "AT": "#D55E00", "SAM+AT": "#CC79A7"}
 
 
 class RhoEpsGrid(Explorer):
@@ -19,12 +19,12 @@ class RhoEpsGrid(Explorer):
 
     Parameters
     ----------
-    rows : list of dict
-        One row per trained method, with ``method`` ("SGD", "SAM", "AT", "SAM+AT", "AWP"; any other
-        name is a control), ``eps`` (attack radii, the same in every row), ``mean``, ``low`` and
-        ``high`` (accuracies in [0, 1], one per radius), and optionally ``points`` (the seeds' values per
-        radius), ``rho``, ``train_eps``, ``label``. One row must be SGD, at least one SAM with a
-        ``rho``.
+    rows : study, or list of dict
+        A :class:`~sam_edu.experiments.study.Study`, or one row per trained method, with ``method`` (a name in
+        :data:`sam_edu.styles.STYLES`; any other is a control), ``eps`` (attack radii, the same in every
+        row), ``mean``, ``low`` and ``high`` (accuracies in [0, 1], one per radius), and optionally
+        ``points`` (the seeds' values per radius), ``rho``, ``train_eps``, ``label``. One row must be SGD,
+        at least one SAM with a ``rho``.
     rho, eps : float
         The measured pair to begin with.
 
@@ -41,8 +41,9 @@ class RhoEpsGrid(Explorer):
     rho = Number(0.2, 0, 100)
     eps = Number(0.1, 0, 100)
 
-    def __init__(self, rows: list[dict[str, Any]], **kwargs: Any) -> None:
-        rows = [_plain(row, i) for i, row in enumerate(rows)]
+    def __init__(self, rows: Any, **kwargs: Any) -> None:
+        rows, made_from = rows_of(rows)
+        rows = [plain(row, i) for i, row in enumerate(rows)]
         eps = rows[0]["eps"] if rows else []
         for i, row in enumerate(rows):
             if row["eps"] != eps:
@@ -57,25 +58,22 @@ class RhoEpsGrid(Explorer):
                     f"RhoEpsGrid: {name} must be one of the measured {measured}, got {start[name]!r}"
                 )
         super().__init__(rows=rows, **start)
+        self.made_from = made_from
 
     def draw_still(self, figure: Figure) -> None:
         axes = figure.subplots()
         for row in self.rows:
             if row["method"] == "SAM" and row["rho"] != self.rho:
                 continue
-            colour = COLOURS.get(row["method"], "#A9A9A9")
-            name = row.get("label", row["method"])
-            if row["method"] == "SAM":
-                name = f"SAM, ρ = {row['rho']:g}"
-            style = "--" if row["method"] == "AT" else "-"
-            axes.plot(row["eps"], row["mean"], style, color=colour, marker=".", label=name)
+            look = styles.look(row["method"]).still | {"marker": "."}
+            axes.plot(row["eps"], row["mean"], **look, label=row["label"])
         axes.axvline(self.eps, color="black", lw=0.8, ls=":")
         axes.set(xlabel="attack radius ε", ylabel="robust accuracy", ylim=(0, 1))
         axes.legend(fontsize=7, frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
 
 
-def _plain(row: dict[str, Any], i: int) -> dict[str, Any]:
+def plain(row: dict[str, Any], i: int) -> dict[str, Any]:
     """The row with plain floats (it travels as JSON), checked."""
     missing = [key for key in ("method", "eps", "mean", "low", "high") if key not in row]
     if missing:
@@ -99,4 +97,11 @@ def _plain(row: dict[str, Any], i: int) -> dict[str, Any]:
             row[key] = float(row[key])
     if row["method"] == "SAM" and row.get("rho") is None:
         raise WidgetValueError(f"rows[{i}] is SAM and needs its 'rho'")
+    row["label"] = str(row.get("label") or _label(row))
+    row["style"] = styles.look(row["method"]).live
     return row
+
+
+def _label(row: dict[str, Any]) -> str:
+    radii = (("ρ", row.get("rho")), ("ε", row.get("train_eps")))
+    return " ".join([str(row["method"]), *(f"{sign} = {pixels(value)}" for sign, value in radii if value)])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from sam_edu.styles import COLOUR
 from sam_edu.toy import landscape
 from sam_edu.widgets.base import Explorer, Number, bundle
 
@@ -50,7 +51,7 @@ class SAMStepExplorer(Explorer):
         surface = landscape.loss(np.stack([w1, w2], -1))
         left.contour(w1, w2, surface, levels=levels, colors="#bbbbbb", linewidths=0.7)
         across = np.linspace(-1, 1, 81)
-        looks = (("SGD", 0.0, "#767676", "o"), (f"SAM, ρ = {self.rho:g}", self.rho, "#0072B2", "s"))
+        looks = (("SGD", 0.0, COLOUR["SGD"], "o"), (f"SAM, ρ = {self.rho:g}", self.rho, COLOUR["SAM"], "s"))
         for name, rho, colour, shape in looks:
             trail = self.trail(rho)
             left.plot(*trail.T, "-", color=colour, lw=1)

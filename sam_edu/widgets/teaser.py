@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sam_edu import toy
+from sam_edu.styles import COLOUR
 from sam_edu.widgets.base import Explorer, Number, Whole, WidgetValueError, bundle
 
 if TYPE_CHECKING:
@@ -48,11 +49,11 @@ class Teaser(Explorer):
         eps = np.linspace(0, 2 * self.eta, 120)
         best = [toy.adversarial_optimum(m, float(e)).robust_accuracy for e in eps]
         axes = figure.subplots()
-        axes.plot(eps, best, "--", color="#D55E00", label="adversarial training")
+        axes.plot(eps, best, "--", color=COLOUR["AT"], label="adversarial training")
         sam = m.robust_accuracy(toy.sam_optimum(m, self.rho), eps)
-        axes.plot(eps, sam, color="#0072B2", label=f"SAM, ρ = {self.rho:g}")
+        axes.plot(eps, sam, color=COLOUR["SAM"], label=f"SAM, ρ = {self.rho:g}")
         standard = m.robust_accuracy(toy.standard_optimum(m), eps)
-        axes.plot(eps, standard, color="#767676", label="standard training")
+        axes.plot(eps, standard, color=COLOUR["SGD"], label="standard training")
         axes.axvline(self.eps, color="black", lw=0.8, ls=":")
         axes.set(xlabel="attack radius ε", ylabel="accuracy under attack")
         axes.legend(fontsize=8, frameon=False)

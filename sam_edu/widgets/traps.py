@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
+from sam_edu.styles import COLOUR
 from sam_edu.widgets.base import Choice, Explorer, Number, WidgetValueError, bundle
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class TrapsExplorer(Explorer):
         row = next(row for row in self.rows if row["name"] == self.trap)
         left, right = figure.subplots(1, 2)
         for axes, name, label in ((left, "error", "test error"), (right, "symptom", row["symptom"])):
-            for way, colour, style in (("right", "#0072B2", "-"), ("wrong", "#D55E00", "--")):
+            for way, colour, style in (("right", COLOUR["SAM"], "-"), ("wrong", COLOUR["AT"], "--")):
                 runs = row[f"{name}_{way}"]
                 mean = [sum(values) / len(runs) for values in zip(*runs, strict=True)]
                 axes.plot(range(1, len(mean) + 1), mean, style, color=colour, label=way)

@@ -8,6 +8,7 @@ import numpy as np
 import traitlets
 from numpy.typing import ArrayLike
 
+from sam_edu.styles import COLOUR
 from sam_edu.widgets.base import Explorer, Number, Whole, WidgetValueError, bundle
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class UnitsExplorer(Explorer):
         left.set(xticks=[], yticks=[], title="image, and what the script attacks")
         left.title.set_fontsize(8)
         grid = np.linspace(0, self.eps_grid[-1], 200)
-        right.plot(grid, self.at(grid), "-", color="#767676", label="in pixel units")
+        right.plot(grid, self.at(grid), "-", color=COLOUR["SGD"], label="in pixel units")
         right.plot(grid, self.at(grid * self.std), "--", color="black", lw=1.2, label="as the script reports")
         ends = [self.at(self.eps), self.at(self.eps * self.std)]
         right.plot([self.eps] * 2, ends, "o", color="black", mfc="white")

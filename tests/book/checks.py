@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import re
 from html.parser import HTMLParser
@@ -11,13 +10,20 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import axe_playwright_python
-from browser import CORNERS, DATA, DRAW, NOT_A_NUMBER, PAINT, REST, TEXTS, UNROUNDED, Visit, slider_times
 
-ROOT = Path(__file__).resolve().parents[2]
-_spec = importlib.util.spec_from_file_location("check_book", ROOT / "book/tools/check_book.py")
-assert _spec and _spec.loader
-check_book = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(check_book)
+from book.tools.pages import check_book
+from tests.browser import (
+    CORNERS,
+    DATA,
+    DRAW,
+    NOT_A_NUMBER,
+    PAINT,
+    REST,
+    TEXTS,
+    UNROUNDED,
+    Visit,
+    slider_times,
+)
 
 # --- the page as a whole
 

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import checks
 import pytest
-from browser import Visit, chromium
-from figures import MAKE
+
+from book.tools import ROOT
+from tests.book import checks
+from tests.browser import Visit, chromium
+from tests.figures import MAKE
 
 pytestmark = pytest.mark.browser
-HOST = (checks.ROOT / "book/assets/js/afm-host.js").read_text(encoding="utf-8")
-PREDICT = (checks.ROOT / "book/assets/js/predict.js").read_text(encoding="utf-8")
+HOST = (ROOT / "book/assets/js/afm-host.js").read_text(encoding="utf-8")
+PREDICT = (ROOT / "book/assets/js/predict.js").read_text(encoding="utf-8")
 DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # one pixel
 WORDS = "<p>" + "It says something. " * 20 + "</p>"
 

@@ -13,14 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import checks
 import pytest
 import yaml
-from browser import Visit, chromium
+
+from book.tools import ROOT
+from tests.book import checks
+from tests.browser import Visit, chromium
 
 pytestmark = pytest.mark.browser
-HTML = Path(os.environ.get("BOOK_HTML") or checks.ROOT / "_build/html")
-PAGES = checks.check_book.toc_pages(yaml.safe_load((checks.ROOT / "_toc.yml").read_text()))
+HTML = Path(os.environ.get("BOOK_HTML") or ROOT / "_build/html")
+PAGES = checks.check_book.toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text()))
 LIVE = 5  # pages with live figures that the book has at least
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Visit
-from test_pages import browser, html, none  # noqa: F401
+
+from tests.book.test_pages import browser, html, none  # noqa: F401
+from tests.browser import Visit
 
 pytestmark = pytest.mark.browser
 

@@ -11,14 +11,15 @@ import os
 import re
 from pathlib import Path
 
-import checks
-import figure_data
 import pytest
-from figure_data import FIGURE, tool
+
+from book.tools import ROOT
+from tests import figure_data
+from tests.figure_data import FIGURE, tool
 
 pytestmark = pytest.mark.browser
-HTML = Path(os.environ.get("BOOK_HTML") or checks.ROOT / "_build/html")
-NOTEBOOKS = sorted(path.stem for path in (checks.ROOT / "notebooks").glob("*.ipynb"))
+HTML = Path(os.environ.get("BOOK_HTML") or ROOT / "_build/html")
+NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
@@ -28,7 +29,7 @@ def test_the_build_makes_every_figure_again(name: str) -> None:
         if os.environ.get("CI"):
             pytest.fail(f"no page {path}: build the book (make pages)")
         pytest.skip(f"no page {path}: build the book (make pages), or set BOOK_HTML to its folder")
-    notebook = json.loads((checks.ROOT / f"notebooks/{name}.ipynb").read_text(encoding="utf-8"))
+    notebook = json.loads((ROOT / f"notebooks/{name}.ipynb").read_text(encoding="utf-8"))
     saved = [
         (index, "".join(data["text/html"]))
         for index, kind, data in tool.figures(notebook)

@@ -1,6 +1,6 @@
 """Makes .venv/colab: a Python like Colab's with Colab's versions of what the live figures need.
 
-    python tests/colab/environment.py
+    python -m tests.colab.environment
 
 prints the path of its Python. torch is left out (2 GB that the figures do not need, and a test that
 they do not). colab-versions.txt has every version that we know of Colab; what Colab's list lacks,
@@ -15,7 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from book.tools import ROOT
+
 VERSIONS = Path(__file__).with_name("colab-versions.txt")
 FOLDER = ROOT / ".venv" / "colab"
 WANTED = (3, 13)  # Colab's Python

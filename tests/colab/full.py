@@ -1,8 +1,8 @@
 """Runs every notebook from top to bottom as Google Colab would, and writes down that it did.
 
-    python tests/colab/full.py                    all notebooks; book/colab_pass.json is written anew
-    python tests/colab/full.py 07 13              those whose names begin so
-    python tests/colab/full.py --check            runs nothing; lists the notebooks that have changed since
+    python -m tests.colab.full                    all notebooks; book/colab_pass.json is written anew
+    python -m tests.colab.full 07 13              those whose names begin so
+    python -m tests.colab.full --check            runs nothing; lists the notebooks that have changed since
 
 What runs is the last commit. A notebook starts in an empty folder, in an environment with every version that
 we know of Colab (torch included: some gigabytes), and its first cell really installs: pip is led to this
@@ -23,11 +23,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import environment
-
-ROOT = environment.ROOT
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
-from colab_pass import RECORD, code_hash, is_fresh, load  # noqa: E402
+from book._ext.colab_pass import RECORD, code_hash, is_fresh, load
+from book.tools import ROOT
+from tests.colab import environment
 
 INSIDE = Path(__file__).with_name("inside.py")
 STAND_IN = Path(__file__).with_name("stand_in")

@@ -14,16 +14,16 @@ import resource
 import sys
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
+STAND_IN = Path(__file__).with_name("stand_in")
 VIEW = "application/vnd.jupyter.widget-view+json"
 PREPARE = f"""
 import sys
-sys.path[:0] = [{str(TESTS)!r}, {str(TESTS / "colab" / "stand_in")!r}]
+sys.path.insert(0, {str(STAND_IN)!r})
 import google.colab.output
 """
 COLAB = f"""
 import sys
-sys.path.append({str(TESTS / "colab" / "stand_in")!r})
+sys.path.append({str(STAND_IN)!r})
 import google.colab.output
 """
 ABOUT = """
@@ -53,8 +53,7 @@ def own_state(state):
 
 def figures():
     """Every figure, made in this process."""
-    sys.path.insert(0, str(TESTS))
-    from figures import MAKE
+    from tests.figures import MAKE
 
     made = {name: make() for name, make in MAKE.items()}
     return {
@@ -77,9 +76,9 @@ def execute(cells, timeout=120):
 
 def kernel():
     """Every figure, made and displayed in a kernel with Colab's module imported."""
-    from figures import MAKE
+    from tests.figures import MAKE
 
-    made = execute([PREPARE + "from figures import MAKE", *(f"MAKE[{n!r}]()" for n in MAKE), VERSIONS])
+    made = execute([PREPARE + "from tests.figures import MAKE", *(f"MAKE[{n!r}]()" for n in MAKE), VERSIONS])
     *shown, last = made.cells[1:]
     states = made.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
     result = {}
@@ -134,6 +133,5 @@ def whole(path, changes):
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(TESTS))
     tasks = {"figures": figures, "kernel": kernel, "notebook": notebook, "cell": cell, "whole": whole}
     print(json.dumps(tasks[sys.argv[1]](*sys.argv[2:])))

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import environment
 import pytest
+
+from tests.colab import environment
 
 ROOT = environment.ROOT
 INSIDE = Path(__file__).with_name("inside.py")

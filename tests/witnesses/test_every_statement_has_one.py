@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
-
-from witnesses import labels_in, of_label, stem, witnesses_in  # noqa: E402
+from book._ext.witnesses import labels_in, of_label, stem, witnesses_in
+from book.tools import ROOT
 
 PAGES = [*sorted((ROOT / "notebooks").glob("*.ipynb")), *sorted((ROOT / "book").glob("*.md"))]
 LABELS = [label for page in PAGES for label in labels_in(page)]

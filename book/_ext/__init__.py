@@ -1,0 +1,1 @@
+"""What the build adds to Sphinx; _config.yml names the extensions."""

@@ -1,0 +1,171 @@
+"""A ReLU network as the list of its affine maps, in float64: what the bounds of this package read."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from sam_edu.models import Normalized
+
+LARGEST = 20_000_000  # entries of one matrix: 160 MB in float64
+_WEIGHTED = (nn.Linear, nn.Conv2d)
+_POOLING = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+
+
+@dataclass(frozen=True)
+class Affine:
+    r"""One map :math:`z = Wh + b` between two ReLUs, float64.
+
+    Attributes
+    ----------
+    weight, bias : Tensor
+        :math:`W` (out, in) and :math:`b` (out,).
+    size, offset : Tensor
+        The same, made from the absolute values of the model's weights: they bound what rounding can do.
+        For a single linear layer :math:`|W|` and :math:`|b|`.
+    terms : int
+        The most rounded operations that one entry of the input goes through.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    size: Tensor
+    offset: Tensor
+    terms: int
+
+
+@dataclass(frozen=True)
+class Network:
+    r""":math:`f(x) = W_L\,\mathrm{relu}(\dots\mathrm{relu}(W_1x + b_1)\dots) + b_L` on flattened inputs."""
+
+    layers: tuple[Affine, ...]
+
+    @property
+    def hidden(self) -> list[int]:
+        """Number of ReLUs of each hidden layer."""
+        return [len(layer.bias) for layer in self.layers[:-1]]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Logits (n, classes) of flattened float64 inputs (n, d)."""
+        for layer in self.layers[:-1]:
+            x = torch.relu(x @ layer.weight.T + layer.bias)
+        return x @ self.layers[-1].weight.T + self.layers[-1].bias
+
+
+def from_model(model: nn.Module, shape: Sequence[int]) -> Network:
+    """Read a model made of linear and convolutional layers, BatchNorm, average pooling and ReLU.
+
+    What stands between two ReLUs is affine and becomes one matrix: its columns are the images of the unit
+    vectors. The model itself is not touched.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        ``nn.Sequential`` and :class:`sam_edu.models.Normalized` of such layers, in eval mode.
+    shape : sequence of int
+        Of one input, such as (1, 28, 28).
+
+    Raises
+    ------
+    ValueError
+        If a layer is of another kind, if BatchNorm is in training mode (the verdict on an image would depend
+        on the others in its batch), or if a matrix would have more than 20 million entries.
+
+    Examples
+    --------
+    >>> from_model(nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), (1, 2, 2)).hidden
+    [3]
+    """
+    parts: list[list[nn.Module]] = [[]]
+    for module in _modules(model):
+        if isinstance(module, nn.ReLU):
+            parts.append([])
+        else:
+            parts[-1].append(module)
+    layers, inside = [], tuple(shape)
+    with torch.no_grad():
+        for part in parts:
+            layer, inside = _affine(part, inside)
+            layers.append(layer)
+    return Network(tuple(layers))
+
+
+def _modules(model: nn.Module) -> Iterator[nn.Module]:
+    """The layers in order."""
+    if isinstance(model, nn.Sequential):
+        for child in model:
+            yield from _modules(child)
+    elif isinstance(model, Normalized):
+        yield Normalized(nn.Identity(), model.mean.flatten().tolist(), model.std.flatten().tolist())
+        yield from _modules(model.net)
+    elif isinstance(model, nn.BatchNorm2d):
+        if model.training or model.running_mean is None:
+            raise ValueError("BatchNorm in training mode mixes the images of a batch, so that nothing can be "
+                             "proved about one of them; call model.eval() first")  # fmt: skip
+        yield model
+    elif isinstance(model, nn.Dropout) and model.training:
+        raise ValueError("Dropout in training mode is random; call model.eval() first")
+    elif isinstance(model, nn.Identity | nn.Dropout):
+        return
+    elif isinstance(model, (nn.ReLU, nn.Flatten, *_WEIGHTED, *_POOLING)):
+        yield model
+    else:
+        raise ValueError(f"certificates know nn.Sequential of Flatten, Linear, Conv2d, BatchNorm2d, average "
+                         f"pooling and ReLU, and models.Normalized; got {type(model).__name__}")  # fmt: skip
+
+
+def _affine(part: list[nn.Module], shape: tuple[int, ...]) -> tuple[Affine, tuple[int, ...]]:
+    """The map of some affine layers, and the shape of what comes out."""
+    modules = [copy.deepcopy(module).cpu().double() for module in part]
+    zero = torch.zeros(1, *shape, dtype=torch.double)
+    out = _run(modules, zero)
+    if prod(shape) * out.numel() > LARGEST:
+        raise ValueError(f"the network is too large for these certificates: a layer from {prod(shape)} to "
+                         f"{out.numel()} numbers; use a smaller or narrower one")  # fmt: skip
+    weight, bias = _matrix(modules, shape)
+    size, offset = _matrix([_absolute(module) for module in modules], shape)
+    if sum(isinstance(module, nn.Linear) for module in modules) == len(modules) - _flattens(modules) == 1:
+        linear = next(module for module in modules if isinstance(module, nn.Linear))
+        weight, size = linear.weight.detach(), linear.weight.detach().abs()  # as they are, not rounded again
+    terms = sum(_fan_in(module, shape) + 3 for module in modules if not isinstance(module, nn.Flatten))
+    return Affine(weight, bias, size, offset, terms), tuple(out.shape[1:])
+
+
+def _matrix(modules: list[nn.Module], shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    bias = _run(modules, torch.zeros(1, *shape, dtype=torch.double)).flatten()
+    unit = torch.eye(prod(shape), dtype=torch.double).view(-1, *shape)
+    columns = [_run(modules, some).flatten(1) - bias for some in unit.split(256)]
+    return torch.cat(columns).T.contiguous(), bias
+
+
+def _run(modules: list[nn.Module], x: Tensor) -> Tensor:
+    for module in modules:
+        x = module(x)
+    return x
+
+
+def _absolute(module: nn.Module) -> nn.Module:
+    """The layer with absolute values for weights, so that nothing cancels."""
+    module = copy.deepcopy(module)
+    if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+        module.running_mean = -module.running_mean.abs()
+    if isinstance(module, Normalized):
+        module.mean = -module.mean.abs()
+    for weight in module.parameters():
+        weight.data = weight.data.abs()
+    return module
+
+
+def _fan_in(module: nn.Module, shape: tuple[int, ...]) -> int:
+    if isinstance(module, _WEIGHTED):
+        return module.weight[0].numel()
+    return prod(shape) if isinstance(module, _POOLING) else 4
+
+
+def _flattens(modules: list[nn.Module]) -> int:
+    return sum(isinstance(module, nn.Flatten) for module in modules)

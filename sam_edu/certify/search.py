@@ -1,0 +1,177 @@
+"""Complete search: cases of one ReLU at a time, each bounded, until all are proved or an example is found.
+
+Branch and bound (Bunel, Turkaslan, Torr, Kohli, Kumar, NeurIPS 2018, arXiv 1711.00455) with the bounds of
+:mod:`sam_edu.certify.slopes`. Where a unit is assumed to be on or off its lines are the ReLU itself, so the
+bound of a case is better than that of the whole; a case that assumes all of them is a linear program.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from sam_edu.certify.leaves import settle
+from sam_edu.certify.network import Network
+from sam_edu.certify.region import Region
+from sam_edu.certify.relaxation import Bounds
+from sam_edu.certify.slopes import ascend, evaluated
+
+_BATCH = 256  # cases bounded together
+_STEPS = 12  # of gradient ascent for each
+
+
+@dataclass
+class Cases:
+    """Open cases, one a row: which image, which difference of logits, what is assumed, and the lines so far.
+
+    ``signs`` (n, units) has 1 for z >= 0, -1 for z <= 0, 0 for open; ``free`` the slopes and multipliers
+    (n, 2 * units); ``split`` the unit to split next, -1 if none is left.
+    """
+
+    image: Tensor
+    row: Tensor
+    signs: Tensor
+    free: Tensor
+    split: Tensor
+
+    def __getitem__(self, chosen: Tensor | slice) -> Cases:
+        return Cases(*(value[chosen] for value in vars(self).values()))
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def __add__(self, other: Cases) -> Cases:
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Cases(*(torch.cat(pair) for pair in pairs))
+
+    def halves(self) -> Cases:
+        """Each case twice: its unit on, its unit off."""
+        here = torch.arange(len(self))
+        on, off = self[here], self[here]
+        on.signs, off.signs = on.signs.clone(), off.signs.clone()
+        on.signs[here, self.split], off.signs[here, self.split] = 1, -1
+        return on + off
+
+
+@dataclass
+class Search:
+    """Are ``rows @ logits > enough`` everywhere? One answer for each of n images.
+
+    Parameters
+    ----------
+    rows : Tensor
+        (n, m, classes): differences of logits; a row of zeros is left out.
+    bounds : list of pairs of Tensor
+        Of the hidden layers, (n, width).
+    enough : Tensor
+        What a bound must exceed, (n,).
+    fooled : callable
+        ``fooled(images, points)``: which points (k, d) are examples against their image (k,).
+
+    Attributes
+    ----------
+    examples : dict
+        Image -> example that was found.
+    stopped : Tensor
+        (n,) bool: given up.
+    used : Tensor
+        (n,): cases that were bounded.
+    """
+
+    network: Network
+    rows: Tensor
+    bounds: Bounds
+    region: Region
+    enough: Tensor
+    fooled: Callable[[Tensor, Tensor], Tensor]
+    examples: dict[int, Tensor] = field(default_factory=dict)
+
+    def run(self, budget: int, deadline: float = float("inf")) -> Tensor:
+        """Search with so many cases for each image, or until ``time.monotonic()`` has this value.
+
+        Returns
+        -------
+        Tensor
+            (n,) bool: proved. What is neither proved nor among the examples is undecided.
+        """
+        n, units = len(self.rows), sum(self.network.hidden)
+        image, row = self.rows.abs().sum(-1).nonzero(as_tuple=True)
+        slope = torch.cat([(high > -low).float() for low, high in self.bounds], 1)[image]
+        none = torch.zeros(len(image), units, dtype=torch.int8)
+        waiting = Cases(image, row, none, torch.cat([slope, torch.zeros_like(slope)], 1), image)
+        self.stopped = torch.zeros(n, dtype=torch.bool)
+        self.used = torch.zeros(n, dtype=torch.long)
+        fresh, waiting = waiting, waiting[:0]
+        while True:
+            for some in torch.arange(len(fresh)).split(_BATCH):
+                waiting = waiting + self._bounded(fresh[some])
+            self.used += torch.bincount(fresh.image, minlength=n)
+            late = time.monotonic() > deadline
+            self.stopped |= (torch.bincount(waiting.image, minlength=n) > 0) & ((self.used >= budget) | late)
+            gone = self.stopped.clone()
+            gone[list(self.examples)] = True
+            waiting = waiting[~gone[waiting.image]]
+            if len(waiting) == 0:
+                return ~gone
+            now, waiting = waiting[: _BATCH // 2], waiting[_BATCH // 2 :]
+            self._settle(now[now.split < 0])
+            fresh = now[now.split >= 0].halves()
+
+    def _bounded(self, cases: Cases) -> Cases:
+        """Bound these cases and look for examples; returns those that stay open, with their next split."""
+        region, sizes = self.region[cases.image], self.network.hidden
+        rows = self.rows[cases.image, cases.row][:, None]
+        signs = [s[:, None].double() for s in cases.signs.split(sizes, 1)]
+        bounds = self._case_bounds(cases)
+        start = [value[:, None].double() for value in cases.free.split(sizes * 2, 1)]
+        enough = self.enough[cases.image][:, None]
+        best, free = ascend(self.network, rows, bounds, region, _STEPS, signs, start, enough)
+        with torch.no_grad():
+            _, slopes = evaluated(self.network, rows, bounds, region, free, signs)
+            points = region.corner(slopes[0][:, 0])
+            for i in self.fooled(cases.image, points).nonzero().flatten().tolist():
+                self.examples.setdefault(int(cases.image[i]), points[i])
+            cases.free = torch.cat(free, -1)[:, 0].float()
+            cases.split = _worst_unit(bounds, [s[:, 0] for s in slopes[1:]])
+        return cases[~(best > enough)[:, 0]]
+
+    def _case_bounds(self, cases: Cases) -> Bounds:
+        found = []
+        for (low, high), sign in zip(self.bounds, cases.signs.split(self.network.hidden, 1), strict=True):
+            low, high = low[cases.image], high[cases.image]
+            low = torch.where(sign > 0, low.clamp(min=0), low)
+            high = torch.where(sign < 0, high.clamp(max=0), high)
+            found.append((low, high))
+        return found
+
+    def _settle(self, cases: Cases) -> None:
+        """Every sign is known: a linear program, or (l2) an open end."""
+        for i in range(len(cases)):
+            case, image = cases[i : i + 1], int(cases.image[i])
+            bound, point = -float("inf"), None
+            if self.region.norm == "linf":
+                on = torch.cat([low >= 0 for low, _ in self._case_bounds(case)], 1)[0]
+                row = self.rows[image, int(case.row)]
+                bound, point = settle(self.network, row, self.region[case.image], on, case.signs[0])
+            if bound > self.enough[image]:
+                continue
+            if point is not None and bool(self.fooled(case.image, point[None])[0]):
+                self.examples.setdefault(image, point)
+            else:
+                self.stopped[image] = True
+
+
+def _worst_unit(bounds: Bounds, slopes: list[Tensor]) -> Tensor:
+    """The open unit whose lines cost the bound most: the lift of the chord, or half the lower line's gap."""
+    scores = []
+    for (low, high), a in zip(bounds, slopes, strict=True):
+        is_open = (low < 0) & (high > 0)
+        lift = -low * high / (high - low).clamp_min(1e-300)
+        score = torch.where(a < 0, -a * lift, a * torch.minimum(-low, high) / 2)
+        scores.append(torch.where(is_open, score, -1.0))
+    best, unit = torch.cat(scores, 1).max(1)
+    return torch.where(best < 0, -1, unit)

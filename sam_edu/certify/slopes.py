@@ -1,0 +1,83 @@
+"""The best lines: gradient ascent on the slopes, and on the multipliers of what a case assumes.
+
+Every slope between 0 and 1 gives a valid bound, so that searching for good ones risks nothing: alpha-CROWN
+(Xu, Zhang, Wang et al., ICLR 2021, arXiv 2011.13824). A case "unit i is on", :math:`z_i \\ge 0`, enters by a
+multiplier: :math:`\\min f \\ge \\min\\,(f - \\beta z_i)` for each :math:`\\beta \\ge 0`: beta-CROWN (Wang,
+Zhang, Xu et al., NeurIPS 2021, arXiv 2103.06624).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sam_edu.certify.network import Network
+from sam_edu.certify.region import Region
+from sam_edu.certify.relaxation import Bounds, lines, lower
+
+_RATE, _DECAY = 0.2, 0.95
+
+
+def evaluated(network: Network, rows: Tensor, bounds: Bounds, region: Region, free: Sequence[Tensor],
+              signs: Sequence[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:  # fmt: skip
+    """:func:`sam_edu.certify.relaxation.lower` for given slopes and multipliers, see :func:`ascend`."""
+    k = len(bounds)
+    around = [lines(low, high, slope) for (low, high), slope in zip(bounds, free[:k], strict=True)]
+    push = None if signs is None else [s * beta for s, beta in zip(signs, free[k:], strict=True)]
+    return lower(network, rows, around, region, push)
+
+
+def ascend(network: Network, rows: Tensor, bounds: Bounds, region: Region, steps: int,
+           signs: Sequence[Tensor] | None = None, start: Sequence[Tensor] | None = None,
+           enough: Tensor | float = torch.inf) -> tuple[Tensor, list[Tensor]]:  # fmt: skip
+    """Raise the lower bound of ``rows @ z`` by its slopes, and by multipliers where a case is assumed.
+
+    The ascent is Adam's (Kingma, Ba 2015, arXiv 1412.6980), each bound by itself; the best one seen is kept.
+
+    Parameters
+    ----------
+    rows : Tensor
+        (n, m, width) of the layer above ``bounds``.
+    bounds : list of pairs of Tensor
+        Of the hidden layers below, (n, width), already those of the case.
+    signs : sequence of Tensor, optional
+        The case: (n, 1, width) with 1 for z >= 0, -1 for z <= 0, 0 for an open unit.
+    start : sequence of Tensor, optional
+        Slopes, then multipliers (if there are signs), (n, m, width) each, to begin with.
+    enough : Tensor or float
+        Stop when all bounds are above this.
+
+    Returns
+    -------
+    bound : Tensor
+        (n, m).
+    free : list of Tensor
+        The slopes and multipliers behind it.
+    """
+    k = len(bounds)
+    if start is None:
+        shape = (len(bounds[0][0]), rows.shape[1], -1)
+        start = [(high > -low).to(low)[:, None].expand(*shape) for low, high in bounds]
+        start += [torch.zeros_like(s) for s in start] if signs is not None else []
+    free = [s.clone().requires_grad_() for s in start]
+    kept, best = [s.detach().clone() for s in free], torch.full((), -torch.inf, dtype=torch.double)
+    adam = torch.optim.Adam(free, lr=_RATE, betas=(0.9, 0.99), eps=1e-12, maximize=True)
+    decay = torch.optim.lr_scheduler.ExponentialLR(adam, _DECAY)
+    for step in range(steps + 1):
+        bound, _ = evaluated(network, rows, bounds, region, free, signs)
+        better = bound.detach() > best
+        best = torch.where(better, bound.detach(), best)
+        for old, new in zip(kept, free, strict=True):
+            old[better] = new.detach()[better]
+        if step == steps or bool((best > enough).all()):
+            return best, kept
+        adam.zero_grad()
+        bound.sum().backward()
+        adam.step()
+        decay.step()
+        with torch.no_grad():
+            for i, value in enumerate(free):
+                value.clamp_(0, 1 if i < k else None)
+    raise AssertionError("the loop returns")

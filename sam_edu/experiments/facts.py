@@ -1,0 +1,127 @@
+"""Numbers in prose that only read records: a sentence names the row and the quantity.
+
+``fashion-mnist: SAM ρ=0.2 - SGD at 8/255`` is the paired difference of two rows in points; the book's role
+``{fact}`` shows what :func:`resolve` returns. Rows are named by the labels that readers see in the tables.
+
+::
+
+    PROTOCOL[ (N seeds)]: ROW[ - ROW] QUANTITY[, FORM]
+
+======================  =====================================================================================
+quantity
+======================  =====================================================================================
+``clean``               accuracy without attack, per cent
+``at 8/255``            accuracy at this radius, l-infinity, per cent; ``at 0.5 in l2`` in the other norm
+``on shirt``            accuracy on this class without attack, per cent
+``training``            accuracy in training, per cent
+``eigenvalue``          largest eigenvalue of the Hessian
+``passes``              gradient passes, in units of SGD's
+``seeds``               number of seeds
+======================  =====================================================================================
+
+FORM is a number format such as ``.0f`` (default ``.1f``, of differences ``+.1f``), ``sd`` for the standard
+deviation over the seeds, ``spread`` for mean ± standard deviation, ``min`` or ``max`` of the seeds, ``p`` for
+the paired t-test of a difference, ``images`` for its standard error from the test images; a number format may
+follow such a word: ``sd .2f``.
+
+Examples
+--------
+>>> resolve("fashion-mnist: SAM ρ=0.2 - SGD at 8/255")
+'+15.0'
+>>> resolve("fashion-mnist: SGD at 8/255, spread")
+'52.3 ± 0.9'
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+
+from sam_edu.experiments import comparison
+from sam_edu.experiments.study import Row, Study, study
+from sam_edu.experiments.summary import Spread
+
+FACT = re.compile(r"(?P<protocol>[\w-]+)(?: \((?P<seeds>\d+) seeds?\))?: (?P<row>.+?)(?: - (?P<other>.+?))?"
+                  r" (?P<what>at (?P<eps>\d+/\d+|[\d.]+)(?P<l2> in l2)?|on (?P<on>.+?)|clean|training"
+                  r"|eigenvalue|passes|seeds)(?:, (?P<form>.+))?")  # fmt: skip
+FORM = re.compile(r"(sd|spread|min|max|p|images)? ?(\+?\.\d[fge]|\+?d)?")
+
+
+def resolve(fact: str) -> str:
+    """The number that a fact names, as prose shows it.
+
+    Raises
+    ------
+    ValueError
+        If the text is no fact, or names a protocol, row, radius or form that there is not.
+    """
+    found = FACT.fullmatch(fact.strip())
+    if found is None:
+        raise ValueError(f'{fact!r} is no fact; write "PROTOCOL: ROW at RADIUS", as "digits: SGD at 0.1"')
+    form = FORM.fullmatch(found["form"] or "")
+    if form is None:
+        raise ValueError(f"{fact!r} ends with an unknown form; known: sd, spread, min, max, p, images, .1f")
+    try:
+        table = _study(found["protocol"], int(found["seeds"]) if found["seeds"] else None)
+        row = table.labelled(found["row"])
+        other = table.labelled(found["other"]) if found["other"] else None
+        return _shown(table, row, other, found, form)
+    except (KeyError, ValueError, FileNotFoundError) as error:
+        raise ValueError(f"{fact!r}: {error.args[0] if error.args else error}") from None
+
+
+@lru_cache(maxsize=32)
+def _study(protocol: str, seeds: int | None) -> Study:
+    return study(protocol, seeds)
+
+
+def _shown(table: Study, row: Row, other: Row | None, found: re.Match[str], form: re.Match[str]) -> str:
+    what, kind = found["what"].partition(" ")[0], form[1]
+    number = form[2] or ("+.1f" if other and kind is None else ".3f" if kind == "p" else ".1f")
+    plain: dict[str, Callable[[Row], float]] = {
+        "eigenvalue": lambda r: r.eigenvalue, "passes": table.cost, "seeds": lambda r: len(r.records),
+    }  # fmt: skip
+    if what in plain:
+        if kind or other:
+            raise ValueError(f"of {what} there is one number of one row only")
+        return format(plain[what](row), form[2] or ("d" if what == "seeds" else number))
+    if what in ("training", "on"):
+        if other or kind not in (None, "sd", "spread"):
+            raise ValueError(f"of {found['what']} there is a mean over the seeds of one row only")
+        if what == "training":
+            return _percent(row.training, kind, number)
+        return format(100 * row.per_class()[_class(table, found["on"])], number)
+    eps, norm = _radius(found["eps"]), "l2" if found["l2"] else "linf"
+    if kind in ("min", "max"):
+        values = row.values(eps, norm) - (0 if other is None else other.values(eps, norm))
+        return format(100 * (values.min() if kind == "min" else values.max()), number)
+    if other is None:
+        if kind in ("p", "images"):
+            raise ValueError(f"{kind} belongs to a difference: ROW - ROW")
+        return _percent(row.at(eps, norm), kind, number)
+    difference = row.minus(other, eps, norm)
+    if kind == "p":
+        return format(comparison.paired_p(difference), number)
+    if kind == "images":
+        return format(100 * comparison.image_error(row.records, other.records, eps, norm), number)
+    return _percent(difference, kind, number, signed=True)
+
+
+def _percent(value: Spread, kind: str | None, number: str, signed: bool = False) -> str:
+    if kind == "spread":
+        return value.percent(signed=signed)
+    return format(100 * (value.sd if kind == "sd" else value.mean), number)
+
+
+def _class(table: Study, name: str) -> int:
+    if name not in table.classes:
+        raise ValueError(f"no class {name!r}; it has {', '.join(table.classes)}")
+    return table.classes.index(name)
+
+
+def _radius(text: str | None) -> float:
+    if text is None:
+        return 0.0
+    numerator, _, denominator = text.partition("/")
+    return float(numerator) / float(denominator or 1)

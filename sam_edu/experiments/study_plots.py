@@ -1,0 +1,81 @@
+"""Figures of a study: what the chapters draw of the rows that they measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sam_edu import plots
+from sam_edu._text import pixels
+from sam_edu.experiments.study import Row, Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MARK: dict[str, dict[str, Any]] = {"control": {"marker": "x"}}  # a dot would be overlooked
+
+
+def apart(ax: Axes, places: Mapping[str, tuple[float, float]]) -> None:
+    """Write each label beside its point, where two are close one above the other."""
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+    height = {n: ax.transData.transform(xy)[1] * 72 / ax.figure.dpi for n, xy in places.items()}
+    low = float("-inf")
+    for name in sorted(places, key=lambda n: height[n]):
+        low = max(height[name], low + 13)
+        plots.end_label(ax, *places[name], name, dy=low - height[name])
+
+
+def frontier(study: Study, eps: float, caption: str, title: str = "",
+             names: Mapping[str, float] | None = None, xlim: tuple[float, float] | None = None,
+             **size: Any) -> plots.Shown:  # fmt: skip
+    """Accuracy without attack against accuracy under attack, one point per row.
+
+    Rows of one method at several radii are joined by a line; controls are crosses.
+
+    Parameters
+    ----------
+    names : mapping, optional
+        Labels of the rows to name, with the points by which each name is moved up; default: all.
+    """
+    shown = pixels(eps)
+    fig, ax = plots.figure(title, "clean accuracy", f"accuracy at ε = {shown}", **{"height": 4.0} | size)
+    clean, robust = ({row.label: row.at(e).mean for row in study} for e in (0, eps))
+    for kind in dict.fromkeys(row.kind for row in study):
+        rows = [row for row in study if row.kind == kind]
+        joined = kind != "control" and len(rows) > 1 and not any(row.varies for row in rows)
+        look: dict[str, Any] = {} if joined else {"linestyle": "none"} | MARK.get(kind, {})
+        plots.line(ax, [clean[row.label] for row in rows], [robust[row.label] for row in rows], kind, **look)
+    if xlim is None:
+        ax.margins(x=0.3, y=0.15)
+    else:
+        ax.set_xlim(*xlim)
+    if names is None:
+        apart(ax, {row.label: (clean[row.label], robust[row.label]) for row in study})
+    else:
+        for name, up in names.items():
+            plots.end_label(ax, clean[name], robust[name], name, dy=up)
+    for axis in "xy":
+        plots.percent_axis(ax, axis)
+    said = list(names or clean)
+    words = "; ".join(f"{n}: {clean[n]:.1%} clean, {robust[n]:.1%} attacked" for n in said)
+    table: dict[str, Any] = {"method": list(clean), "clean": list(clean.values())}
+    table[shown] = list(robust.values())
+    alt = f"Clean against robust accuracy ({shown}). {words}."
+    return plots.show(fig, alt, caption, table, made_from=study)
+
+
+def per_class(rows: Iterable[Row], classes: Iterable[str], name: str, title: str, caption: str,
+              faint: Iterable[Row] = ()) -> plots.Shown:  # fmt: skip
+    """Clean accuracy of each class, one line per row; the rows are named at the class ``name``."""
+    rows, faint, classes = list(rows), list(faint), list(classes)
+    fig, ax = plots.figure(title, "class", "clean accuracy", width=7.2)
+    for row in rows:
+        look: dict[str, Any] = {"alpha": 0.55} if row in faint else {}
+        plots.line(ax, range(len(classes)), row.per_class(), row.kind, **look)
+        plots.end_label(ax, classes.index(name), row.per_class()[classes.index(name)], row.label)
+    ax.set_xticks(range(len(classes)), classes, rotation=35, ha="right")
+    ax.set_ylim(0, 1)
+    plots.percent_axis(ax)
+    words = ", ".join(f"{row.label} {row.per_class()[classes.index(name)]:.0%}" for row in rows)
+    table = {"class": classes} | {row.label: list(row.per_class()) for row in rows}
+    return plots.show(fig, f"Clean accuracy by class. Class {name}: {words}.", caption, table, made_from=rows)

@@ -1,0 +1,84 @@
+"""Numbers in prose: each names its row and quantity, and one that cannot be resolved ends the build."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+
+import pytest
+from sphinx.errors import ExtensionError
+
+from book._ext.facts import fact
+from book._ext.provenance import records_of
+from sam_edu.experiments import comparison, facts, study
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> None:
+    facts._study("cifar10-small", None)
+
+
+SMALL = study("cifar10-small")
+SGD, SAM = SMALL.row("sgd"), SMALL.row("sam", rho=0.2)
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("SGD clean", f"{100 * SGD.at(0).mean:.1f}"),
+    ("SGD at 2/255", f"{100 * SGD.at(2 / 255).mean:.1f}"),
+    ("SGD at 2/255, sd", f"{100 * SGD.at(2 / 255).sd:.1f}"),
+    ("SGD at 2/255, min .2f", f"{100 * SGD.values(2 / 255).min():.2f}"),
+    ("SAM ρ=0.2 - SGD clean", f"{100 * SAM.minus(SGD, 0).mean:+.1f}"),
+    ("SAM ρ=0.2 - SGD, 10 epochs at 2/255, .1f",
+     f"{100 * SAM.minus(SMALL.row('sgd', epochs=10), 2 / 255).mean:.1f}"),
+    ("SAM ρ=0.2 - SGD at 8/255, spread", SAM.minus(SGD, 8 / 255).percent(signed=True)),
+    ("SAM ρ=0.2 - SGD at 2/255, p", f"{comparison.paired_p(SAM.minus(SGD, 2 / 255)):.3f}"),
+    ("SAM ρ=0.2 - SGD at 2/255, images .2f",
+     f"{100 * comparison.image_error(SAM.records, SGD.records, 2 / 255):.2f}"),
+    ("SGD training", f"{100 * SGD.training.mean:.1f}"),
+    ("SGD eigenvalue, .2f", f"{SGD.eigenvalue:.2f}"),
+    ("SAM ρ=0.2 passes, .0f", "2"),
+    ("AT ε=2/255 seeds", "3"),
+])  # fmt: skip
+def test_a_fact_is_the_number_of_the_study(text: str, expected: str) -> None:
+    assert facts.resolve(f"cifar10-small: {text}") == expected
+    nodes, messages = fact("fact", "", f"cifar10-small: {text}", 1, SimpleNamespace())
+    assert [node.astext() for node in nodes] == [expected] and not messages
+
+
+def test_facts_of_classes_and_fewer_seeds() -> None:
+    digits = study("digits", 2)
+    assert facts.resolve("digits (2 seeds): SGD on 8") == f"{100 * digits.row('sgd').per_class()[8]:.1f}"
+    assert facts.resolve("digits (2 seeds): SGD seeds") == "2"
+    with pytest.raises(ValueError, match="no class 'shirt'; it has 0, 1"):
+        facts.resolve("digits (2 seeds): SGD on shirt")
+
+
+@pytest.mark.parametrize("text, message", [
+    ("cifar10-small: SAM ρ=0.3 at 2/255", "no row of cifar10-small is called 'SAM ρ=0.3'; it has SGD; SAM"),
+    ("cifar10-small: SGD at 4/255", "4/255"),
+    ("cifar11: SGD clean", "protocol must be one of"),
+    ("cifar10-small: SGD", "is no fact; write"),
+    ("cifar10-small: SGD clean, median", "unknown form"),
+    ("cifar10-small: SGD clean, p", "p belongs to a difference"),
+    ("cifar10-small: SAM ρ=0.2 - SGD training", "a mean over the seeds of one row only"),
+    ("cifar10-small: SAM ρ=0.2 - SGD eigenvalue", "one number of one row only"),
+    ("cifar10-small (9 seeds): SGD clean", "no record of run"),
+    ("cifar10-small: SGD on cat", "are named by its files"),
+])  # fmt: skip
+def test_what_cannot_be_resolved_ends_the_build(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        facts.resolve(text)
+    inliner = SimpleNamespace(document=SimpleNamespace(current_source="notebooks/12.ipynb"))
+    with pytest.raises(ExtensionError, match=r"notebooks/12\.ipynb, line 7: "):
+        fact("fact", "", text, 7, inliner)
+
+
+def test_a_figure_says_which_records_it_shows() -> None:
+    said = '<!-- records: [["digits", 6, 3], ["x", 1, 1]] -->'
+    drawing = f'<figure class="se-figure"><svg></svg>{said}</figure>'
+    assert records_of(drawing) == [("digits", 6, 3), ("x", 1, 1)]
+    live = ('<script type="application/vnd.jupyter.widget-view+json">{"model_id": "a", '
+            '"records": [["digits", 60, 3]]}</script>')  # fmt: skip
+    assert records_of(live) == [("digits", 60, 3)]
+    assert records_of('<figure class="se-figure"></figure>') == []
+    assert records_of('<script type="x">{"model_id": "a"}</script>') == []

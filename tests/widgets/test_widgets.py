@@ -1,0 +1,320 @@
+"""The live figures: their behaviour in a browser, their Python side."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sam_edu import widgets
+from sam_edu.widgets.base import bundle
+from tests.browser import (
+    CORNERS,
+    DATA,
+    DRAW,
+    NOT_A_NUMBER,
+    PAINT,
+    REST,
+    TEXTS,
+    UNROUNDED,
+    chromium,
+    slider_times,
+)
+from tests.figures import MAKE, digit_arrays, grid_rows
+from tests.widgets.page import page as page_of
+
+EVERY = pytest.mark.parametrize("name", MAKE)
+
+# ---- fixtures -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+class Shown:
+    """A figure in a bare page, with everything that the console said."""
+
+    def __init__(self, tab: Any, file: Path) -> None:
+        self.tab, self.file, self.log = tab, file, []
+        tab.on("console", lambda message: self.log.append(message.text))
+        tab.on("pageerror", lambda error: self.log.append(str(error)))
+        tab.on("requestfailed", lambda request: self.log.append(request.url))
+
+    def open(self, hash_: str = "") -> Shown:
+        self.tab.goto(self.file.as_uri() + hash_)
+        self.tab.wait_for_function("window.ready")
+        return self
+
+    def data(self) -> str:
+        """Everything that the plotted data say."""
+        return self.tab.locator(".sam-edu").evaluate(DATA)
+
+    def spoken(self) -> str:
+        self.tab.wait_for_timeout(REST)
+        return self.tab.locator(".se-live").text_content()
+
+
+@pytest.fixture
+def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Shown]]:
+    tabs = []
+
+    def make(name: str, theme: str = "light", width: int = 760, hash_: str = "") -> Shown:
+        file = tmp_path / f"{name}.html"
+        file.write_text(page_of(MAKE[name](), theme=theme), encoding="utf-8")
+        tabs.append(browser.new_page(viewport={"width": width, "height": 900}))
+        return Shown(tabs[-1], file).open(hash_)
+
+    yield make
+    for tab in tabs:
+        tab.close()
+
+
+# ---- the Python side -------------------------------------------------------------------------
+
+
+@EVERY
+def test_bundle_is_one_module(name: str) -> None:
+    esm = MAKE[name]()._esm
+    assert "import {" not in esm
+    assert re.findall(r"^export .*", esm, re.M) == re.findall(r"^export default .*", esm, re.M)
+    assert len(esm) < 42_000
+
+
+def test_bundle_takes_a_shared_part_once() -> None:
+    assert bundle("nrf.js").count("function mount(") == 1
+
+
+@EVERY
+def test_repr_is_stable_and_short(name: str) -> None:
+    assert repr(MAKE[name]()) == repr(MAKE[name]())
+    assert "0x" not in repr(MAKE[name]()) and len(repr(MAKE[name]())) < 120
+
+
+def test_repr_shows_the_state() -> None:
+    expected = "NRFExplorer(p=0.95, eta=0.1, d=100, eps=0.05, attacked='nonrobust')"
+    assert repr(widgets.NRFExplorer()) == expected
+
+
+@EVERY
+def test_bundle_of_outputs_has_a_still_picture(name: str) -> None:
+    shown = MAKE[name]()._repr_mimebundle_()
+    data = shown[0] if isinstance(shown, tuple) else shown
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert data["text/plain"] == repr(MAKE[name]())
+    png = base64.b64decode(data["image/png"])
+    assert png.startswith(b"\x89PNG") and len(png) <= 32_768
+
+
+def set_to(**values: Any) -> Callable[[], Any]:
+    return lambda: widgets.NRFExplorer(**values)
+
+
+def grid_with(**change: Any) -> Callable[[], Any]:
+    rows = grid_rows()
+    rows[0] |= change
+    return lambda: widgets.RhoEpsGrid(rows)
+
+
+def digits_with(**change: Any) -> Callable[[], Any]:
+    return lambda: widgets.DigitAttackExplorer(**(digit_arrays() | change))
+
+
+BAD = {
+    "below": (set_to(eps=-0.1), "eps must be a number from 0 to 0.3, got -0.1"),
+    "nan": (set_to(p=math.nan), "p must be a number from 0.55 to 0.995, got nan"),
+    "text": (set_to(eta="big"), "eta must be a number from 0.01 to 0.3, got 'big'"),
+    "not whole": (set_to(d=2.5), "d must be a whole number from 1 to 1000, got 2.5"),
+    "word": (set_to(attacked="x1"), "attacked must be one of 'nonrobust', 'all', got 'x1'"),
+    "teaser": (lambda: widgets.Teaser(eps=0.3), "eps must be at most 2*eta = 0.2, got 0.3"),
+    "rho": (lambda: widgets.SAMStepExplorer(rho=-1), "rho must be a number from 0 to 1, got -1"),
+    "unmeasured": (lambda: widgets.RhoEpsGrid(grid_rows(), rho=0.3), "measured [0.1, 0.4]"),
+    "no SAM": (lambda: widgets.RhoEpsGrid(grid_rows()[:1]), "at least one SAM"),
+    "accuracy": (grid_with(mean=[97, 80, 50]), "one accuracy in [0, 1] per eps"),
+    "radii": (grid_with(eps=[0, 0.05, 0.2]), "as in rows[0]"),
+    "pixels": (digits_with(images=255 * digit_arrays()["images"]), "images must lie in [0, 1]"),
+    "shape": (digits_with(labels=[1]), "images must begin with (labels, models, eps_grid)"),
+    "grid": (digits_with(eps_grid=[0.1, 0.2, 0.3, 0.4]), "eps_grid must increase from 0"),
+    "label": (digits_with(labels=[2, 3]), "labels must be classes below 3"),
+    "which": (digits_with(digit=7), "digit must be less than 2, got 7"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_values_are_refused_in_one_line(case: str) -> None:
+    make, message = BAD[case]
+    with pytest.raises(widgets.WidgetValueError) as caught:
+        make()
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_bad_values_are_refused_later_too() -> None:
+    figure = widgets.NRFExplorer()
+    with pytest.raises(ValueError, match="eps must be"):
+        figure.eps = 2
+    assert figure.eps == 0.05
+
+
+def test_unknown_parameter() -> None:
+    with pytest.raises(TypeError, match=r"NRFExplorer has no parameter 'epsilon'; it has p, eta"):
+        widgets.NRFExplorer(epsilon=0.1)
+
+
+# ---- in the browser --------------------------------------------------------------------------
+
+
+@EVERY
+def test_every_slider_moves_the_data_by_keyboard(show: Any, name: str) -> None:
+    figure = show(name)
+    sliders = figure.tab.locator("input[type=range]")
+    assert 1 <= sliders.count() <= 4
+    for i in range(sliders.count()):
+        slider = sliders.nth(i)
+        slider.focus()
+        before, said = figure.data(), figure.spoken()
+        figure.tab.keyboard.press("Home")
+        low, low_said = figure.data(), figure.spoken()
+        for _ in range(3):
+            figure.tab.keyboard.press("ArrowRight")
+        figure.tab.keyboard.press("End")
+        high, high_said = figure.data(), figure.spoken()
+        assert low != high and low_said != high_said
+        assert len({before, low, high}) > 1 and len({said, low_said, high_said}) > 1
+        assert not NOT_A_NUMBER.search(low + high + low_said + high_said)
+        assert not UNROUNDED.search(figure.tab.locator(".sam-edu").evaluate(TEXTS))
+        assert slider.get_attribute("aria-valuetext")
+        assert slider.get_attribute("data-lm-suppress-shortcuts") == "true"
+    figure.tab.get_by_role("button", name="Reset").click()
+    first = show(name)
+    assert figure.spoken() == first.spoken() and figure.data() == first.data()
+    assert figure.log == []
+
+
+@EVERY
+def test_every_menu_changes_the_figure(show: Any, name: str) -> None:
+    figure = show(name)
+    for menu in figure.tab.locator("select").all():
+        before = figure.data()
+        menu.select_option(index=1)
+        figure.tab.wait_for_timeout(60)
+        assert figure.data() != before
+    assert figure.log == []
+
+
+@EVERY
+def test_corners_of_all_controls_are_safe(show: Any, name: str) -> None:
+    """Every combination of the ends of all sliders and menus draws finite numbers."""
+    figure = show(name)
+    broken = figure.tab.locator(".sam-edu").evaluate(CORNERS)
+    assert broken == [] and figure.log == []
+
+
+@EVERY
+def test_link_reproduces_the_state(show: Any, name: str) -> None:
+    figure = show(name)
+    slider = figure.tab.locator("input[type=range]").first
+    slider.focus()
+    figure.tab.keyboard.press("End")
+    figure.tab.keyboard.press("ArrowLeft")
+    said, data = figure.spoken(), figure.data()
+    link = figure.tab.get_by_role("link", name="Link to this state").get_attribute("href")
+    assert re.fullmatch(r"#se-[\w-]+", link)  # a valid selector: themes look the hash up
+    again = show(name, hash_=link)
+    assert again.spoken() == said and again.data() == data
+    assert show(name, hash_=f"#se-{name}-1--eps_bogus--zzz_1").log == []
+
+
+@EVERY
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_readable_at_phone_width(show: Any, name: str, theme: str) -> None:
+    figure = show(name, theme=theme, width=360)
+    assert figure.tab.evaluate("document.documentElement.scrollWidth") <= 360
+    small = figure.tab.evaluate(
+        """() => [...document.querySelectorAll(".sam-edu :is(input, select, button, a)")]
+        .map((n) => n.getBoundingClientRect()).filter((r) => r.height < 24 || r.width < 24).length"""
+    )
+    assert small == 0
+    sizes = figure.tab.evaluate(
+        """() => [...document.querySelectorAll(".se-plot")].map((n) =>
+        n.getBoundingClientRect().width / n.viewBox.baseVal.width)"""
+    )
+    assert all(scale > 0.8 for scale in sizes)  # 11 px ticks stay above 8.8 px
+    outside = figure.tab.evaluate(
+        """() => [...document.querySelectorAll(".se-plot text")].filter((n) => {
+          if (n.style.display === "none" || !n.textContent) return false;
+          const t = n.getBoundingClientRect(), b = n.ownerSVGElement.getBoundingClientRect();
+          return t.left < b.left - 4 || t.right > b.right + 14 || t.top < b.top - 3; })
+        .map((n) => n.textContent)"""
+    )
+    assert outside == []
+
+
+@EVERY
+def test_accessible_names_and_descriptions(show: Any, name: str) -> None:
+    figure = show(name)
+    for plot in figure.tab.locator("svg.se-plot").all():
+        assert plot.get_attribute("role") == "img"
+        title, desc = plot.locator("title").text_content(), plot.locator("desc").text_content()
+        assert title and re.search(r"\d", desc)
+    for control in figure.tab.locator(".sam-edu :is(input, select)").all():
+        number = control.get_attribute("id")
+        assert figure.tab.locator(f'label[for="{number}"]').text_content()
+    live = figure.tab.locator(".se-live")
+    assert live.get_attribute("aria-live") == "polite" and re.search(r"\d", live.text_content())
+    assert figure.tab.locator(".se-say").text_content() == live.text_content()
+
+
+def test_speech_is_throttled(show: Any) -> None:
+    figure = show("nrf")
+    figure.tab.evaluate(
+        """() => { window.changes = 0; new MutationObserver(() => window.changes++).observe(
+        document.querySelector(".se-live"), {childList: true, characterData: true, subtree: true}); }"""
+    )
+    figure.tab.locator("input[type=range]").first.focus()
+    for _ in range(15):
+        figure.tab.keyboard.press("ArrowRight")
+    figure.tab.wait_for_timeout(300)
+    assert 1 <= figure.tab.evaluate("window.changes") <= 3
+
+
+def test_python_and_the_page_share_one_state(show: Any) -> None:
+    """A change from Python's side moves the slider; a moved slider is saved to the model."""
+    figure = show("nrf")
+    figure.tab.evaluate("model.set('eps', 0.12)")
+    slider = figure.tab.locator("input[data-trait=eps]")
+    assert slider.input_value() == "0.12" and "robust feature alone" in figure.spoken()
+    slider.fill("0.05")
+    figure.tab.wait_for_timeout(100)
+    assert figure.tab.evaluate("[model.get('eps'), model.saved > 0]") == [0.05, True]
+    figure.tab.evaluate("cleanup(); model.set('eps', 0.2)")
+    assert slider.input_value() == "0.05"  # nobody listens any more
+
+
+def test_the_sentence_is_right(show: Any) -> None:
+    expected = (
+        "At ε = 0.050 (half of η) adversarial training raises the robust weight from 14.7 to 29.4 "
+        "(× 2.00). Natural accuracy goes from 95.95 % to 95.13 %, accuracy under attack from "
+        "93.52 % to 95.01 %."
+    )
+    assert show("nrf").spoken().replace("\u202f", " ") == expected
+    assert "At ε = 0.1 the SGD model calls this 2 a 1 (70" in show("digit").spoken()
+    said = show("rho-eps").spoken().replace("\u202f", " ")
+    assert "SAM with ρ = 0.4 keeps 63.0 %, SGD 50.0 %: +13.0 points (± 0.0" in said
+    assert "The best control, weight decay 2e-2, keeps 64.0 %" in said
+
+
+@EVERY
+def test_drawing_is_fast(show: Any, name: str) -> None:
+    """An input event, drawing included, takes under 4 ms and is painted within two frames."""
+    figure = show(name)
+    for i in range(figure.tab.locator("input[type=range]").count()):
+        draw, paint = slider_times(figure.tab.locator("input[type=range]").nth(i))
+        print(f"{name} slider {i}: draw {draw:.2f} ms, input to paint {paint:.1f} ms")
+        assert draw < DRAW and paint < PAINT
