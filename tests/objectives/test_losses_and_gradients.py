@@ -157,6 +157,10 @@ def test_sparse_gradients_are_as_good_as_dense_ones(name, kind):
 # --- backward passes that do more -------------------------------------------------------------------------
 
 
+def _step(p, g):
+    p.data.add_(g, alpha=-0.5)  # no version counter moves
+
+
 def stepping(model, how):
     """Hooks that step inside the backward pass, in three of the ways in which people do it."""
     for p in model.parameters():
@@ -169,9 +173,9 @@ def stepping(model, how):
 
             p.register_post_accumulate_grad_hook(hook)
         elif how == "data":
-            p.register_post_accumulate_grad_hook(lambda p: p.data.add_(p.grad, alpha=-0.5))
+            p.register_post_accumulate_grad_hook(lambda p: _step(p, p.grad))
         else:
-            p.register_hook(lambda g, p=p: p.data.add_(g, alpha=-0.5) and None)
+            p.register_hook(lambda g, p=p: _step(p, g))
 
 
 @pytest.mark.parametrize("how", ["optimizer", "data", "tensor hook"])
@@ -254,7 +258,7 @@ def test_asam_rescales_what_is_called_weight():
             p.fill_(2.0)
     named = dict(model.named_parameters())
     scaled = {n for n, t in zip(named, ASAM(model).scaling(list(named.values())), strict=True) if bool((t > 1).all())}
-    assert scaled == {n for n in named if "weight" in n} and len(scaled) == 9
+    assert scaled == {n for n in named if "weight" in n} and len(scaled) == 8
     assert not any("bias.original" in n or "token" in n or "scale" in n for n in scaled)
 
 
