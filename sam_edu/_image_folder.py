@@ -99,8 +99,8 @@ def _read(path: Path) -> np.ndarray:
 
     try:
         with Image.open(path) as image:
-            if getattr(image, "n_frames", 1) > 1:
-                raise ValueError(f"it has {image.n_frames} frames")
+            if (frames := getattr(image, "n_frames", 1)) > 1:
+                raise ValueError(f"it has {frames} frames")
             image.load()
             return _pixels(image if image.mode in ("I", "F") else ImageOps.exif_transpose(image))
     except (OSError, SyntaxError, EOFError, ValueError, Image.DecompressionBombError) as error:

@@ -157,8 +157,8 @@ def load(name: str, root: str | Path | None = None, download: bool = False) -> D
     if name == "folder":
         shelf = root or os.environ.get("SAM_EDU_DATA")
         if not shelf:
-            raise ValueError('data.load("folder") needs root=..., a folder with train/ and test/ inside; in a run '
-                             "(dataset=\"folder\"), the environment variable SAM_EDU_DATA names it")  # fmt: skip
+            raise ValueError('data.load("folder") needs root=..., a folder with train/ and test/ inside; '
+                             'in a run (dataset="folder"), SAM_EDU_DATA names it')  # fmt: skip
         folder = Path(shelf).expanduser()
         return _folder("folder", folder, f"images in the folder {folder.name}")
     if name == "cifar10-jpeg":

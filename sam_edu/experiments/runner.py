@@ -86,8 +86,8 @@ def _finished(config: RunConfig, folder: Path, look_only: bool = False) -> recor
 def _same_images(config: RunConfig, then: str | None, dataset: data.Dataset, path: Path) -> None:
     """A run over other images is another run: raise, whether it is finished or has only begun."""
     if then is not None and then != (now := _checksum(dataset)):
-        raise ValueError(f"{path} was made with other images of {config.dataset!r} (checksum {then}, now {now}): "
-                         "put those back, or choose another folder")  # fmt: skip
+        raise ValueError(f"{path} was made with other images of {config.dataset!r} (checksum {then}, now "
+                         f"{now}): put those back, or choose another folder")  # fmt: skip
 
 
 def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool) -> records.Record:

@@ -64,8 +64,8 @@ def sweep(configs, folder=None, executor=None, progress=False):
         try:
             return _results(futures)
         except BrokenProcessPool as error:
-            raise RuntimeError(f"a worker process ended before its run was done: {GUARD}; if it is, look for a "
-                               "lack of memory. Finished runs are kept") from error  # fmt: skip
+            raise RuntimeError(f"a worker process ended before its run was done: {GUARD}; if it does, look "
+                               "for a lack of memory. Finished runs are kept") from error  # fmt: skip
 
 
 def one_thread(config: RunConfig, folder: str | Path | None = None) -> Record:

@@ -47,9 +47,9 @@ class ERM:
     """
 
     def __new__(cls, model: Any = None, *_: Any, **__: Any) -> ERM:
-        if model is not None and not isinstance(model, nn.Module):  # before odd arguments are complained about
-            raise TypeError(f"{cls.__name__} takes the model, a torch.nn.Module, got {type(model).__name__}; the "
-                            "optimizer stays your own (with parameters and an optimizer's class: SAMOptimizer)")  # fmt: skip
+        if model is not None and not isinstance(model, nn.Module):  # said before Python finds odd arguments
+            raise TypeError(f"{cls.__name__} takes the model, a torch.nn.Module, got {type(model).__name__}; "
+                            "the optimizer stays your own (SAMOptimizer takes parameters)")  # fmt: skip
         return super().__new__(cls)
 
     def __init__(self, model: nn.Module) -> None:
@@ -156,12 +156,12 @@ class WeightPerturbation(ERM):
         # (accumulation), and they must not leak into the ascent direction.
         with parallel.unaveraged(self.model):
             loss = evaluate(closure)
-            g = gradient(scaled(loss, scale), used)
+            found = gradient(scaled(loss, scale), used)
         if self.sync and parallel.active():
-            g = parallel.averaged(g, used, self.model)
-        if any([part is None for part in g]):
-            used = [p for p, part in zip(used, g, strict=True) if part is not None]
-            g = tuple(part for part in g if part is not None)
+            found = parallel.averaged(found, used, self.model)
+        if any([part is None for part in found]):
+            used = [p for p, part in zip(used, found, strict=True) if part is not None]
+        g: Tensors = tuple([part for part in found if part is not None])
         if not used and among is None:
             raise ValueError("the closure's loss does not depend on any parameter of the model")
         if any([part.is_sparse for part in g]):

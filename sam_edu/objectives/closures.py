@@ -144,9 +144,9 @@ class BatchLoss:
 def unreduced(loss_of: Callable[..., Tensor], outputs: Any, y: Any) -> Tensor:
     """One loss per prediction: of a function that takes ``reduction``, or of a module that has it."""
     if isinstance(loss_of, nn.Module) and hasattr(loss_of, "reduction"):
-        loss_of = copy.copy(loss_of)
-        loss_of.reduction = "none"
-        return loss_of(outputs, y)
+        single: Any = copy.copy(loss_of)
+        single.reduction = "none"
+        return single(outputs, y)
     try:
         return loss_of(outputs, y, reduction="none")
     except TypeError as error:

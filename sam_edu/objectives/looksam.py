@@ -93,7 +93,7 @@ class LookSAM(WeightPerturbation):
         known = [p for p in self.g_v if p.grad is not None]
         if known:
             for p in known:
-                p.grad = dense([p.grad])[0]
+                p.grad = p.grad if p.grad is None else dense([p.grad])[0]
             g_norm = length([p.grad for p in self._params if p.grad is not None])
             size = ratio(self.alpha * g_norm, self._g_v_length)
             move([p.grad for p in known if p.grad is not None], [self.g_v[p] for p in known], size)

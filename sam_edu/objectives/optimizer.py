@@ -68,14 +68,14 @@ class SAMOptimizer(torch.optim.Optimizer):
     def __init__(self, params: Iterable[Any], base_optimizer: Callable[..., torch.optim.Optimizer],
                  rho: float = 0.05, adaptive: bool = False, **kwargs: Any) -> None:  # fmt: skip
         if isinstance(base_optimizer, torch.optim.Optimizer) or not callable(base_optimizer):
-            raise TypeError("base_optimizer must be a class, with its arguments beside it: SAMOptimizer(params, "
-                            f"torch.optim.SGD, lr=0.1); got {type(base_optimizer).__name__}")  # fmt: skip
+            raise TypeError("base_optimizer must be a class, with its arguments beside it: SAMOptimizer(p, "
+                            f"SGD, lr=0.1); got {type(base_optimizer).__name__}")  # fmt: skip
         super().__init__(params, {"rho": rho, "adaptive": adaptive, **kwargs})
         self.base_optimizer = base_optimizer(self.param_groups, **kwargs)
         closure = inspect.signature(type(self.base_optimizer).step).parameters.get("closure")
         if closure is not None and closure.default is inspect.Parameter.empty:
-            raise TypeError(f"{type(self.base_optimizer).__name__} calls its closure as often as it likes, which "
-                            "leaves no place for SAM's two passes: choose another base_optimizer")  # fmt: skip
+            raise TypeError(f"{type(self.base_optimizer).__name__} calls its closure as often as it likes, "
+                            "no place for SAM's two passes: choose another base_optimizer")  # fmt: skip
         self.param_groups, self.state = self.base_optimizer.param_groups, self.base_optimizer.state
         self.defaults.update(self.base_optimizer.defaults)
         self._forget()
@@ -106,8 +106,8 @@ class SAMOptimizer(torch.optim.Optimizer):
     def first_step(self, zero_grad: bool = False) -> None:
         if self._moved is not None:
             self._back()
-            raise RuntimeError("first_step() came twice, without a second_step() in between: the weights are back "
-                               "where they were; compute the gradient there anew")  # fmt: skip
+            raise RuntimeError("first_step() came twice, without a second_step() in between: the weights are "
+                               "back where they were; compute the gradient there anew")  # fmt: skip
         used = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
         g = dense([p.grad for p, _ in used])
         t = [p.abs() if group["adaptive"] else 1.0 for p, group in used]
@@ -130,8 +130,8 @@ class SAMOptimizer(torch.optim.Optimizer):
         if closure is not None:
             return self._both_steps(closure)
         if self._moved is None:
-            raise RuntimeError("step() without a first step would be a plain step, not SAM: call first_step(), a "
-                               "second backward() and second_step(), or step(closure)")  # fmt: skip
+            raise RuntimeError("step() without a first step would be a plain step, not SAM: call first_step, "
+                               "backward() and second_step(), or step(closure)")  # fmt: skip
         self._back(check=True)
         self.base_optimizer.step()
         return None
@@ -140,7 +140,8 @@ class SAMOptimizer(torch.optim.Optimizer):
         if self._moved is not None:
             raise RuntimeError("step(closure) makes both steps: do not call first_step() before it")
         params = [p for group in self.param_groups for p in group["params"]]
-        foreign = [p.grad for p in params if p.grad is not None and self._left.get(id(p.grad)) != p.grad._version]
+        held = [p.grad for p in params if p.grad is not None]
+        foreign = [g for g in held if self._left.get(id(g)) != g._version]
         first = FirstPass(self._state, params, closure)
         self.zero_grad()
         loss = torch.enable_grad()(closure)()
@@ -178,11 +179,11 @@ class SAMOptimizer(torch.optim.Optimizer):
 
 
 def _say_if_unused(held: list[Tensor], found: list[Tensor]) -> None:
-    """What was in p.grad is this batch's own gradient (a first backward(), as davda54/sam has it), or is lost."""
+    """What was in p.grad is this batch's own gradient (a first backward(), as in davda54/sam), or is lost."""
     if not held or len(held) != len(found):
         return
-    inner = sum(float((a * b).real.sum() if a.is_complex() else (a * b).sum()) for a, b in zip(dense(held), dense(found), strict=True))
-    sizes = float(length(dense(held))) * float(length(dense(found)))
-    if inner < 0.5 * sizes:
+    pairs = zip(dense(held), dense(found), strict=True)
+    inner = sum(float(torch.vdot(a.flatten(), b.flatten()).real) for a, b in pairs)
+    if inner < 0.5 * float(length(dense(held))) * float(length(dense(found))):
         warnings.warn("step(closure) does not use the gradients that were in p.grad (accumulated ones?); to "
                       "accumulate, use the SAM objective", stacklevel=4)  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
 import torch
 from torch import Tensor
 
@@ -58,15 +57,16 @@ class WeightsStay:
     def check(self) -> None:
         """Raise if they are no longer what they were."""
         written = self.versions is not None and self.versions != [p._version for p in self.params]
-        if written or any(bool(((p != c) & (p == p)).any()) for p, c in zip(self.params, self.copies, strict=False)):
-            raise RuntimeError("an optimizer has stepped inside the backward pass (in a hook?), where the weights "
-                               "are not yet back from their climb: step after it; a step fused with the backward "
-                               "pass goes with ERM only")  # fmt: skip
+        pairs = zip(self.params, self.copies, strict=False)
+        if written or any([bool(((p != copy) & (p == p)).any()) for p, copy in pairs]):
+            raise RuntimeError("an optimizer has stepped inside the backward pass (in a hook?), where the "
+                               "weights are not yet back from their climb: step after it; a step fused with "
+                               "the backward pass goes with ERM only")  # fmt: skip
 
 
 def no_steps_in_hooks(params: Sequence[Tensor], who: str) -> None:
     if any(p._post_accumulate_grad_hooks for p in params):
-        raise RuntimeError(f"{who} adds to p.grad itself, hooks after its accumulation would never be called: "
-                           "do there, after objective.backward(...), what they do")  # fmt: skip
+        raise RuntimeError(f"{who} adds to p.grad itself, hooks after its accumulation would never be "
+                           "called: do what they do after objective.backward(...)")  # fmt: skip
 
 

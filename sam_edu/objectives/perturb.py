@@ -119,7 +119,7 @@ def length(tensors: Tensors) -> Size:
     if not tensors:
         return 0.0
     if hasattr(tensors[0], "full_tensor"):  # sharded (DTensor): each process has a part of each tensor
-        return math.hypot(*[float(torch.linalg.vector_norm(t).full_tensor()) for t in tensors])  # type: ignore
+        return math.hypot(*[float(torch.linalg.vector_norm(t).full_tensor()) for t in tensors])
     if tensors[0].is_cpu:
         return math.hypot(*[torch.linalg.vector_norm(t).item() for t in tensors])
     norms = torch._foreach_norm(tensors)

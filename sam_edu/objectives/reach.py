@@ -73,7 +73,7 @@ def _next(thing: Any) -> Iterator[Any]:
         yield from list(thing.values())[:LIMIT]
     elif not _of_a_library(type(thing).__module__):
         yield from getattr(thing, "__dict__", {}).values()
-        yield getattr(type(thing), "__call__", None)
+        yield vars(type(thing)).get("__call__")
 
 
 def _variables(function: FunctionType) -> Iterator[Any]:

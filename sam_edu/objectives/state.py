@@ -168,7 +168,7 @@ class Kept:
 def _slots(module: nn.Module) -> Iterator[Slot]:
     for kind in ("buffer", "parameter"):
         space = getattr(module, f"_{kind}s")
-        yield from [Slot(space, name, kind) for name in space.keys()]  # noqa: SIM118 (not always a dict)
+        yield from [Slot(space, name, kind) for name in space.keys()]  # not always a dict
     if not type(module).__module__.startswith(_WRAPPERS):
         for name, value in vars(module).items():
             if name not in OF_EVERY_MODULE and not callable(value):

@@ -19,7 +19,7 @@ def mapped(f: Callable[[Tensor], Any], tree: Any) -> Any:
     if isinstance(tree, Mapping):
         found = {name: mapped(f, part) for name, part in tree.items()}
         try:
-            return found if type(tree) is dict else type(tree)(found)
+            return found if type(tree) is dict else type(tree)(found)  # type: ignore[call-arg]
         except TypeError:  # a mapping that is made otherwise
             whole = copy.copy(tree)
             for name, part in found.items():
@@ -43,7 +43,7 @@ def rows(tree: Any) -> int:
     """The number of samples: the length of the first tensor."""
     inside = tensors(tree)
     if not inside:
-        raise TypeError(f"inputs must be tensors, or tuples or dictionaries of them, got {type(tree).__name__}")
+        raise TypeError(f"expected tensors, or tuples or dictionaries of them, got {type(tree).__name__}")
     return len(inside[0])
 
 

@@ -47,7 +47,8 @@ LOSSES = {
     "weights of classes": (lambda o, y, **k: cross_entropy(o, y, weight=WEIGHTS, **k), IGNORED),
     "another ignored index": (nn.CrossEntropyLoss(ignore_index=2), data()[1]),
     "nll": (lambda o, y, **k: functional.nll_loss(o.log_softmax(1), y, **k), IGNORED),
-    "batchmean": (lambda o, y, reduction="batchmean": functional.kl_div(o.log_softmax(1), y, reduction=reduction),
+    "batchmean": (lambda o, y, reduction="batchmean":
+                  functional.kl_div(o.log_softmax(1), y, reduction=reduction),
                   torch.rand(12, 3, dtype=torch.float64).softmax(1)),
     "a sum": (lambda o, y, reduction="sum": cross_entropy(o, y, reduction=reduction), IGNORED),
     "regression": (nn.MSELoss(), torch.linspace(0, 1, 36, dtype=torch.float64).reshape(12, 3)),
@@ -185,7 +186,7 @@ def test_steps_inside_the_backward_pass_are_refused_not_undone(name, how):
         pytest.skip("fires in the first pass, too") if name == "EntropySGD" else None
     (x, y), model = data(), linear()
     stepping(model, how)
-    with pytest.raises(RuntimeError, match="inside the backward pass|never be called") as error:
+    with pytest.raises(RuntimeError, match=r"inside the backward pass|never be called") as error:
         for _ in range(2):
             MAKE[name](model).backward(BatchLoss(model, x, y))
     assert "\n" not in str(error.value)
@@ -248,7 +249,8 @@ def test_asam_rescales_what_is_called_weight():
             self.class_token, self.layer_scale = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(4))
             self.logit_scale = nn.Parameter(torch.ones(()))
             self.norm, self.rnn = nn.LayerNorm(4), nn.LSTM(4, 4)
-            self.attention, self.linear, self.low = nn.MultiheadAttention(4, 2), nn.Linear(4, 4), nn.Linear(4, 4)
+            self.attention, self.linear = nn.MultiheadAttention(4, 2), nn.Linear(4, 4)
+            self.low = nn.Linear(4, 4)
             parametrize.register_parametrization(self.linear, "bias", nn.Identity())
             parametrizations.weight_norm(self.low)
 
@@ -257,7 +259,8 @@ def test_asam_rescales_what_is_called_weight():
         for p in model.parameters():
             p.fill_(2.0)
     named = dict(model.named_parameters())
-    scaled = {n for n, t in zip(named, ASAM(model).scaling(list(named.values())), strict=True) if bool((t > 1).all())}
+    t_w = zip(named, ASAM(model).scaling(list(named.values())), strict=True)
+    scaled = {name for name, t in t_w if bool((t > 1).all())}
     assert scaled == {n for n in named if "weight" in n} and len(scaled) == 8
     assert not any("bias.original" in n or "token" in n or "scale" in n for n in scaled)
 

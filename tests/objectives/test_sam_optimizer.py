@@ -112,7 +112,7 @@ def test_the_closure_of_the_original_after_a_first_backward():
 
 
 def test_the_calls_of_lightning_skorch_and_accelerate():
-    """Lightning: forward, zero_grad, backward, in that order; skorch: zero_grad first; accelerate hands on."""
+    """Lightning: forward, zero_grad, backward, in that order; skorch: zero_grad first."""
     model = net()
     optimizer = make(model.parameters())
     for x, y in batches():
@@ -149,7 +149,8 @@ def test_in_lightning_itself():
             return make(self.parameters())
 
     module = Module()
-    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    names = "logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"
+    quiet = dict.fromkeys(names, False)
     trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", **quiet)
     trainer.fit(module, torch.utils.data.DataLoader(batches(), batch_size=None))
     assert apart(module.net, by_the_objective()) == 0
@@ -163,14 +164,15 @@ def test_in_skorch_and_accelerate_themselves():
             super().__init__()
             self.net = net()
 
-        def forward(self, X):  # noqa: N803
+        def forward(self, X):
             return self.net(X)
 
     x, y = (torch.cat(parts) for parts in zip(*batches(), strict=True))
     settings = {f"optimizer__{k}": v for k, v in SETTINGS.items()}
     trainer = skorch.NeuralNet(
-        Whole, nn.CrossEntropyLoss, optimizer=SAMOptimizer, optimizer__base_optimizer=torch.optim.SGD, lr=0.1,
-        max_epochs=1, batch_size=16, train_split=None, verbose=0, iterator_train__shuffle=False, **settings,
+        Whole, nn.CrossEntropyLoss, optimizer=SAMOptimizer, lr=0.1, max_epochs=1, batch_size=16,
+        optimizer__base_optimizer=torch.optim.SGD, train_split=None, verbose=0,
+        iterator_train__shuffle=False, **settings,
     )  # fmt: skip
     trainer.fit(x, y)
     assert apart(trainer.module_.net, by_the_objective()) == 0

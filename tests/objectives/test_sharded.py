@@ -1,4 +1,4 @@
-"""Two processes (gloo, CPU): every way to share out a model gives what one process gives, or is refused by name."""
+"""Two processes (gloo, CPU): every way to share out a model gives what one process gives, or is refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ RHO, STEPS = 0.5, 3
 OPTIONS = {
     "plain": {}, "static_graph": {"static_graph": True}, "find_unused": {"find_unused_parameters": True},
     "views": {"gradient_as_bucket_view": True}, "no buffers": {"broadcast_buffers": False},
-    "small buckets": {"bucket_cap_mb": 0.0001}, "static views": {"static_graph": True, "gradient_as_bucket_view": True},
+    "small buckets": {"bucket_cap_mb": 0.0001},
+    "static views": {"static_graph": True, "gradient_as_bucket_view": True},
 }  # fmt: skip
 
 
@@ -71,7 +72,9 @@ def process(rank, port, folder):
     torch.set_num_threads(1)
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    found = {name: train(DistributedDataParallel(net(), **options), rank) for name, options in OPTIONS.items()}
+    found = {}
+    for name, options in OPTIONS.items():
+        found[name] = train(DistributedDataParallel(net(), **options), rank)
     hooked = DistributedDataParallel(net())
     hooked.register_comm_hook(None, halved)
     found["communication hook"] = train(hooked, rank)
@@ -108,9 +111,10 @@ def sharded(rank):
         cross_entropy(model(x), y).backward()
         optimizer.second_step(zero_grad=True)
     found["fully_shard"] = torch.cat([p.full_tensor().detach().flatten() for p in model.parameters()])
+    sgd = torch.optim.SGD
     for name, make in (("objective", lambda: SAM(model, RHO)),
-                       ("old", lambda: SAMOptimizer(old().parameters(), torch.optim.SGD, lr=0.1)),
-                       ("old original", lambda: SAMOptimizer(old(True).parameters(), torch.optim.SGD, lr=0.1))):
+                       ("old", lambda: SAMOptimizer(old().parameters(), sgd, lr=0.1)),
+                       ("old original", lambda: SAMOptimizer(old(True).parameters(), sgd, lr=0.1))):
         try:
             make()
             found[f"refused {name}"] = ""

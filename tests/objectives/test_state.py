@@ -1,4 +1,4 @@
-"""A step counts once and its two passes are of one function, whatever holds the state or draws the numbers."""
+"""A step counts once and its two passes are of one function, whatever holds the state or draws numbers."""
 
 from __future__ import annotations
 
@@ -151,8 +151,8 @@ class Old(nn.Module):
 MIDDLE = {
     "BatchNorm": lambda: nn.BatchNorm1d(8),
     "BatchNorm, momentum None": lambda: nn.BatchNorm1d(8, momentum=None),
-    "InstanceNorm": lambda: nn.Sequential(nn.Unflatten(1, (2, 4)), nn.InstanceNorm1d(2, track_running_stats=True),
-                                          nn.Flatten()),
+    "InstanceNorm": lambda: nn.Sequential(
+        nn.Unflatten(1, (2, 4)), nn.InstanceNorm1d(2, track_running_stats=True), nn.Flatten()),
     "in place": lambda: HandMade("in place"),
     "data": lambda: HandMade("data"),
     "data assigned": lambda: HandMade("data assigned"),
@@ -177,7 +177,8 @@ def net(middle):
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
-        return nn.Sequential(nn.Linear(FEATURES, 8), MIDDLE[middle](), nn.Tanh(), nn.Linear(8, CLASSES)).double()
+        first, between, last = nn.Linear(FEATURES, 8), MIDDLE[middle](), nn.Linear(8, CLASSES)
+        return nn.Sequential(first, between, nn.Tanh(), last).double()
 
 
 def inside(model):
@@ -213,7 +214,8 @@ def test_one_step_is_one_pass_and_both_passes_are_of_one_function(middle):
                 torch.manual_seed(step)
                 other(X)
         torch.manual_seed(7)
-        g = torch.autograd.grad(cross_entropy(here(X), Y), [p for p in here.parameters() if p.requires_grad])
+        trained = [p for p in here.parameters() if p.requires_grad]
+        g = torch.autograd.grad(cross_entropy(here(X), Y), trained)
         norm = torch.sqrt(sum((part**2).sum() for part in g))
         moving = [p for p in there.parameters() if p.requires_grad]
         with torch.no_grad():
@@ -332,7 +334,8 @@ OWN = {
 
 
 @pytest.mark.parametrize("draw", [
-    lambda: float(np.random.beta(1, 1)), lambda: float(np.random.randn()), lambda: random.random(),
+    lambda: float(np.random.beta(1, 1)), lambda: float(np.random.randn()),  # noqa: NPY002
+    lambda: random.random(),
     lambda: random.gauss(0, 1), lambda: float(torch.rand(())),
     lambda: float(torch.rand((), generator=OWN["torch"])), lambda: OWN["random"].random(),
     lambda: float(OWN["numpy"].beta(1, 1)), lambda: float(OWN["RandomState"].randn()),
@@ -399,7 +402,7 @@ def test_cached_parametrizations(how):
         with parametrize.cached() if cached else torch.enable_grad():
             for _ in range(3):
                 optimizer.zero_grad()
-                objective.backward(lambda: cross_entropy(model(X), Y))
+                objective.backward(lambda model=model: cross_entropy(model(X), Y))
                 optimizer.step()
         found.append([p.detach().clone() for p in model.parameters()])
     assert all(torch.allclose(a, b, rtol=1e-12) for a, b in zip(*found, strict=True))
