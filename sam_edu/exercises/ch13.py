@@ -26,7 +26,7 @@ EXERCISES: dict[str, Exercise] = {
     "13.1": Number(
         lambda: 100 * _share(_attacks),
         "The rows without an attack cost next to nothing beside them.",
-        rel=0.01,
+        digits=2,
         mistakes={
             "Give it in per cent.": lambda: _share(_attacks),
             "SAM+AT is adversarial training, too.": lambda: 100 * _share(lambda label: label[:2] == "AT"),
@@ -48,7 +48,7 @@ EXERCISES: dict[str, Exercise] = {
     "13.4": Number(
         lambda: 2.0**-24 / 2.0**16,
         "Without the factor everything below 6e-8 is lost.",
-        rel=0.02,
+        digits=2,
         mistakes={
             "That is the smallest positive float16 itself; the factor has not been used.": lambda: 2.0**-24,
             "Gradients are multiplied before they are stored: divide the limit by the factor.": lambda: (

@@ -26,7 +26,7 @@ NEEDS = {radius: tuple(key for key, method in _METHODS.items() if radius in meth
          for radius in ("rho", "eps", "gamma")}  # fmt: skip
 Groups = Mapping[str, Sequence["RunConfig"]]  # label -> one run per seed
 #: fields that say how a run is tested, not how it is made
-_EVALUATION = ("test_size", "validation_size", "eval_linf", "eval_l2", "ladder")
+_EVALUATION = ("test_size", "validation_size", "eval_linf", "eval_l2", "ladder", "certify")
 SCHEMA = 1  # raise when the meaning of a field changes: old records then stop matching
 
 
@@ -58,6 +58,9 @@ class RunConfig:
         evaluated, too, at ``eval_linf``: to choose settings by
     eval_linf, eval_l2 : radii at which the trained model is attacked
     ladder : "quick" or "standard"
+    certify : cases of the complete search that an image may use, see :func:`sam_edu.evaluation.evaluate`; 0:
+    no
+        proofs
     precision : "float32", "bfloat16" or "float16" in training; evaluation is always float32
     compile : whether to train with ``torch.compile``
     workers : processes that do the run together, started by ``torchrun``; each takes its part of every batch
@@ -105,6 +108,7 @@ class RunConfig:
     eval_linf: tuple[float, ...] = ()
     eval_l2: tuple[float, ...] = ()
     ladder: str = "quick"
+    certify: int = 0
     precision: str = "float32"
     compile: bool = False
     workers: int = 1
@@ -127,6 +131,7 @@ class RunConfig:
         for name in ("epochs", "batch_size", "attack_steps", "width", "workers"):
             _check.integer(name, getattr(self, name), low=1)
         _check.integer("seed", self.seed)
+        _check.integer("certify", self.certify)
         _check.choice("augment", self.augment, AUGMENTATIONS)
         _check.choice("schedule", self.schedule, SCHEDULES)
         _check.integer("validation_size", self.validation_size, low=0)

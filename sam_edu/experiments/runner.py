@@ -179,7 +179,9 @@ def _record(config: RunConfig, dataset: data.Dataset, state: Training) -> record
     x, y = dataset.test_x.to(state.device), dataset.test_y.to(state.device)
     evaluations: dict[str, EvaluationRecord | None] = {}
     for norm, radii in (("linf", config.eval_linf), ("l2", config.eval_l2)):
-        evaluations[norm] = evaluate(model, x, y, radii, norm, config.ladder) if radii else None
+        evaluations[norm] = None
+        if radii:
+            evaluations[norm] = evaluate(model, x, y, radii, norm, config.ladder, certify=config.certify)
     validation, held = None, (dataset.validation_x, dataset.validation_y)
     if held[0] is not None and held[1] is not None and config.eval_linf:
         held_x, held_y = held[0].to(state.device), held[1].to(state.device)

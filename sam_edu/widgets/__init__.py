@@ -18,6 +18,7 @@ from sam_edu.widgets.frontier import FrontierExplorer
 from sam_edu.widgets.ladder import LadderExplorer
 from sam_edu.widgets.nrf import NRFExplorer
 from sam_edu.widgets.plane import RhoEpsPlane
+from sam_edu.widgets.playground import Playground
 from sam_edu.widgets.rho_eps_grid import RhoEpsGrid
 from sam_edu.widgets.sam_step import SAMStepExplorer
 from sam_edu.widgets.teaser import Teaser
@@ -35,6 +36,7 @@ __all__ = [
     "FrontierExplorer",
     "LadderExplorer",
     "NRFExplorer",
+    "Playground",
     "RhoEpsGrid",
     "RhoEpsPlane",
     "SAMStepExplorer",

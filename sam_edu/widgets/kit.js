@@ -117,8 +117,13 @@ function slider(spec, model, root, onInput) {
   const id = newId(), row = html("div", { class: "se-row" }, root);
   html("label", { for: id }, row, spec.label);
   const list = spec.values;
+  // For thumbs: one step at a time. Hidden where there is a mouse; the keyboard has the slider itself.
+  const nudge = (text, word, go) => html("button", { type: "button", class: "se-nudge", tabindex: -1, "aria-label": `${spec.label}, one step ${word}` }, row, text)
+    .addEventListener("click", () => { go(); input.dispatchEvent(new Event("input", { bubbles: true })); });
+  nudge("\u2212", "down", () => input.stepDown());
   const input = html("input", { id, type: "range", "data-lm-suppress-shortcuts": "true", "data-trait": spec.trait, class: spec.kind || "",
     min: list ? 0 : spec.min, max: list ? list.length - 1 : spec.max, step: list ? 1 : spec.step }, row);
+  nudge("+", "up", () => input.stepUp());
   const out = html("output", { for: id, "aria-live": "off" }, row, ""); // off: the sentence below speaks
   input.addEventListener("input", () => onInput(spec.trait, list ? list[Number(input.value)] : Number(input.value)));
   const near = (v) => list.reduce((best, w, i) => (Math.abs(w - v) < Math.abs(list[best] - v) ? i : best), 0);
@@ -199,7 +204,7 @@ export function mount({ model, el }, { name, label, controls, build }) {
   const live = html("p", { class: "se-live se-hidden", "aria-live": "polite" }, root, "");
   const foot = html("p", { class: "se-foot" }, root);
   const reset = html("button", { type: "button", class: "se-button" }, foot, "Reset");
-  reset.addEventListener("click", () => { for (const [t, v] of Object.entries(firstState.get(model))) model.set(t, v); save(); });
+  reset.addEventListener("click", () => { for (const [t, v] of Object.entries(firstState.get(model))) model.set(t, v); save(); root.dispatchEvent(new Event("se-reset")); });
   const link = onPage ? html("a", { class: "se-button", href: "#" }, foot, "Link to this state") : null;
 
   const store = html("button", { type: "button", class: "se-button" }, foot, "Save as SVG");
@@ -208,7 +213,7 @@ export function mount({ model, el }, { name, label, controls, build }) {
     download(key + ".svg", svgOf(root, model.get("_css") || "", state.join("  ·  ")));
   });
 
-  const update = build(panels, model);
+  const update = build(panels, model, { figure: root, redraw: () => onChange("")() }); // for figures that change by themselves
   // The table is made when it is unfolded, and anew when a slider rests: sliding costs nothing.
   const fold = update.table && html("details", { class: "se-table" }, root);
   if (fold) html("summary", {}, fold, "View as table");
@@ -228,7 +233,7 @@ export function mount({ model, el }, { name, label, controls, build }) {
   const draw = () => {
     const now = changed;
     changed = new Set();
-    for (const t of now) show[t]();
+    for (const t of now) show[t]?.();
     text = update(read(), now);
     say(seen, text);
     clearTimeout(spoken);
@@ -243,7 +248,7 @@ export function mount({ model, el }, { name, label, controls, build }) {
   };
   const listeners = traits.map((t) => ["change:" + t, onChange(t)]);
   listeners.forEach(([event, f]) => model.on(event, f));
-  const onHash = () => { if (readHash(key, model, controls)) save(); };
+  const onHash = () => { if (readHash(key, model, controls)) { save(); root.scrollIntoView({ block: "nearest" }); } };
   if (onPage) window.addEventListener("hashchange", onHash);
   draw();
   settle();
@@ -257,6 +262,7 @@ export function mount({ model, el }, { name, label, controls, build }) {
     clearTimeout(saving);
     clearTimeout(arriving);
     window.removeEventListener("hashchange", onHash);
+    update.release?.();
     listeners.forEach(([event, f]) => model.off(event, f));
   };
 }

@@ -1,0 +1,211 @@
+"""Training before one's eyes: SGD, SAM, ASAM, AT and SAM + AT, with what an attack leaves of them."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import traitlets
+
+from sam_edu.widgets.base import HERE, Choice, Explorer, Number, Whole, WidgetValueError, bundle
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
+
+    Arrays = tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
+
+METHODS = ("sgd", "sam", "asam", "at", "both")
+PLANES = {
+    "features": "robust and fragile feature",
+    "moons": "two moons",
+    "rings": "rings",
+    "spirals": "spirals",
+}
+DIGITS = "digits"
+PLANE_NET: dict[str, Any] = {"hidden": [32, 32], "batch": 20}
+IMAGE_NET: dict[str, Any] = {"hidden": [128, 128], "batch": 64}
+
+
+class Playground(Explorer):
+    """A network that trains in the page, is attacked after every epoch, and shows what became of it.
+
+    All computing happens in the browser, in a thread of its own (``playground_worker.js``), with formulas
+    that agree with this library's in float64, step for step. Random numbers come from mulberry32, one stream
+    for each purpose, so that one seed gives every method the same initial weights and the same batches.
+    Training: SGD with momentum 0.9 at a constant learning rate; training attacks are PGD with 3 steps of
+    eps/2 from a random start, test attacks PGD with 7 steps of eps/4 on the first 250 test images.
+
+    Parameters
+    ----------
+    data : str or tuple of arrays
+        "digits" (scikit-learn, 1297 to train, 500 to test), or a set in the plane: "features", "moons",
+        "rings", "spirals". Or your own: (train_x, train_y, test_x, test_y), samples as (n, ...) and labels
+        0, 1, ... as (n,). Two features are drawn as a plane, a square number as images.
+    box : (low, high) or None
+        Of your own data: the interval of valid inputs, to which attacks are confined.
+    small : bool
+        Fewer controls and sets in the plane only.
+    method : {"sgd", "sam", "asam", "at", "both"}
+        "both" is SAM + AT.
+    rho : float
+        Radius in weight space of SAM (0 to 3), for ASAM relative to the weights.
+    eps, attack : float
+        l-infinity radius of the training attack and of the test attack, 0 to 0.5, in the units of the inputs.
+    decay, rate, epochs, seed
+        Weight decay, learning rate, epochs (1 to 100) and seed (0 to 9).
+
+    Attributes
+    ----------
+    runs : list of dict
+        The runs that the reader has finished: settings, and in "points" one dictionary per epoch with the
+        accuracies "clean", "robust", "train", "trainRobust", the gradient "passes" so far, the "loss" and,
+        in "along", the loss along the climb at distances 0, 0.1, ..., 0.5.
+
+    Raises
+    ------
+    WidgetValueError
+        If a setting is out of range or the arrays do not fit each other.
+
+    Examples
+    --------
+    >>> figure = Playground("moons", method="sam", rho=0.2)
+    >>> figure.data, figure.rho, figure.runs
+    ('moons', 0.2, [])
+    """
+
+    _esm = bundle("playground.js")
+    _shown: ClassVar[tuple[str, ...]] = (
+        "data", "method", "rho", "eps", "attack", "decay", "rate", "epochs", "seed",
+    )  # fmt: skip
+
+    data: Any = traitlets.Unicode("digits").tag(sync=True)
+    method = Choice("sgd", METHODS)
+    rho = Number(0.2, 0, 3)
+    eps = Number(0.1, 0, 0.5)
+    attack = Number(0.1, 0, 0.5)
+    decay = Number(5e-4, 0, 0.05)
+    rate = Number(0.05, 0.005, 1)
+    epochs = Whole(20, 1, 100)
+    seed = Whole(0, 0, 9)
+    small = traitlets.Bool(False).tag(sync=True)
+    runs: Any = traitlets.List().tag(sync=True)
+    classes: Any = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    about: Any = traitlets.Dict().tag(sync=True)
+    packed: Any = traitlets.Bytes().tag(sync=True)
+    worker = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, data: str | Arrays | None = None, *, box: tuple[float, float] | None = (0.0, 1.0),
+                 small: bool = False, **kwargs: Any) -> None:  # fmt: skip
+        sets: dict[str, dict[str, Any]] = {
+            name: {"label": label, **PLANE_NET} for name, label in PLANES.items()
+        }
+        packed, classes = b"", ["0", "1"]
+        if data is None:
+            data = "features" if small else DIGITS
+        if not isinstance(data, str):
+            packed, own, classes = _packed(data, box)
+            sets, data = {"own": {"label": "your data", **own}}, "own"
+        elif not small:
+            packed, about, classes = _packed(_digits(), (0.0, 1.0))
+            sets = {DIGITS: {"label": "digits, 8×8 pixels", **about}, **sets}
+        if data not in sets:
+            raise WidgetValueError(
+                f"Playground: data must be one of {', '.join(sets)}, or four arrays, got {data!r}"
+            )
+        super().__init__(data=data, small=small, about=sets, packed=packed, classes=classes,
+                         worker=bundle("playground_worker.js"), **kwargs)  # fmt: skip
+
+    @staticmethod
+    def stored_runs() -> dict[str, dict[str, Any]]:
+        """Runs that the figure has measured before: from "data-method/seed" to settings and points.
+
+        Points are those of the attribute ``runs``, without the losses; "rise" is the rise of the loss within
+        0.2. ``book/tools/author/playground_runs.py`` lets the figure make them anew.
+
+        Examples
+        --------
+        >>> curve = Playground.stored_runs()["digits-sgd/0"]["points"]
+        >>> len(curve), sorted(curve[0])
+        (21, ['clean', 'passes', 'rise', 'robust', 'trainRobust'])
+        """
+        runs: dict[str, dict[str, Any]] = json.loads(
+            (HERE / "playground_runs.json").read_text(encoding="utf-8")
+        )
+        return runs
+
+    def draw_still(self, figure: Figure) -> None:
+        """The curves of the runs so far; before the first one, what there is to train."""
+        axes = figure.subplots()
+        for run in self.runs:
+            robust = [100 * point["robust"] for point in run["points"]]
+            axes.plot(robust, label=f"{run['letter']} {run['method']}")
+        if not self.runs:
+            text = f"Press Start in the live figure: it trains on {self.about[self.data]['label']}."
+            axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, fontsize=9)
+        else:
+            axes.legend(frameon=False, fontsize=8)
+        axes.set(xlabel="epochs", ylabel=f"right under attack (ε = {self.attack:g}), %", ylim=(0, 100))
+        axes.spines[["top", "right"]].set_visible(False)
+
+
+def _digits() -> Arrays:
+    from sam_edu.data import load
+
+    digits = load("digits")
+    return digits.train_x.numpy(), digits.train_y.numpy(), digits.test_x.numpy(), digits.test_y.numpy()
+
+
+def _packed(data: Arrays, box: tuple[float, float] | None) -> tuple[bytes, dict[str, Any], list[str]]:
+    """Inputs and labels as zlib bytes, what the page must know of them, and the names of the classes.
+
+    Inputs that are whole multiples of 1/16 or 1/255 travel as one byte each, others as float32.
+    """
+    if len(data) != 4:
+        raise WidgetValueError(
+            f"Playground: data must be (train_x, train_y, test_x, test_y), got {len(data)} parts"
+        )
+    train_x, test_x = (np.asarray(x, np.float32).reshape(len(x), -1) for x in (data[0], data[2]))  # type: ignore[arg-type]
+    train_y, test_y = (np.asarray(y) for y in (data[1], data[3]))
+    labels = np.concatenate([train_y, test_y])
+    if train_x.shape[1] != test_x.shape[1] or len(train_x) != len(train_y) or len(test_x) != len(test_y):
+        raise WidgetValueError(
+            f"Playground: samples and labels do not fit: {train_x.shape} with {train_y.shape}, "
+            f"{test_x.shape} with {test_y.shape}"
+        )
+    if (
+        labels.dtype.kind not in "iu"
+        or labels.min(initial=0) < 0
+        or not 2 <= labels.max(initial=0) + 1 <= 100
+    ):
+        raise WidgetValueError(
+            "Playground: labels must be whole numbers 0, 1, ..., at least two classes, at most 100"
+        )
+    x = np.concatenate([train_x, test_x])
+    low, high = box or (-np.inf, np.inf)
+    if not np.isfinite(x).all() or not (low <= x.min() and x.max() <= high):
+        raise WidgetValueError(
+            f"Playground: inputs must be finite and inside box = {box}; box=None sets no limits"
+        )
+    if not 1 <= x.shape[1] <= 1024 or len(x) > 20_000:
+        raise WidgetValueError(
+            f"Playground: at most 20000 samples of 1024 features, got {x.shape[0]} of {x.shape[1]}"
+        )
+    levels = next(
+        (
+            n
+            for n in (16, 255)
+            if x.min() >= 0 and x.max() <= 1 and np.array_equal(np.float32(x * n) % 1, 0 * x)
+        ),
+        0,
+    )
+    inputs = (x * levels).astype(np.uint8).tobytes() if levels else x.astype("<f4").tobytes()
+    about = {
+        "features": x.shape[1], "classes": int(labels.max()) + 1, "levels": levels, "train": len(train_x),
+        "test": len(test_x), "box": None if box is None else [float(low), float(high)],
+        **(PLANE_NET if x.shape[1] <= 8 else IMAGE_NET),
+    }  # fmt: skip
+    packed = zlib.compress(inputs + labels.astype(np.uint8).tobytes(), 9)
+    return packed, about, [str(c) for c in range(about["classes"])]
