@@ -50,6 +50,11 @@ class Network:
         """Number of ReLUs of each hidden layer."""
         return [len(layer.bias) for layer in self.layers[:-1]]
 
+    def float(self) -> Network:
+        """The same rounded to float32, for searches that need no exactness."""
+        rounded = ((a.weight.float(), a.bias.float(), a.size, a.offset, a.terms) for a in self.layers)
+        return Network(tuple(Affine(*parts) for parts in rounded))
+
     def __call__(self, x: Tensor) -> Tensor:
         """Logits (n, classes) of flattened float64 inputs (n, d)."""
         for layer in self.layers[:-1]:

@@ -42,6 +42,10 @@ class Region:
     def __getitem__(self, chosen: Tensor) -> Region:
         return Region(self.centre[chosen], self.low[chosen], self.high[chosen], self.eps, self.norm)
 
+    def float(self) -> Region:
+        """The same rounded to float32."""
+        return Region(self.centre.float(), self.low.float(), self.high.float(), self.eps, self.norm)
+
     def lowest(self, a: Tensor) -> Tensor:
         r""":math:`\min_x a^\top x` over the region for each row of a (n, m, d): (n, m).
 
@@ -70,14 +74,14 @@ def _in_l2(a: Tensor, down: Tensor, up: Tensor, eps: float) -> Tensor:
     """The minimum of a . delta with |delta| <= eps and down <= delta <= up."""
     if eps == 0:
         return a.new_zeros(a.shape[:-1])
-    norm = a.detach().norm(dim=-1).clamp_min(1e-300)
+    norm = a.detach().norm(dim=-1).clamp_min(1e-30)
     few, many = torch.zeros_like(norm), norm / (2 * eps)  # without the box the best is |a| / (2 eps)
     for _ in range(_HALVINGS):
         middle = (few + many) / 2
-        delta = (-a.detach() / (2 * middle.clamp_min(1e-300))[..., None]).clamp(down, up)
+        delta = (-a.detach() / (2 * middle.clamp_min(1e-30))[..., None]).clamp(down, up)
         outside = delta.square().sum(-1) > eps**2
         few, many = torch.where(outside, middle, few), torch.where(outside, many, middle)
-    delta = (-a.detach() / (2 * many.clamp_min(1e-300))[..., None]).clamp(down, up)
+    delta = (-a.detach() / (2 * many.clamp_min(1e-30))[..., None]).clamp(down, up)
     dual = (a * delta + many[..., None] * delta.square()).sum(-1) - many * eps**2
     box = (a.clamp(min=0) * down + a.clamp(max=0) * up).sum(-1)
     return torch.maximum(dual, box)

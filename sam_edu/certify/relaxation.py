@@ -62,7 +62,7 @@ def lines(low: Tensor, high: Tensor, slope: Tensor | None = None) -> Lines:
     """
     low, high = low[:, None], high[:, None]
     is_open = (low < 0) & (high > 0)
-    chord = torch.where(is_open, high / (high - low).clamp_min(1e-300), (low >= 0).to(low))
+    chord = torch.where(is_open, high / (high - low).clamp_min(1e-30), (low >= 0).to(low))
     lift = torch.where(is_open, -low * chord, 0.0)
     if slope is None:
         slope = (high > -low).to(low)

@@ -21,7 +21,7 @@ from sam_edu.certify.relaxation import Bounds
 from sam_edu.certify.slopes import ascend, evaluated
 
 _BATCH = 256  # cases bounded together
-_STEPS = 12  # of gradient ascent for each
+_STEPS = (2, 10)  # of gradient ascent for each; more for those that the first do not prove
 
 
 @dataclass
@@ -90,6 +90,9 @@ class Search:
     fooled: Callable[[Tensor, Tensor], Tensor]
     examples: dict[int, Tensor] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._rough = self.network.float()
+
     def run(self, budget: int, deadline: float = float("inf")) -> Tensor:
         """Search with so many cases for each image, or until ``time.monotonic()`` has this value.
 
@@ -123,19 +126,28 @@ class Search:
 
     def _bounded(self, cases: Cases) -> Cases:
         """Bound these cases and look for examples; returns those that stay open, with their next split."""
+        for steps in _STEPS:
+            cases = self._ascended(cases, steps)
+        return cases
+
+    def _ascended(self, cases: Cases, steps: int) -> Cases:
+        """Lines are looked for in float32; what counts is what they give in float64."""
         region, sizes = self.region[cases.image], self.network.hidden
         rows = self.rows[cases.image, cases.row][:, None]
-        signs = [s[:, None].double() for s in cases.signs.split(sizes, 1)]
+        signs = [s[:, None].float() for s in cases.signs.split(sizes, 1)]
         bounds = self._case_bounds(cases)
-        start = [value[:, None].double() for value in cases.free.split(sizes * 2, 1)]
+        start = [value[:, None] for value in cases.free.split(sizes * 2, 1)]
         enough = self.enough[cases.image][:, None]
-        best, free = ascend(self.network, rows, bounds, region, _STEPS, signs, start, enough)
+        rough = [(low.float(), high.float()) for low, high in bounds]
+        _, free = ascend(self._rough, rows.float(), rough, region.float(), steps, signs, start,
+                         enough.float())  # fmt: skip
         with torch.no_grad():
-            _, slopes = evaluated(self.network, rows, bounds, region, free, signs)
+            exact = [value.double() for value in free]
+            best, slopes = evaluated(self.network, rows, bounds, region, exact, [s.double() for s in signs])
             points = region.corner(slopes[0][:, 0])
             for i in self.fooled(cases.image, points).nonzero().flatten().tolist():
                 self.examples.setdefault(int(cases.image[i]), points[i])
-            cases.free = torch.cat(free, -1)[:, 0].float()
+            cases.free = torch.cat(free, -1)[:, 0]
             cases.split = _worst_unit(bounds, [s[:, 0] for s in slopes[1:]])
         return cases[~(best > enough)[:, 0]]
 
@@ -170,7 +182,7 @@ def _worst_unit(bounds: Bounds, slopes: list[Tensor]) -> Tensor:
     scores = []
     for (low, high), a in zip(bounds, slopes, strict=True):
         is_open = (low < 0) & (high > 0)
-        lift = -low * high / (high - low).clamp_min(1e-300)
+        lift = -low * high / (high - low).clamp_min(1e-30)
         score = torch.where(a < 0, -a * lift, a * torch.minimum(-low, high) / 2)
         scores.append(torch.where(is_open, score, -1.0))
     best, unit = torch.cat(scores, 1).max(1)

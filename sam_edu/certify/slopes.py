@@ -62,7 +62,7 @@ def ascend(network: Network, rows: Tensor, bounds: Bounds, region: Region, steps
         start = [(high > -low).to(low)[:, None].expand(*shape) for low, high in bounds]
         start += [torch.zeros_like(s) for s in start] if signs is not None else []
     free = [s.clone().requires_grad_() for s in start]
-    kept, best = [s.detach().clone() for s in free], torch.full((), -torch.inf, dtype=torch.double)
+    kept, best = [s.detach().clone() for s in free], torch.full((), -torch.inf, dtype=rows.dtype)
     adam = torch.optim.Adam(free, lr=_RATE, betas=(0.9, 0.99), eps=1e-12, maximize=True)
     decay = torch.optim.lr_scheduler.ExponentialLR(adam, _DECAY)
     for step in range(steps + 1):

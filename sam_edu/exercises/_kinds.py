@@ -31,14 +31,16 @@ class Exercise:
 
 @dataclass(frozen=True)
 class Number(Exercise):
-    """The answer is a number within ``rel`` (relative) or ``absolute`` of the expected one.
+    """The answer is a number that agrees with the expected one when both are rounded as the exercise asks.
 
-    ``mistakes`` maps a hint to the value that a typical slip gives.
+    Right is what lies within half a unit of the last of ``digits`` significant digits of the expected
+    value, or within ``absolute`` of it, where the answer is a step of a slider. ``mistakes`` maps a hint to
+    the value that a typical slip gives.
     """
 
     expected: Callable[[], float]
     right: str
-    rel: float = 1e-3
+    digits: int = 3
     absolute: float = 0.0
     mistakes: Mapping[str, Callable[[], float]] = field(default_factory=dict)
 
@@ -52,11 +54,28 @@ class Number(Exercise):
         for hint, slip in self.mistakes.items():
             if self._close(value, slip()):
                 return False, f"not yet. {hint}"
+        if math.isnan(value):
+            return False, "not yet: nan is not a number."
         side = "too large" if value > self.expected() else "too small"
-        return False, f"not yet: {value:.6g} is {'not a number' if math.isnan(value) else side}."
+        near = abs(value - self.expected()) < 0.02 * abs(self.expected())
+        more = f"; it is close: give {self.digits} digits" if near and not self.absolute else ""
+        return False, f"not yet: {value:.6g} is {side}{more}."
 
     def _close(self, value: float, target: float) -> bool:
-        return math.isclose(value, float(target), rel_tol=self.rel, abs_tol=self.absolute)
+        return abs(value - float(target)) < self.tolerance(float(target)) * (1 - 1e-9)
+
+    def tolerance(self, target: float) -> float:
+        """Half a unit of the last digit that is asked for."""
+        place = math.floor(math.log10(abs(target))) if target else 0
+        return max(0.5 * 10.0 ** (place + 1 - self.digits), self.absolute)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a page needs to judge the answer by the same rules."""
+        slips = [{"value": float(slip()), "within": self.tolerance(float(slip())), "hint": hint}
+                 for hint, slip in self.mistakes.items()]  # fmt: skip
+        value = float(self.expected())
+        return {"kind": "number", "value": value, "within": self.tolerance(value), "right": self.right,
+                "digits": self.digits, "steps": bool(self.absolute), "mistakes": slips}  # fmt: skip
 
     def solution(self) -> float:
         return float(self.expected())
@@ -64,12 +83,17 @@ class Number(Exercise):
 
 @dataclass(frozen=True)
 class Function(Exercise):
-    """The answer is a function that agrees with ``reference`` on every tuple of ``inputs``."""
+    """The answer is a function that agrees with ``reference`` on every tuple of ``inputs``.
+
+    Where ``exact(*arguments)`` is true it must agree bit for bit. ``also(value, *arguments)`` says whether
+    another value than the reference's is right, too, where several are.
+    """
 
     reference: Callable[..., Any]
     inputs: Callable[[], Sequence[tuple[Any, ...]]]
     right: str
-    rel: float = 1e-6
+    exact: Callable[..., bool] = lambda *_: False
+    also: Callable[..., bool] = lambda *_: False
 
     def _judge(self, answer: Any) -> tuple[bool, str]:
         if not callable(answer):
@@ -86,8 +110,10 @@ class Function(Exercise):
                 return False, f"your function raised {type(error).__name__} for ({shown}): {error}"
             if got.shape != expected.shape:
                 return False, f"for ({shown}) the shape is {got.shape}, expected {expected.shape}."
-            if not np.allclose(got, expected, rtol=self.rel, atol=1e-9):
-                return False, f"not yet: for ({shown}) it gives {_short(got)}, not {_short(expected)}."
+            exact = self.exact(*arguments)
+            wrong = got != expected if exact else ~np.isclose(got, expected, rtol=1e-6, atol=1e-9)
+            if wrong.any() and not self.also(got, *arguments):
+                return False, f"not yet: for ({shown}) it gives {_difference(got, expected, wrong)}."
         return True, f"correct. {self.right}"
 
     def solution(self) -> Callable[..., Any]:
@@ -102,14 +128,34 @@ class Choice(Exercise):
     feedback: Mapping[str, str]
 
     def _judge(self, answer: Any) -> tuple[bool, str]:
-        if not isinstance(answer, str) or answer not in self.feedback:
+        known = {_plain(key): key for key in self.feedback}
+        chosen = known.get(_plain(answer)) if isinstance(answer, str) else None
+        if chosen is None:
             options = ", ".join(map(repr, self.feedback))
             return False, f"choose one of {options}, got {_named(answer)}."
-        verdict = answer == self.expected
-        return verdict, f"{'correct' if verdict else 'not yet'}. {self.feedback[answer]}"
+        verdict = chosen == self.expected
+        return verdict, f"{'correct' if verdict else 'not yet'}. {self.feedback[chosen]}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a page needs to judge the answer by the same rules."""
+        return {"kind": "choice", "expected": self.expected, "feedback": dict(self.feedback)}
 
     def solution(self) -> str:
         return self.expected
+
+
+def _plain(text: str) -> str:
+    """Capitals, outer blanks and the kind of hyphen do not matter in a choice."""
+    return " ".join(text.casefold().replace("\u2011", "-").replace("\u2013", "-").split())
+
+
+def _difference(got: np.ndarray, expected: np.ndarray, wrong: np.ndarray) -> str:
+    """The value, or the first entry that differs, beside the right one."""
+    at = tuple(int(i) for i in np.argwhere(wrong)[0])
+    mine, right = (float(array[at]) for array in (got, expected))
+    digits = next((n for n in (4, 8, 17) if f"{mine:.{n}g}" != f"{right:.{n}g}"), 17)
+    place = "" if not at else f" at entry {at[0] if len(at) == 1 else at}"
+    return f"{mine:.{digits}g}{place}, not {right:.{digits}g}"
 
 
 def _named(value: Any) -> str:

@@ -31,7 +31,6 @@ EXERCISES: dict[str, Exercise] = {
     "1.1": Number(
         _last_ruler,
         right="There A is drawn as wide as B, and its loss is lower. Nothing else has changed.",
-        rel=0.0,
         absolute=0.051,
         mistakes={
             "The jump has moved, but it is still there; go on.": lambda: 3.0,
@@ -41,7 +40,6 @@ EXERCISES: dict[str, Exercise] = {
     "1.2": Number(
         lambda: wells.critical_rho(1.0, 0.36),
         right="The more B costs, the longer A is preferred.",
-        rel=5e-3,
         mistakes={
             "That is the square of the radius.": lambda: wells.critical_rho(1.0, 0.36) ** 2,
             "Multiply out (1 - f): its root, 0.8, belongs to B's bracket, not 0.64.":
@@ -66,7 +64,6 @@ EXERCISES: dict[str, Exercise] = {
     "1.5": Number(
         lambda: float(toy.pac_bayes_bound(0.0, 1.0, 1.0, 10, 10_000, 0.05)),
         right="Ten weights and ten thousand samples: here the bound does say something.",
-        rel=5e-3,
         mistakes={
             "Take the root of the fraction.":
                 lambda: float(toy.pac_bayes_bound(0.0, 1.0, 1.0, 10, 10_000, 0.05)) ** 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from math import hypot, sqrt
 
 import numpy as np
@@ -18,6 +19,7 @@ def _end_curvature(rho: float) -> float:
     return float(landscape.curvature(w[0]))
 
 
+@cache
 def _threshold() -> float:
     """Smallest multiple of 0.01 at which SAM's end is less than half as curved as SGD's."""
     target = _end_curvature(0.0) / 2
@@ -27,6 +29,11 @@ def _threshold() -> float:
 def _climb_cases() -> list[tuple[np.ndarray, float]]:
     g = np.random.default_rng(2).normal(size=(3, 5))
     return [(row, rho) for row in g for rho in (0.05, 1.0)] + [(np.array([1.0, 0.0, -2.0]), 0.5)]
+
+
+def _highest_in_the_cube(e: np.ndarray, g: np.ndarray, rho: float) -> bool:
+    """Where an entry of g is 0 every entry of e does: any e in the cube with g.e = rho |g|_1 is right."""
+    return bool(np.abs(e).max() <= rho * (1 + 1e-9) and np.isclose(e @ g, rho * np.abs(g).sum()))
 
 
 def _off(e: np.ndarray, g: np.ndarray, rho: float) -> float:
@@ -47,7 +54,6 @@ EXERCISES: dict[str, Exercise] = {
     "2.1": Number(
         _threshold,
         right="Below it the bump between the minima holds SAM back; above it the wide end pulls harder.",
-        rel=0.0,
         absolute=0.0051,
         mistakes={
             "That is a ρ at which SAM has arrived; go back until it just fails to leave.": lambda: 0.3,
@@ -56,7 +62,6 @@ EXERCISES: dict[str, Exercise] = {
     "2.2": Number(
         lambda: 10 * (0.3 + 0.5 * 3 / hypot(3, 0.4)),
         right="The steep direction takes nearly all of the climb.",
-        rel=2e-3,
         mistakes={
             "That is the gradient at w; SAM takes it at w + e.": lambda: 3.0,
             "The climb has length ρ: divide the gradient by its own length first.": lambda: 18.0,
@@ -69,6 +74,7 @@ EXERCISES: dict[str, Exercise] = {
         lambda g, rho: rho * np.sign(g),
         _climb_cases,
         right="On the inputs of a network this very step is the fast gradient sign method.",
+        also=_highest_in_the_cube,
     ),
     "2.4": Number(
         lambda: sqrt(6) * 0.2,

@@ -73,6 +73,7 @@ EXERCISES: dict[str, Exercise] = {
     "4.4": Number(
         lambda: 8 / 255 * 0.25,
         right="That is 2/255, a quarter of what the script claims.",
+        digits=2,
         mistakes={
             "That is its size in the normalised units; go back to pixels.": lambda: 8 / 255,
             "The other way round: x = 0.25 z + 0.5, so a change of z shrinks.": lambda: 32 / 255,
@@ -102,7 +103,7 @@ EXERCISES: dict[str, Exercise] = {
         right="Radius and box, both per channel: now an attack in normalised units is the attack in pixels.",
     ),
     "4.10": Function(
-        _move, _moves, rel=0.0,
+        _move, _moves, exact=lambda x, zeta, mean, std: not zeta.any(),
         right="Only the change is scaled, so that no change stays no change, to the last bit.",
     ),
 }  # fmt: skip

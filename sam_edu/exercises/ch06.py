@@ -36,7 +36,7 @@ EXERCISES: dict[str, Exercise] = {
     "6.3": Number(
         lambda: (ndtri(_MODEL.p) / _MODEL.eta) ** 2,
         right="Some 270 features, each hardly better than a coin.",
-        rel=2e-3,
+        digits=2,
         mistakes={
             "That is the root of d.": lambda: ndtri(_MODEL.p) / _MODEL.eta,
             "Divide by η before you square.": lambda: ndtri(_MODEL.p) ** 2 / _MODEL.eta,

@@ -21,7 +21,6 @@ EXERCISES: dict[str, Exercise] = {
     "7.1": Number(
         lambda: toy.attack_thresholds(toy.NRFModel(0.6, 0.1, 100)).jump,
         right="One step before, the weak features still had a say.",
-        rel=0.0,
         absolute=6e-4,
         mistakes={
             "Choose all features as attacked; the weak ones alone are given up only at ε = η.": lambda: 0.1,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from math import exp, log, sqrt
 
 from sam_edu import toy
 from sam_edu.exercises._kinds import Choice, Exercise, Function, Number
 
 
+@cache
 def _smallest_p() -> float:
     """The first p on the slider, from below, at which l2-SAM of radius 0.1*sqrt(d) raises w1."""
     for step in range(110, 199):
@@ -21,7 +23,6 @@ EXERCISES: dict[str, Exercise] = {
     "8.1": Number(
         _smallest_p,
         right="There t* has just passed √2.",
-        rel=0.0,
         absolute=2.4e-3,
         mistakes={
             "A step further SAM still raises it; go on until it lowers it, then one step back.": lambda: 0.95,
@@ -41,7 +42,6 @@ EXERCISES: dict[str, Exercise] = {
     "8.3": Number(
         lambda: 1 / (1 + exp(-4 * sqrt(2))),
         right="Better than all four hundred together.",
-        rel=2e-4,
         mistakes={
             "t* = L/(2c), so the log-odds must exceed 2√2 c, not √2 c.": lambda: 1 / (1 + exp(-2 * sqrt(2))),
             "That makes t* exceed 1; the threshold is √2.": lambda: 1 / (1 + exp(-4)),

@@ -35,7 +35,6 @@ EXERCISES: dict[str, Exercise] = {
     "10.1": Number(
         lambda: _first_batch_below(0.1),
         right="One doubling of the batch halves the effect, and more.",
-        rel=0.0,
         mistakes={
             "At m = 8 they still lose almost a fifth.": lambda: 8.0,
             "A smaller batch is already enough.": lambda: 32.0,

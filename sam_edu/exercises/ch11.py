@@ -41,7 +41,7 @@ EXERCISES: dict[str, Exercise] = {
     "11.1": Number(
         lambda: (1.959964 * 0.5 / 0.01) ** 2,
         right="Nearly ten thousand: the whole test set of CIFAR-10.",
-        rel=0.02,
+        digits=2,
         mistakes={
             "That is where the interval is 1 point wide in all, ±0.5.": lambda: (1.959964 * 0.5 / 0.005) ** 2,
             "Half of 50 % is not the spread: the variance of one verdict is 0.5 · 0.5.":
@@ -52,7 +52,7 @@ EXERCISES: dict[str, Exercise] = {
     "11.2": Number(
         lambda: 1 - wilson(100, 100)[0],
         right="No attack got through, and yet one image in 27 may fall.",
-        rel=0.02,
+        digits=2,
         mistakes={
             "The error bar p(1 − p)/n is 0 here, which is why it is not used; try wilson(100, 100).":
                 lambda: 0.0,
@@ -69,6 +69,7 @@ EXERCISES: dict[str, Exercise] = {
     "11.5": Number(
         lambda: 10 * 2 / 255,
         right="A quarter of the ball: the attack never sees its rim.",
+        digits=2,
         mistakes={
             "That is the radius of the ball; the attack does not get there.": lambda: 0.3,
             "Ten steps, each of 2/255.": lambda: 2 / 255,

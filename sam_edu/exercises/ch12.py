@@ -43,7 +43,7 @@ EXERCISES: dict[str, Exercise] = {
     "12.4": Number(
         _interval_width,
         "About ±2 points.",
-        rel=0.02,
+        digits=2,
         mistakes={
             "That is the half width; give the distance between the two ends.": lambda: _interval_width() / 2,
             "Give it in points (per cent), not as a share.": lambda: _interval_width() / 100,

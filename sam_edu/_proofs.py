@@ -1,0 +1,45 @@
+"""The other end of an evaluation: what is proved, and what an attack therefore need not try."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sam_edu._ladder import Rung
+
+CASES = 1000  # of the complete search, for an image
+_COSTLY = "AutoAttack"
+
+
+@dataclass(frozen=True)
+class Proofs:
+    """Which images are proved, which have fallen to the search, and what that cost."""
+
+    label: str
+    proved: Tensor
+    broken: Tensor
+    cases: int
+    seconds: float
+
+
+def before_the_costly(rungs: list[Rung]) -> tuple[list[Rung], list[Rung]]:
+    """The rungs that come before the proofs, and those of AutoAttack, which spare what is proved."""
+    cheap = [rung for rung in rungs if not rung.label.startswith(_COSTLY)]
+    return cheap, rungs[len(cheap) :]
+
+
+def prove(model: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str, standing: Tensor,
+          cases: int) -> Proofs:  # fmt: skip
+    """Certify the images that are still standing, see :func:`sam_edu.certify.certify`."""
+    from sam_edu.certify import certify  # only where it is asked for: it imports SciPy's optimizers
+
+    started = time.perf_counter()
+    found = certify(model, x, y, eps, norm, cases, broken=~standing)
+    broken = torch.zeros(len(x), dtype=torch.bool)
+    broken[list(found.examples)] = True
+    proved, fallen = found.proved.to(standing.device), broken.to(standing.device) & standing
+    label = f"complete search ({cases} cases)"
+    return Proofs(label, proved, fallen, int(found.cases.sum()), time.perf_counter() - started)
