@@ -163,8 +163,9 @@ def evaluate(model: Model, x: Tensor, y: Tensor, eps: float | Sequence[float] | 
     norm : {"linf", "l2"}
     ladder : {"quick", "standard"}
         "quick" ends with APGD-CE-20, APGD-T-20 and 100 queries of a Square attack, which needs no gradient;
-        "standard" adds the official AutoAttack at 100 steps (minutes for a small net and hundreds of
-        images). The rungs of each radius say what was run; older records have no Square in "quick".
+        "standard" has the official AutoAttack instead, at 100 steps and 5000 queries (minutes for a small
+        net and hundreds of images). The rungs of each radius say what was run; older records have no
+        Square in "quick".
     batch_size : int
         Upper bound for every pass through the model.
     certify : bool or int
