@@ -76,8 +76,9 @@ test: env lint ## everything that continuous integration runs
 	@$(MAKE) --no-print-directory timing
 	@echo "==> All checks have passed"
 
-lint:        ## style (ruff)
+lint:        ## style (ruff; oxlint with ESLint's rules for JavaScript)
 	$(BIN)/ruff check .
+	$(BIN)/oxlint --deny-warnings -c .ci/oxlintrc.json sam_edu tests book/tools book/assets/js
 types:       ## type hints (mypy)
 	$(BIN)/mypy
 unit:        ## the library, the theorems' witnesses, the repository itself
