@@ -20,9 +20,11 @@ export OMP_NUM_THREADS := 1
 
 # Tests share the cores; `make unit SHARED=` runs them one after the other.
 SHARED ?= -n auto --maxprocesses=4
+# A test in Chromium waits a quarter of a second after each key that it presses, so three of them share two cores.
+BROWSERS ?= -n 3
 
 .DEFAULT_GOAL := help
-.PHONY: help env book pages test lint types unit colab colab-full notebooks browser zip pdf outputs page format lock \
+.PHONY: help env book pages test lint types unit colab colab-full notebooks browser timing zip pdf outputs page format lock \
         chapter release address clean
 
 help:        ## list these commands
@@ -63,17 +65,24 @@ pages:
 	@echo "==> Checking the pages"
 	$(BIN)/python -m book.tools.pages.check_book $(HTML)
 
-# --- the checks, quickest first -------------------------------------------------------------------------
+# --- the checks -----------------------------------------------------------------------------------------
 
-test: env lint types unit colab pages notebooks browser ## everything that continuous integration runs
+# The quickest first. Then two at a time, so that no core waits: the unit tests run beside the execution of the
+# notebooks and the build, which goes on with one core where tests can use the other. Chromium follows on the
+# finished pages, and what measures times comes last, when nothing else runs.
+test: env lint ## everything that continuous integration runs
+	@$(MAKE) --no-print-directory -j2 types unit pages notebooks colab
+	@$(MAKE) --no-print-directory browser
+	@$(MAKE) --no-print-directory timing
 	@echo "==> All checks have passed"
 
-lint:        ## style (ruff)
+lint:        ## style (ruff; oxlint with ESLint's rules for JavaScript)
 	$(BIN)/ruff check .
+	$(BIN)/oxlint --deny-warnings -c .ci/oxlintrc.json sam_edu tests book/tools book/assets/js
 types:       ## type hints (mypy)
 	$(BIN)/mypy
 unit:        ## the library, the theorems' witnesses, the repository itself
-	$(BIN)/python -m pytest -q $(SHARED) tests --ignore=tests/book --ignore=tests/colab
+	$(BIN)/python -m pytest -q $(SHARED) -m "not timing" tests --ignore=tests/book --ignore=tests/colab
 colab:       ## the live figures under Google Colab's versions (makes .venv/colab the first time)
 	$(BIN)/python -m pytest -q tests/colab
 # Needs network and 5 GB the first time, and takes about 15 minutes: before a release and once a week, not in `make test`.
@@ -87,8 +96,10 @@ browser:     ## every page of the unpacked archive, opened offline in Chromium
 	@rm -rf _build/pocket
 	@$(BIN)/python -m book.tools.publish.archive $(HTML) _build/pocket/$(NAME_OF_BOOK).zip
 	@$(BIN)/python -m zipfile -e _build/pocket/$(NAME_OF_BOOK).zip _build/pocket
-	$(BIN)/python -m pytest -q $(SHARED) --dist loadgroup -m "not timing" tests/book
-	$(BIN)/python -m pytest -q -m timing tests/book
+	$(BIN)/python -m pytest -q $(BROWSERS) --dist loadgroup -m "not timing" tests/book
+timing: export BOOK_HTML := $(CURDIR)/_build/pocket/$(NAME_OF_BOOK)
+timing:      ## how fast figures answer and the library loads, alone (after `make browser`)
+	$(BIN)/python -m pytest -q -m timing tests
 
 # --- the book to take along -----------------------------------------------------------------------------
 

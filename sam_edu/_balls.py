@@ -52,8 +52,7 @@ class Ball:
         """Go ``size`` along the steepest ascent of the norm, then project."""
         if self.norm == "linf":
             return torch.add(x, gradient.sign(), alpha=size).clamp_(self.low, self.high)
-        unit = gradient * _per_sample(1 / _norms(gradient), gradient.shape)
-        return self.project(x + size * unit)
+        return self.project(x + size * _unit(gradient).to(x.dtype))
 
     def project(self, x: Tensor) -> Tensor:
         """First onto the ball, then onto the box: the centre is in the box, so clipping cannot leave it."""
@@ -84,9 +83,31 @@ def _near(offset: float, dtype: torch.dtype) -> float:
     return near.item()
 
 
+def _unit(gradient: Tensor) -> Tensor:
+    """The gradient of each sample over its l2 norm, however small or large; entries that are NaN count as 0.
+
+    The squares are summed in float64: in float32 those of numbers below 1e-23 vanish, and a floor under the
+    norm that is not relative to the smallest number would slow down models of small logits.
+    """
+    gradient = torch.nan_to_num(gradient)
+    wide = None if gradient.device.type == "mps" else torch.float64  # mps has no float64
+    norms = torch.linalg.vector_norm(gradient.flatten(1), dim=1, dtype=wide)
+    tiny = torch.finfo(torch.float32 if gradient.element_size() < 8 else torch.float64).tiny
+    inverse = (1 / norms.clamp_min(tiny)).to(torch.promote_types(gradient.dtype, torch.float32))
+    return gradient * _per_sample(inverse, gradient.shape)
+
+
+def unit_peak(gradient: Tensor) -> Tensor:
+    """The gradient of each sample times a power of two, so that its largest entry is near 1 (0 stays 0)."""
+    tiny = torch.finfo(gradient.dtype).tiny
+    peak = gradient.flatten(1).abs().amax(1).clamp(tiny, 1 / tiny)
+    return gradient * _per_sample(torch.exp2(-peak.log2().floor()), gradient.shape)
+
+
 def _norms(t: Tensor) -> Tensor:
-    """l2 norm of each sample, kept away from 0."""
-    return torch.linalg.vector_norm(t.flatten(1), dim=1).clamp_min(1e-12)
+    """l2 norm of each sample, kept away from 0 by the smallest number of its kind."""
+    norms = torch.linalg.vector_norm(t.flatten(1), dim=1)
+    return norms.clamp_min(torch.finfo(norms.dtype).tiny)
 
 
 def _per_sample(values: Tensor, shape: torch.Size) -> Tensor:

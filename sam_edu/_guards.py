@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ Clip = tuple[float, float] | None
 def attack_mode(model: Model) -> Iterator[None]:
     """Eval mode with gradients enabled; every submodule gets its own mode back, also on an error."""
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    training = [m for m in modules if m.training]
+    training = [m for m in modules if getattr(m, "training", False)]  # frozen scripted modules have no mode
     if torch.is_inference_mode_enabled():
         raise RuntimeError("an attack needs gradients: call it outside torch.inference_mode()")
     try:
@@ -29,8 +30,11 @@ def attack_mode(model: Model) -> Iterator[None]:
             m.training = True
 
 
-def check_inputs(x: Tensor, y: Tensor, clip: Clip = (0.0, 1.0)) -> None:
-    """Raise with one clear line unless x is a finite batch inside ``clip`` that fits y."""
+def check_inputs(x: Tensor, y: Tensor, clip: Clip = (0.0, 1.0), hint: str = "") -> Tensor:
+    """The labels as int64; raise with one clear line unless x is a finite batch inside ``clip`` that fits y.
+
+    ``hint`` says what else the caller's reader can do about values outside of the box.
+    """
     if not isinstance(x, Tensor) or not isinstance(y, Tensor):
         raise TypeError(
             f"x and y must be torch tensors, got {type(x).__name__} and {type(y).__name__}; "
@@ -38,18 +42,58 @@ def check_inputs(x: Tensor, y: Tensor, clip: Clip = (0.0, 1.0)) -> None:
         )
     if not x.is_floating_point():
         raise ValueError(f"x must be a floating-point tensor, got {x.dtype}; divide images by 255")
-    if x.dim() < 2 or y.shape != (len(x),) or y.is_floating_point():
+    if x.dim() < 2 or y.shape != (len(x),) or y.is_floating_point() or y.is_complex():
         raise ValueError(
             f"x must have shape (n, ...) and y shape (n,) with whole-number classes, "
             f"got {tuple(x.shape)} and {tuple(y.shape)} of {y.dtype}"
         )
     if len(x) == 0:
-        return
+        return y.long()
     low, high = (value.item() for value in torch.aminmax(x.detach()))
     if not (abs(low) < float("inf") and abs(high) < float("inf")):  # false for NaN as well
         raise ValueError("x contains NaN or infinity; look at the data before attacking it")
     if clip is not None and (low < clip[0] - 1e-5 or high > clip[1] + 1e-5):
         raise ValueError(
             f"x must lie in [{clip[0]:g}, {clip[1]:g}], got [{low:.3g}, {high:.3g}]; put the "
-            "normalisation into the model (models.Normalized), or pass clip=None for plain features"
+            f"normalisation into the model (models.Normalized){hint}"
         )
+    return y.long()
+
+
+def check_logits(logits: Any, n: int) -> Tensor:
+    """Return what a model returned for n inputs if it is rows of logits; one clear line otherwise."""
+    if not isinstance(logits, Tensor):
+        inside = f" of {len(logits)} entries" if isinstance(logits, tuple | list | dict) else ""
+        raise TypeError(
+            f"the model returns an object of type {type(logits).__name__}{inside}; it must return the logits "
+            "alone, a tensor (n, classes): wrap it in a function that picks them out"
+        )
+    if logits.dim() != 2 or len(logits) != n or not logits.is_floating_point() or logits.shape[1] < 2:
+        one = "; from one logit z make two: torch.stack([-z, z], 1)" if logits[:1].numel() == 1 else ""
+        raise ValueError(
+            f"the model returns {logits.dtype} logits of shape {tuple(logits.shape)} for {n} inputs; "
+            f"expected (n, classes) of floating-point numbers{one}"
+        )
+    return logits
+
+
+def check_labels(y: Tensor, classes: int) -> None:
+    """Raise unless every label is one of the classes."""
+    low, high = (int(value) for value in torch.aminmax(y))
+    if low < 0 or high >= classes:
+        raise ValueError(
+            f"the model returns logits for {classes} classes, labels run from {low} to {high}; "
+            "expected (n, classes) with labels from 0 to classes - 1"
+        )
+
+
+def input_gradient(outputs: Tensor, x: Tensor, weights: Tensor) -> Tensor:
+    """Gradient of the weighted sum of ``outputs``; one clear line where x does not reach them."""
+    if outputs.requires_grad:
+        gradient = torch.autograd.grad(outputs, x, weights, allow_unused=True)[0]
+        if gradient is not None:
+            return gradient
+    raise ValueError(
+        "the logits do not depend on x in a way that can be differentiated (rounding, argmax, no_grad, "
+        "detach or numpy inside?); attack a differentiable twin of the model, then classify with this one"
+    )

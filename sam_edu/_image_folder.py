@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+#: folders that programs leave behind; like names that begin with a dot, they are no classes
+_NO_CLASSES = ("__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+BACKGROUND = "white"
+
 
 def read_image_folder(root: Path) -> tuple[Tensor, Tensor, Tensor, Tensor, tuple[str, ...]]:
     """Read ``root/train/<class>/*`` and ``root/test/<class>/*``; all images must have one size.
 
-    The images of each part come in a fixed random order: in the files' order the first thousand would
-    all be of one class.
+    Three channels in any case. Grey levels of 8 and 16 bit are divided by 255 and 65535; numbers with a
+    point must lie in [0, 1]; transparent images are shown on white, photographs upright. Hidden files and
+    folders are left out, and files of other kinds are, with a warning. The images of each part come in a
+    fixed random order: in the files' order the first thousand would all be of one class.
 
     Returns
     -------
@@ -23,24 +33,104 @@ def read_image_folder(root: Path) -> tuple[Tensor, Tensor, Tensor, Tensor, tuple
     Raises
     ------
     FileNotFoundError
-        If train/ or test/ is missing.
+        If train/ or test/ is missing, or a class has no image.
     ValueError
-        If the two have different classes or the images different sizes.
+        If the two have different classes or the images different sizes, or a file is damaged or its range
+        is unknown; the message names the file.
     """
-    from torchvision.datasets import ImageFolder
-
     parts, classes = list[Tensor](), list[str]()
     for part in ("train", "test"):
         if not (root / part).is_dir():
             raise FileNotFoundError(f"{root / part} is missing: expected {part}/<class>/<image>")
-        folder = ImageFolder(str(root / part))
-        if part == "test" and folder.classes != classes:  # else "dog" might be 1 here and 0 there
-            raise ValueError(f"train has the classes {classes}, test {folder.classes}; make them equal")
-        classes = folder.classes
-        images = [np.asarray(image) for image, _ in folder]
-        if len({image.shape for image in images}) != 1:
-            raise ValueError(f"the images in {root / part} differ in size; scale them to one size")
+        found = _files(root / part)
+        if part == "test" and list(found) != classes:  # else "dog" might be 1 here and 0 there
+            raise ValueError(f"train has the classes {classes}, test {list(found)}; make them equal")
+        classes = list(found)
+        paths = [path for name in classes for path in found[name]]
+        images = [_read(path) for path in paths]
+        other = next((i for i, image in enumerate(images) if image.shape != images[0].shape), None)
+        if other is not None:
+            sizes = " and ".join(f"{i.shape[1]} x {i.shape[0]} ({p})" for i, p in
+                                 ((images[0], paths[0]), (images[other], paths[other])))  # fmt: skip
+            raise ValueError(f"the images in {root / part} differ in size: {sizes}; scale them to one size")
+        labels = torch.tensor([i for i, name in enumerate(classes) for _ in found[name]])
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-        x = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-        parts += [x[order].float().div(255), torch.tensor(folder.targets)[order]]
+        parts += [_stacked(images)[order], labels[order]]
     return parts[0], parts[1], parts[2], parts[3], tuple(classes)
+
+
+def _files(folder: Path) -> dict[str, list[Path]]:
+    """The images of each class, sorted; says what is left out."""
+    found, left_out = dict[str, list[Path]](), list[str]()
+    for path in sorted(folder.iterdir()):
+        if _hidden(path.name):
+            continue
+        if not path.is_dir():
+            left_out.append(path.name)
+            continue
+        found[path.name] = []
+        for place, inner, names in sorted(os.walk(path, followlinks=True)):
+            inner[:] = [name for name in inner if not _hidden(name)]
+            if any(_hidden(name) for name in Path(place).relative_to(path).parts):
+                continue
+            for name in sorted(n for n in names if not _hidden(n)):
+                if name.lower().endswith(SUFFIXES):
+                    found[path.name].append(Path(place, name))
+                else:
+                    left_out.append(f"{path.name}/{name}")
+    empty = [name for name, paths in found.items() if not paths]
+    if empty or not found:
+        what = f"no image for the classes {', '.join(empty)}" if found else "no folder for a class"
+        raise FileNotFoundError(f"{folder} has {what}: expected <class>/<image>, of {', '.join(SUFFIXES)}")
+    if left_out:
+        named = ", ".join(left_out[:3]) + (", ..." if len(left_out) > 3 else "")
+        warnings.warn(f"{len(left_out)} of the files in {folder} are left out, not being <class>/<image> of "
+                      f"{', '.join(SUFFIXES)}: {named}", stacklevel=4)  # fmt: skip
+    return found
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name in _NO_CLASSES or name.lower() in ("thumbs.db", "desktop.ini")
+
+
+def _read(path: Path) -> np.ndarray:
+    """One image, (height, width, 3), of bytes, or of numbers in [0, 1]."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            if (frames := getattr(image, "n_frames", 1)) > 1:
+                raise ValueError(f"it has {frames} frames")
+            image.load()
+            return _pixels(image if image.mode in ("I", "F") else ImageOps.exif_transpose(image))
+    except (OSError, SyntaxError, EOFError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be used: {error}; remove it, or save it as 8-bit RGB") from error
+
+
+def _pixels(image: Any) -> np.ndarray:
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        return _grey(np.asarray(image).astype(np.float32) / 65535)
+    if image.mode == "F":
+        values = np.asarray(image, np.float32)
+        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+            raise ValueError(f"its numbers reach from {values.min():g} to {values.max():g}, expected [0, 1]")
+        return _grey(values)
+    if image.mode == "I":
+        raise ValueError("it has 32 bits per pixel, whose range is not known")
+    if image.has_transparency_data:
+        whole = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", whole.size, BACKGROUND), whole)
+    return np.asarray(image.convert("RGB"))
+
+
+def _grey(values: np.ndarray) -> np.ndarray:
+    return np.repeat(values[:, :, None], 3, axis=2)
+
+
+def _stacked(images: list[np.ndarray]) -> Tensor:
+    if all(image.dtype == np.uint8 for image in images):
+        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous().float().div(255)
+    whole = np.stack([image / np.float32(255) if image.dtype == np.uint8 else image for image in images])
+    return torch.from_numpy(whole).permute(0, 3, 1, 2).contiguous()

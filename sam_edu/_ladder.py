@@ -7,6 +7,7 @@ global generators; they run inside ``fork_rng`` so that nothing outside notices.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu import attacks
+from sam_edu._fit import Scaled
+from sam_edu._square import square
 
 LADDERS = ("quick", "standard")
+QUERIES = 100  # of the rung without gradients
 _FOREIGN_NORM = {"linf": "Linf", "l2": "L2"}
 
 
@@ -28,10 +32,11 @@ class Rung:
     attack: Callable[[nn.Module, Tensor, Tensor, float], Tensor]
 
 
-def build(ladder: str, norm: str, classes: int, seed: int) -> list[Rung]:
-    """The attacks of a ladder, weakest first.
+def build(ladder: str, norm: str, classes: int, seed: int, factor: float = 1.0) -> list[Rung]:
+    """The attacks of a ladder.
 
-    "quick": FGSM, PGD-20, PGD-20 on the margin, APGD-CE-20, APGD-T-20 (the last needs four classes).
+    "quick": FGSM, PGD-20, PGD-20 on the margin, APGD-CE-20, APGD-T-20 (needs four classes; with fewer,
+    APGD-CE-20 on logits times ``factor``), and a short Square attack, which needs no gradient.
     "standard": the same with five restarts of PGD, then the four parts of the official AutoAttack.
     """
     restarts = 5 if ladder == "standard" else 1
@@ -44,10 +49,20 @@ def build(ladder: str, norm: str, classes: int, seed: int) -> list[Rung]:
     if classes >= 4:
         targets = min(9, classes - 1)
         rungs.append(Rung(f"APGD-T-20 ({targets} targets)", _apgd_t(norm, 20, targets, seed)))
+    else:  # the losses of APGD-T do not depend on the scale of the logits; this one need not either
+        rungs.append(Rung("APGD-CE-20 scaled", _apgd_ce(norm, 20, seed, factor)))
+    rungs.append(Rung(f"Square ({QUERIES} queries)", _square(norm, QUERIES, seed)))
     if ladder == "standard":
         parts = ["apgd-ce", "apgd-t", "fab-t", "square"] if classes >= 4 else ["apgd-ce", "square"]
         rungs += [_autoattack(part, norm, classes, seed) for part in parts]
     return rungs
+
+
+def scale(logits: Tensor) -> float:
+    """The power of two that brings the median margin between the two likeliest classes near 1."""
+    top = logits.double().topk(2, dim=1).values
+    margin = float((top[:, 0] - top[:, 1]).median())
+    return 2.0 ** -round(min(max(math.log2(margin), -100), 100)) if margin > 0 else 1.0
 
 
 def _own(seed: int, norm: str, steps: int, one_step: bool = False, **settings: Any):  # type: ignore[no-untyped-def]
@@ -61,9 +76,16 @@ def _own(seed: int, norm: str, steps: int, one_step: bool = False, **settings: A
     return run
 
 
-def _apgd_ce(norm: str, steps: int, seed: int):  # type: ignore[no-untyped-def]
+def _square(norm: str, queries: int, seed: int):  # type: ignore[no-untyped-def]
     def run(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        apgd = _torchattacks().APGD(model, _FOREIGN_NORM[norm], eps, steps, seed=seed)
+        return square(model, x, y, eps, norm, queries, torch.Generator(x.device).manual_seed(seed))
+
+    return run
+
+
+def _apgd_ce(norm: str, steps: int, seed: int, factor: float = 1.0):  # type: ignore[no-untyped-def]
+    def run(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        apgd = _torchattacks().APGD(Scaled(model, factor), _FOREIGN_NORM[norm], eps, steps, seed=seed)
         return _quietly(lambda: apgd(x, y))
 
     return run
@@ -77,7 +99,7 @@ def _apgd_t(norm: str, steps: int, targets: int, seed: int):  # type: ignore[no-
             return _quietly(lambda: apgd(x, y))
         # torchattacks 3.5.1 gives every sample of an l2 batch the first sample's step size
         official = _official().autopgd_base.APGDAttack_targeted(
-            model, n_iter=steps, norm="L2", eps=eps, seed=seed, n_target_classes=targets,
+            Scaled(model), n_iter=steps, norm="L2", eps=eps, seed=seed, n_target_classes=targets,
             device=x.device)  # fmt: skip
         return _quietly(lambda: official.perturb(x, y))
 
@@ -88,7 +110,10 @@ def _autoattack(part: str, norm: str, classes: int, seed: int) -> Rung:
     """One part of the official AutoAttack (Croce, Hein, ICML 2020, arXiv 2003.01690), 100 steps."""
 
     def run(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        whole = _official().AutoAttack(model, norm=_FOREIGN_NORM[norm], eps=eps, seed=seed,
+        if part == "square" and norm == "l2" and min(x.shape[2:]) < 5:  # theirs divides by a fifth of it
+            return square(model, x, y, eps, norm, 5000, torch.Generator(x.device).manual_seed(seed))
+        scaled = Scaled(model) if part.startswith("apgd") else model  # FAB needs the slopes themselves
+        whole = _official().AutoAttack(scaled, norm=_FOREIGN_NORM[norm], eps=eps, seed=seed,
                                        device=x.device)  # fmt: skip
         whole.attacks_to_run, whole.verbose = [part], False
         targets = min(9, classes - 1)

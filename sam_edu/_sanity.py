@@ -2,35 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from sam_edu import attacks
+from sam_edu import _slope, attacks
+from sam_edu._fit import Fitted
+from sam_edu._guards import check_labels, input_gradient
 
 PROBE = 200  # samples that the extra attacks behind the flags look at
+LINES_PROBE = 64  # and those on which gradients are compared with differences
 
 
-def checked_logits(model: nn.Module, x: Tensor, y: Tensor, batch_size: int) -> Tensor:
-    """Logits of all samples; raise unless they are finite, deterministic and fit the labels."""
+def checked_logits(model: Fitted, x: Tensor, y: Tensor, batch_size: int, order: Tensor) -> Tensor:
+    """Logits of all images; raise unless they are finite, the same twice, and fit the labels.
+
+    All images are classified twice in the same batches; a few, the first in ``order``, also alone.
+    """
+    few = order[:4]
     with torch.no_grad():
         logits = torch.cat([model(part) for part in x.split(batch_size)])
-        again = model(x[:batch_size])
-        single = torch.cat([model(image[None]) for image in x[:4]])
-    if logits.dim() != 2 or int(y.max()) >= logits.shape[1] or int(y.min()) < 0:
-        raise ValueError(
-            f"the model returns logits of shape {tuple(logits.shape)}, labels run from "
-            f"{int(y.min())} to {int(y.max())}; expected (n, classes)"
-        )
-    if not torch.isfinite(logits).all():
-        raise ValueError("the model's logits contain NaN or infinity; did training diverge?")
-    scale = logits.abs().amax().clamp_min(1e-12)
-    if ((again - logits[:batch_size]).abs().amax() / scale > 1e-4
-            or (single - logits[:4]).abs().amax() / scale > 1e-3):  # fmt: skip
+        check_labels(y, logits.shape[1])
+        if not torch.isfinite(logits).all():
+            raise ValueError("the model's logits contain NaN or infinity; did training diverge?")
+        again = torch.cat([model(part) for part in x.split(batch_size)])
+        single = torch.cat([_alone(model, image[None]) for image in x[few]])
+    # Only differences between logits mean anything; a common offset costs digits, nothing else.
+    spread = float((logits.double() - logits.double().mean(1, keepdim=True)).abs().amax())
+    half = model.dtype.itemsize < 4
+    rounding = float(logits.abs().amax()) * 8 * torch.finfo(model.dtype if half else torch.float32).eps
+    if (float((again - logits).abs().amax()) > 1e-4 * spread + rounding
+            or float((single - logits[few]).abs().amax()) > 1e-3 * spread + rounding):  # fmt: skip
         raise ValueError(
             "the model's logits change from call to call or with the batch; switch off randomness "
             "and batch statistics (eval mode) before evaluating"
         )
     return logits
+
+
+def _alone(model: nn.Module, image: Tensor) -> Tensor:
+    try:
+        return model(image)
+    except Exception as error:
+        raise ValueError(
+            "the model takes the batch but not one image alone; an evaluation needs batches of any size "
+            f"(was it exported or compiled for one size?): {type(error).__name__}"
+        ) from error
+
+
+def check_differentiable(model: Fitted, image: Tensor) -> None:
+    """Raise at the door what the first attack would only find out later."""
+    leaf = image.clone().requires_grad_()
+    logits = model(leaf)
+    input_gradient(logits, leaf, torch.ones_like(logits))
 
 
 def check_in_ball(label: str, x: Tensor, attacked: Tensor, eps: float, norm: str) -> None:
@@ -49,39 +75,43 @@ def check_in_ball(label: str, x: Tensor, attacked: Tensor, eps: float, norm: str
 
 
 def flags(model: nn.Module, x: Tensor, y: Tensor, logits: Tensor, eps: float, norm: str,
-          seed: int) -> list[str]:  # fmt: skip
+          seed: int, batch_size: int, order: Tensor) -> list[str]:  # fmt: skip
     """Signs of gradient masking or of an attack that is too weak, in words.
 
-    Looks at up to 200 correctly classified samples; see Carlini et al. (2019) for the reasons.
+    Looks at up to 200 correctly classified samples, the first in ``order``; see Carlini et al. (2019).
     """
     found = []
-    sums = logits.sum(1)
-    if logits.amin() >= 0 and logits.amax() <= 1 and (sums - 1).abs().amax() < 1e-3:
+    if _like_probabilities(logits):
         found.append("the outputs look like probabilities; attack logits, softmax hides gradients")
-    right = (logits.argmax(1) == y).nonzero().squeeze(1)[:PROBE]
+    right = probe(logits, y, order)
     if len(right) == 0 or eps == 0:
         return found
     x, y = x[right], y[right]
-    zero = _zero_gradient_share(model, x, y)
+    parts = list(zip(x.split(batch_size), y.split(batch_size), strict=True))
+    zero = sum(_zero_gradients(model, *part) for part in parts) / len(x)
     if zero > 0.01:
         found.append(f"the input gradient is exactly 0 on {zero:.0%} of the samples probed")
 
-    def accuracy(attacked: Tensor) -> float:
-        with torch.no_grad():
-            return float((model(attacked).argmax(1) == y).double().mean())
+    def accuracy(attack: Callable[[Tensor, Tensor, torch.Generator], Tensor]) -> float:
+        hits = 0
+        for part, labels in parts:
+            attacked = attack(part, labels, torch.Generator(x.device).manual_seed(seed))
+            with torch.no_grad():
+                hits += int((model(attacked).argmax(1) == labels).sum())
+        return hits / len(x)
 
-    def pgd(radius: float, **settings: object) -> float:
-        generator = torch.Generator(x.device).manual_seed(seed)
-        return accuracy(attacks.pgd(model, x, y, radius, norm, 20, stop_when_fooled=True,
-                                    generator=generator, **settings))  # type: ignore[arg-type]  # fmt: skip
+    def pgd(radius: float, loss: str = "ce") -> float:
+        return accuracy(lambda part, labels, g: attacks.pgd(
+            model, part, labels, radius, norm, 20, stop_when_fooled=True, generator=g, loss=loss))
 
-    strong, one_step = pgd(eps), accuracy(attacks.fgsm(model, x, y, eps)) if norm == "linf" else 1.0
+    strong, one_step = pgd(eps), 1.0
+    if norm == "linf":
+        one_step = accuracy(lambda part, labels, _: attacks.fgsm(model, part, labels, eps))
     if one_step < strong - 0.02:
         found.append(f"one step beats twenty: FGSM leaves {one_step:.0%}, PGD-20 {strong:.0%}")
     if one_step - strong > 0.3 and strong < 0.1 and norm == "linf":
         found.append(f"catastrophic overfitting: FGSM leaves {one_step:.0%}, PGD-20 {strong:.0%}")
-    generator = torch.Generator(x.device).manual_seed(seed)
-    noise = accuracy(attacks.Ball(norm, x, eps, (0.0, 1.0)).random_point(generator))
+    noise = accuracy(lambda part, _, g: attacks.Ball(norm, part, eps, (0.0, 1.0)).random_point(g))
     if noise < min(strong, 0.98):
         found.append(f"random noise beats PGD-20: {noise:.0%} against {strong:.0%}")
     wide = 0.5 * (1 if norm == "linf" else x[0].numel() ** 0.5)
@@ -91,11 +121,58 @@ def flags(model: nn.Module, x: Tensor, y: Tensor, logits: Tensor, eps: float, no
     return found
 
 
-def _zero_gradient_share(model: nn.Module, x: Tensor, y: Tensor) -> float:
-    """Share of samples whose cross-entropy has an input gradient of exactly 0."""
+def gradient_flags(model: Fitted, x: Tensor, y: Tensor, logits: Tensor, eps: float, norm: str,
+                   batch_size: int, order: Tensor,
+                   met: tuple[float, float] | None) -> list[str]:  # fmt: skip
+    """Is the gradient finite, and is it the slope of the function? ``met``: what attacks saw on their way."""
+    right = probe(logits, y, order)[:LINES_PROBE]
+    if len(right) == 0 or eps == 0:
+        return []
+    seen = [_slope.measure(model, part, eps, norm) for part in x[right].split(batch_size)]
+    spoiled, error = torch.cat([s.not_finite for s in seen]), torch.cat([s.error for s in seen])
+    found, images = [], spoiled > 0
+    if images.any():
+        met = float(images.double().mean()), float(spoiled[images].mean())
+    if met is not None:
+        found.append(f"the input gradient is not finite on {met[0]:.0%} of the images, at {met[1]:.1%} of "
+                     "their pixels; attacks cannot follow it there")  # fmt: skip
+    finite = error[~images]
+    if _slope.doubtful(finite):
+        share = float((finite > 0.25).double().sum()) / len(error)
+        found.append(f"the input gradient is not the slope of the model on {share:.0%} of the images probed: "
+                     "differences along straight lines disagree with it, attacks go astray")  # fmt: skip
+    return found
+
+
+def black_box_flags(radii: Iterable[Iterable[Any]], standing: int, n: int) -> list[str]:
+    """``radii``: the results of the rungs at each. Without gradients little should be left to break."""
+    most, worst = max(1, 0.005 * n), ""
+    for rung in (rung for rungs in radii for rung in rungs):
+        left = round(rung.accuracy * n)
+        if "square" in rung.label.lower() and standing - left > most:
+            most, worst = standing - left, rung.label
+        standing = left
+    if not worst:
+        return []
+    return [f"{worst}, which needs no gradient, breaks images that attacks with gradients left"]
+
+
+def probe(logits: Tensor, y: Tensor, order: Tensor) -> Tensor:
+    """Positions of up to 200 correctly classified samples, the first in ``order``."""
+    return order[(logits.argmax(1) == y)[order]][:PROBE]
+
+
+def _like_probabilities(logits: Tensor) -> bool:
+    """Rows that sum to 1, or outputs between 0 and 1 that reach both ends (a sigmoid per class)."""
+    low, high = float(logits.amin()), float(logits.amax())
+    if low < 0 or high > 1:
+        return False
+    return bool((logits.sum(1) - 1).abs().amax() < 1e-3) or (low < 0.01 and high > 0.99)
+
+
+def _zero_gradients(model: nn.Module, x: Tensor, y: Tensor) -> int:
+    """How many samples have a cross-entropy whose input gradient is exactly 0."""
     inputs = x.detach().requires_grad_()
-    loss = attacks.LOSSES["ce"](model(inputs), y).sum()
-    gradient = torch.autograd.grad(loss, inputs, allow_unused=True)[0]
-    if gradient is None:
-        return 1.0
-    return float((gradient.flatten(1).abs().amax(1) == 0).double().mean())
+    losses = attacks.LOSSES["ce"](model(inputs), y)
+    gradient = input_gradient(losses, inputs, torch.ones_like(losses))
+    return int((gradient.flatten(1).abs().amax(1) == 0).sum())

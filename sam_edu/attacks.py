@@ -7,6 +7,7 @@ with respect to the input only, and leave modes, gradients and torch's global ra
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from sam_edu import _check
 from sam_edu._balls import Ball
-from sam_edu._guards import Clip, Model, attack_mode, check_inputs
+from sam_edu._guards import Clip, Model, attack_mode, check_inputs, check_labels, check_logits, input_gradient
 
 
 def margin_loss(logits: Tensor, y: Tensor) -> Tensor:
@@ -73,7 +74,7 @@ def pgd(model: Model, x: Tensor, y: Tensor, eps: float, norm: str = "linf", step
     model : callable
         Maps inputs (n, ...) to logits (n, classes). A Module is attacked in eval mode.
     x, y : Tensor
-        Inputs (n, ...) inside ``clip``; labels (n,), int64.
+        Inputs (n, ...) inside ``clip``; labels (n,), whole numbers from 0 to classes - 1.
     eps : float
         Radius, >= 0, in the units of x; eps = 0 returns x bit for bit.
     norm : {"linf", "l2"}
@@ -97,8 +98,17 @@ def pgd(model: Model, x: Tensor, y: Tensor, eps: float, norm: str = "linf", step
     Raises
     ------
     ValueError
-        If eps, steps or another number is out of range, or x is outside ``clip``, is not finite, or
-        does not fit y.
+        If eps, steps or another number is out of range; if x is outside ``clip``, is not finite, or does
+        not fit y; if the model returns anything but logits (n, classes) that fit the labels, or its logits
+        do not depend on x in a way that can be differentiated.
+    TypeError
+        If x or y is no tensor, or the model returns a tuple, a dict or another object.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the first or the last gradient is NaN or infinite somewhere. The result is finite all the same:
+        where the gradient is NaN the input stays put, so the attack is weaker than it looks.
 
     Examples
     --------
@@ -117,7 +127,7 @@ def pgd(model: Model, x: Tensor, y: Tensor, eps: float, norm: str = "linf", step
     size = eps / 4 if step_size is None else _check.number("step_size", step_size, low=0)
     loss_of = LOSSES[_check.choice("loss", loss, LOSSES)]
     _check.choice("norm", norm, ("linf", "l2"))
-    check_inputs(x, y, clip)
+    y = check_inputs(x, y, clip, ", or pass clip=None for plain features")
     if eps == 0 or len(x) == 0:
         return x.detach().clone()
 
@@ -135,7 +145,7 @@ def pgd(model: Model, x: Tensor, y: Tensor, eps: float, norm: str = "linf", step
             standing = (whole, start, y) if len(left) == len(x) else (whole[left], start[left], y[left])
             found, fooled = _ascend(model, *standing, steps, size, loss_of, stop_when_fooled)
             with torch.no_grad():
-                end_loss = loss_of(model(found), y[left])
+                end_loss = loss_of(model(found.clone()), y[left])  # a copy: models may work in place
             better = fooled | (end_loss > best_loss[left])
             best[left[better]] = found[better]
             best_loss[left[better]] = end_loss[better].to(best_loss.dtype)
@@ -153,13 +163,18 @@ def _ascend(model: Model, ball: Ball, x: Tensor, y: Tensor, steps: int, size: fl
     if stop_when_fooled:
         result, active = x.clone(), torch.arange(len(x), device=x.device)
     ones = torch.ones_like(y, dtype=x.dtype)
-    for _ in range(steps):
+    extremes: list[Tensor] = []
+    for step in range(steps):
         leaf = x.detach().requires_grad_()
-        logits = model(leaf)
+        logits = _of_leaf(model, leaf)
+        if step == 0:
+            check_labels(y, check_logits(logits, len(y)).shape[1])
         losses = loss_of(logits, y)
         if losses.dtype != ones.dtype:  # under autocast
             ones = ones.to(losses.dtype)
-        gradient = torch.autograd.grad(losses, leaf, ones)[0]  # of their sum
+        gradient = input_gradient(losses, leaf, ones)  # of their sum
+        if step in (0, steps - 1):
+            extremes += torch.aminmax(gradient)
         if stop_when_fooled:
             right = logits.detach().argmax(1) == y
             if not right.all():
@@ -167,14 +182,35 @@ def _ascend(model: Model, ball: Ball, x: Tensor, y: Tensor, steps: int, size: fl
                 x, y, gradient = x[right], y[right], gradient[right]
                 active, ball, ones = active[right], ball[right], ones[right]
                 if len(active) == 0:
-                    return result, fooled
+                    break
         x = ball.step(x, gradient, size)
+    _warn_unless_finite(extremes)
     if not stop_when_fooled:
         return x, fooled
-    result[active] = x
-    with torch.no_grad():
-        fooled[active] = model(x).argmax(1) != y
+    if len(active):
+        result[active] = x
+        with torch.no_grad():
+            fooled[active] = model(x.clone()).argmax(1) != y
     return result, fooled
+
+
+def _of_leaf(model: Model, leaf: Tensor) -> Tensor:
+    """The model at a leaf of the graph; models whose first layer works in place get a copy."""
+    try:
+        return model(leaf)
+    except RuntimeError as error:
+        if "in-place" not in str(error):
+            raise
+        return model(leaf.clone())
+
+
+def _warn_unless_finite(extremes: list[Tensor]) -> None:
+    """Look at the extremes of the first and the last gradient, at the end: a GPU need not wait for it."""
+    if not torch.isfinite(torch.stack(extremes)).all():
+        warnings.warn(
+            "the model's input gradient is NaN or infinite somewhere (a root or logarithm at 0, a division "
+            "by 0?); the attack cannot follow it there and is weaker than it looks",
+            RuntimeWarning, stacklevel=4)  # fmt: skip
 
 
 _generators: dict[torch.device, torch.Generator] = {}

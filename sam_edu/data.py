@@ -128,7 +128,8 @@ def load(name: str, root: str | Path | None = None, download: bool = False) -> D
     ----------
     name : {"digits", "fashion-mnist", "cifar10", "cifar100", "cifar10-jpeg", "folder"}
         "digits" ships with scikit-learn (8x8, 1797 images, 500 of them for testing). "folder" reads
-        ``root/train/<class>/*`` and ``root/test/<class>/*`` (torchvision's ImageFolder layout);
+        ``root/train/<class>/*`` and ``root/test/<class>/*`` (torchvision's ImageFolder layout; without
+        ``root``, of the folder that SAM_EDU_DATA names);
         "cifar10-jpeg" does so in a folder of that name, for CIFAR-10 as image files.
     root : path, optional
         Where to look first.
@@ -154,9 +155,11 @@ def load(name: str, root: str | Path | None = None, download: bool = False) -> D
     if name == "digits":
         return _digits()
     if name == "folder":
-        if root is None:
-            raise ValueError('data.load("folder") needs root=..., a folder with train/ and test/ inside')
-        folder = Path(root).expanduser()
+        shelf = root or os.environ.get("SAM_EDU_DATA")
+        if not shelf:
+            raise ValueError('data.load("folder") needs root=..., a folder with train/ and test/ inside; '
+                             'in a run (dataset="folder"), SAM_EDU_DATA names it')  # fmt: skip
+        folder = Path(shelf).expanduser()
         return _folder("folder", folder, f"images in the folder {folder.name}")
     if name == "cifar10-jpeg":
         return _jpeg_copy(root)

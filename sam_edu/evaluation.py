@@ -7,16 +7,18 @@ robust, and a robust accuracy is never reported without the attacks that it surv
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from sam_edu import _check, _ladder, _proofs, _sanity
-from sam_edu._guards import attack_mode, check_inputs
+from sam_edu._fit import Fitted, by_content
+from sam_edu._guards import Model, attack_mode, check_inputs
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class EvaluationRecord:
     clean: list[bool] | None = field(default=None, repr=False)
 
     def entry(self, eps: float) -> AtRadius:
-        """Everything that was measured at this radius.
+        """Everything that was measured at this radius; 8/255 finds 8/255 in float32, too.
 
         Raises
         ------
@@ -88,10 +90,10 @@ class EvaluationRecord:
             If it was not evaluated; the message lists the radii that were.
         """
         for entry in self.at:
-            if abs(entry.eps - eps) < 1e-12:
+            if _same(entry.eps, eps):
                 return entry
-        measured = ", ".join(f"{entry.eps:.4g}" for entry in self.at)
-        raise KeyError(f"eps = {eps:.4g} was not evaluated; measured: {measured}")
+        measured = ", ".join(f"{entry.eps:.6g}" for entry in self.at)
+        raise KeyError(f"eps = {eps:.6g} was not evaluated; measured: {measured}")
 
     def robust_accuracy(self, eps: float) -> float:
         """The minimum over the ladder at this radius."""
@@ -139,26 +141,32 @@ class EvaluationRecord:
         return "\n".join([*lines, *(f"flag: {flag}" for flag in self.flags)])
 
 
-def evaluate(model: nn.Module, x: Tensor, y: Tensor, eps: float | Sequence[float],
+def evaluate(model: Model, x: Tensor, y: Tensor, eps: float | Sequence[float] | Tensor,
              norm: str = "linf", ladder: str = "quick", batch_size: int = 512,
              seed: int = 0, certify: bool | int = False) -> EvaluationRecord:  # fmt: skip
     """Attack a classifier with a ladder of attacks and report the worst case.
 
     Each rung attacks only the samples that are still standing, and a larger radius only those that no
-    smaller one has broken (an adversarial example stays one in a larger ball).
+    smaller one has broken (an adversarial example stays one in a larger ball). Attacks move float32 images;
+    the model gets them in the shape and dtype of x.
 
     Parameters
     ----------
-    model : torch.nn.Module
-        Pixels in [0, 1] -> logits. Evaluated in eval mode; modes and gradients are left as found.
+    model : torch.nn.Module or function
+        Pixels in [0, 1] -> logits (n, classes). Evaluated in eval mode; modes and gradients are left as
+        found. Frozen and exported modules work if their logits can be differentiated.
     x, y : Tensor
-        Images (n, channels, height, width) in [0, 1], labels (n,). Use a stated, fixed test subset.
+        Images (n, channels, height, width) in [0, 1], or inputs of other shapes (n, ...); labels (n,) of
+        any whole-number type. Use a stated, fixed test subset.
     eps : float or sequence of float
-        Radii > 0 in pixel units.
+        Radii >= 0 in pixel units; equal ones count once, 0 is the clean accuracy.
     norm : {"linf", "l2"}
     ladder : {"quick", "standard"}
-        "quick" ends with APGD-CE-20 and APGD-T-20; "standard" adds the official AutoAttack at 100
-        steps (minutes for a small net and hundreds of images).
+        "quick" ends with APGD-CE-20, APGD-T-20 and 100 queries of a Square attack, which needs no gradient;
+        "standard" adds the official AutoAttack at 100 steps (minutes for a small net and hundreds of
+        images). The rungs of each radius say what was run; older records have no Square in "quick".
+    batch_size : int
+        Upper bound for every pass through the model.
     certify : bool or int
         Prove from below what can be proved, so that robust accuracy stands between two numbers
         (:mod:`sam_edu.certify`: small ReLU networks). A number says how many cases of the complete search an
@@ -167,7 +175,17 @@ def evaluate(model: nn.Module, x: Tensor, y: Tensor, eps: float | Sequence[float
     Raises
     ------
     ValueError
-        If an input is out of range, the model is not deterministic, or an attack left its ball.
+        If an input is out of range; if the model returns anything but logits that fit the labels, is not
+        deterministic, or cannot be differentiated; if an attack left its ball.
+    TypeError
+        If an input is of the wrong type, or the model returns a tuple, a dict or another object.
+
+    Notes
+    -----
+    The flags say where the number is not to be trusted: gradients that are zero, not finite, or not the
+    slope of the function (compared with finite differences on a random sample of images that does not
+    depend on their order), attacks that do less than weaker ones, and a Square attack that breaks what
+    attacks with gradients left.
 
     Examples
     --------
@@ -176,28 +194,32 @@ def evaluate(model: nn.Module, x: Tensor, y: Tensor, eps: float | Sequence[float
     >>> record.robust_accuracy(0.1) <= record.clean_accuracy
     True
     """
-    radii = sorted(float(e) for e in ([eps] if isinstance(eps, int | float) else eps))
-    for value in radii:
-        _check.number("eps", value, low=0, open_low=True, hint="clean accuracy comes by itself")
+    radii = _radii(eps)
     _check.choice("norm", norm, ("linf", "l2"))
     _check.choice("ladder", ladder, _ladder.LADDERS)
-    check_inputs(x, y)
+    batch_size = _check.integer("batch_size", batch_size, low=1)
+    y = check_inputs(x, y, hint="; rescale other features into [0, 1], and eps with them")
     if len(x) == 0:
         raise ValueError("there is no sample to evaluate: x is empty")
-    cases = _cases(model, x, certify)
+    network = cast(nn.Module, model)  # proofs read layers: _cases refuses what has none
+    cases = _cases(network, x, certify)
     started, n = time.perf_counter(), len(x)
     with attack_mode(model):
-        logits = _sanity.checked_logits(model, x, y, batch_size)
+        fitted, raw = Fitted(model, x), Fitted(model, x, guarded=False)
+        images = fitted.images(x)
+        order = by_content(images, y)
+        logits = _sanity.checked_logits(fitted, images, y, batch_size, order)
+        _sanity.check_differentiable(raw, images[order[:1]])
         clean = logits.argmax(1) == y
         classes = logits.shape[1]
-        rungs = _ladder.build(ladder, norm, classes, seed)
+        rungs = _ladder.build(ladder, norm, classes, seed, _ladder.scale(logits))
         standing, entries = clean.clone(), []
         cheap, costly = _proofs.before_the_costly(rungs)
         for radius in radii:
-            at, proved = (model, x, y, radius, norm, batch_size, standing), None
+            at, proved = (fitted, images, y, radius, norm, batch_size, standing), None
             results = [_climb(rung, *at) for rung in cheap]
             if cases is not None:
-                proofs = _proofs.prove(model, x, y, radius, norm, standing, cases)
+                proofs = _proofs.prove(network, x, y, radius, norm, standing, cases)
                 results.append(_struck(proofs, standing))
                 proved = proofs.proved
             results += [_climb(rung, *at, spared=proved) for rung in costly]
@@ -206,11 +228,33 @@ def evaluate(model: nn.Module, x: Tensor, y: Tensor, eps: float | Sequence[float
             floor = None if proved is None else proved.tolist()
             entries.append(AtRadius(radius, hits / n, wilson(hits, n), by_class, results,
                                     standing.tolist(), floor))  # fmt: skip
-        flags = _sanity.flags(model, x, y, logits, radii[-1] if radii else 0.0, norm, seed)
+        widest = radii[-1] if radii else 0.0
+        about = (images, y, logits, widest, norm)
+        flags = _sanity.flags(fitted, *about, seed, batch_size, order)
+        flags += _sanity.gradient_flags(raw, *about, batch_size, order, fitted.spoiled)
+    flags += _sanity.black_box_flags([entry.rungs for entry in entries], int(clean.sum()), n)
     hits = int(clean.sum())
     return EvaluationRecord(n, norm, ladder, hits / n, wilson(hits, n),
                             _per_class(clean, y, classes), entries, flags,
                             time.perf_counter() - started, clean.tolist())  # fmt: skip
+
+
+def _radii(eps: Any) -> list[float]:
+    """The radii in ascending order, each once; numbers of any library, alone or several."""
+    if isinstance(eps, str | bytes):
+        raise TypeError(f"eps must be a number or several, got the text {eps!r}")
+    single = not hasattr(eps, "__len__") or getattr(eps, "ndim", None) == 0  # a tensor of one number has both
+    several = [eps] if single else eps
+    radii: list[float] = []
+    for value in sorted(_check.number("eps", e, low=0, high=math.inf, open_high=True) for e in several):
+        if not radii or not _same(radii[-1], value):
+            radii.append(value)
+    return radii
+
+
+def _same(one: float, other: float) -> bool:
+    """Equal up to the rounding of float32."""
+    return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-12)
 
 
 def _cases(model: nn.Module, x: Tensor, certify: bool | int) -> int | None:
@@ -228,7 +272,7 @@ def _climb(rung: _ladder.Rung, model: nn.Module, x: Tensor, y: Tensor, eps: floa
            batch_size: int, standing: Tensor, spared: Tensor | None = None) -> RungResult:  # fmt: skip
     """Attack the samples still standing and strike out (in place) those that fall."""
     started, tried = time.perf_counter(), standing if spared is None else standing & ~spared
-    left = tried.nonzero().squeeze(1)
+    left = tried.nonzero().squeeze(1)[: 0 if eps == 0 else None]
     for chosen in left.split(batch_size):
         if len(chosen) == 0:
             continue

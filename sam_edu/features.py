@@ -21,7 +21,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 
 from sam_edu import _check
 from sam_edu._balls import Ball
-from sam_edu._guards import Model, attack_mode, check_inputs
+from sam_edu._guards import Model, attack_mode, check_inputs, check_logits, input_gradient
 
 
 def fourier_basis(height: int, width: int) -> Tensor:
@@ -70,7 +70,7 @@ def fourier_map(model: nn.Module, x: Tensor, y: Tensor, size: float, seed: int =
     ValueError
         If x is no batch of images in [0, 1] that fits y, or size is negative.
     """
-    check_inputs(x, y)
+    y = check_inputs(x, y)
     _images(x)
     size = _check.number("size", size, low=0, high=math.inf, open_high=True)
     height, width = x.shape[2:]
@@ -81,7 +81,7 @@ def fourier_map(model: nn.Module, x: Tensor, y: Tensor, size: float, seed: int =
     with attack_mode(model), torch.no_grad():
         for i in range(height):
             for j in range(width):
-                wrong = model(x + sign * waves[i, j]).argmax(1) != y
+                wrong = check_logits(model(x + sign * waves[i, j]), len(x)).argmax(1) != y
                 errors[i, j] = wrong.float().mean()
     return errors
 
@@ -120,16 +120,22 @@ def alignment(model: Model, x: Tensor) -> Tensor:
     Tensor
         Shape (n,), in [0, 1].
 
+    Raises
+    ------
+    ValueError
+        If x is no batch in [0, 1], or a gradient is NaN or infinite: then nothing can be said about it.
+
     Examples
     --------
     >>> linear = torch.nn.Linear(4, 2, bias=False)
     >>> alignment(linear, torch.ones(3, 4)).shape
     torch.Size([3])
     """
-    check_inputs(x, torch.zeros(len(x), dtype=torch.long, device=x.device))
+    _check_images(x)
     with attack_mode(model):
         x = x.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(model(x).amax(1).sum(), x)
+        logits = check_logits(model(x.clone()), len(x))
+        gradient = _finite(input_gradient(logits.amax(1), x, torch.ones_like(logits[:, 0])))
     return cosine_similarity(x.detach().flatten(1), gradient.flatten(1), dim=1).abs()
 
 
@@ -153,17 +159,18 @@ def mean_alignment(model: Model, x: Tensor, means: Tensor) -> Tensor:
     Tensor
         Shape (n,), in [-1, 1].
     """
-    check_inputs(x, torch.zeros(len(x), dtype=torch.long, device=x.device))
+    _check_images(x)
     with attack_mode(model):
         x = x.detach().requires_grad_()
-        logits = model(x)
+        logits = check_logits(model(x.clone()), len(x))
         if means.shape != (logits.shape[1], *x.shape[1:]):
             raise ValueError(
                 f"means must hold one image per class, shape {(logits.shape[1], *x.shape[1:])}; "
                 f"got {tuple(means.shape)}"
             )
         top = logits.topk(2, dim=1)
-        (gradient,) = torch.autograd.grad((top.values[:, 0] - top.values[:, 1]).sum(), x)
+        gap = top.values[:, 0] - top.values[:, 1]
+        gradient = _finite(input_gradient(gap, x, torch.ones_like(gap)))
     line = means[top.indices[:, 0]] - means[top.indices[:, 1]]
     return cosine_similarity(line.flatten(1), gradient.flatten(1), dim=1)
 
@@ -196,6 +203,11 @@ def relabelled(model: Model, x: Tensor, classes: int, eps: float, norm: str = "l
     -------
     (x', t)
         Of the shapes (n, ...) and (n,).
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, x is no batch in [0, 1], or a gradient is NaN or infinite.
     """
     classes = _check.integer("classes", classes, low=2)
     steps = _check.integer("steps", steps, low=1)
@@ -210,9 +222,26 @@ def relabelled(model: Model, x: Tensor, classes: int, eps: float, norm: str = "l
     with attack_mode(model):
         for _ in range(steps):
             moved = moved.detach().requires_grad_()
-            (g,) = torch.autograd.grad(cross_entropy(model(moved), target, reduction="sum"), moved)
-            moved = ball.step(moved.detach(), -g, 2.5 * eps / steps)
+            losses = cross_entropy(check_logits(model(moved.clone()), len(x)), target, reduction="none")
+            gradient = _finite(input_gradient(losses, moved, torch.ones_like(losses)))
+            moved = ball.step(moved.detach(), -gradient, 2.5 * eps / steps)
     return moved, target
+
+
+def _check_images(x: Tensor) -> None:
+    check_inputs(x, torch.zeros(len(x), dtype=torch.long))
+
+
+def _finite(gradient: Tensor) -> Tensor:
+    bad = ~torch.isfinite(gradient).flatten(1)
+    if bad.any():
+        images = bad.any(1)
+        raise ValueError(
+            f"the model's input gradient is NaN or infinite on {float(images.double().mean()):.0%} of the "
+            f"images, at {float(bad[images].double().mean()):.0%} of their pixels; find the root, logarithm "
+            "or division at 0 before measuring"
+        )
+    return gradient
 
 
 def _images(x: Tensor) -> None:

@@ -16,6 +16,7 @@ def python(code: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.timing
 def test_import_adds_at_most_300_ms_to_torch():
     code = ("import time; import torch; t = time.perf_counter(); import sam_edu; "
             "print(time.perf_counter() - t)")  # fmt: skip

@@ -45,10 +45,11 @@ def readers(root: Path, protocol: str) -> str:
 
 
 def asks(code: str, protocol: str) -> bool:
-    """Whether code calls configs("protocol", ...), with the name itself, f"{...}-ending" or in a variable."""
-    literal = re.search(rf'configs\("{protocol}"', code)
-    ending = any(protocol.endswith(m[1]) for m in re.finditer(r'configs\(f"\{\w+\}(-[\w-]+)"', code))
-    variable = re.search(r"configs\([A-Za-z]\w*,", code) and re.search(rf'(?<!load\()"{protocol}"', code)
+    """Whether code calls study or configs for it: by name, as f"{...}-ending" or in a variable."""
+    call = r"(?:study|configs)\("
+    literal = re.search(rf'{call}"{protocol}"', code)
+    ending = any(protocol.endswith(m[1]) for m in re.finditer(call + r'f"\{\w+\}(-[\w-]+)"', code))
+    variable = re.search(call + r"[A-Za-z]\w*,", code) and re.search(rf'(?<!load\()"{protocol}"', code)
     return bool(literal or ending or variable)
 
 

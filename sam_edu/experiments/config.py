@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 from sam_edu import _check
+from sam_edu._ladder import LADDERS
+from sam_edu._settings import plain
 from sam_edu.data import NAMES
 from sam_edu.methods import METHODS as _METHODS
 
@@ -65,10 +67,14 @@ class RunConfig:
         and, with SAM, climbs on its own part (m-sharpness) unless ``sync``
     seed : initial weights, order of the batches, random starts of the training attack
 
+    Numbers may be Python's, NumPy's or torch's: each setting is converted to the type that it is declared
+    with, so that equal settings make equal runs (1 and 1.0; a float32 counts as the decimal number that it
+    prints as).
+
     Raises
     ------
     ValueError, TypeError
-        If a setting is out of range or does not belong to the method.
+        If a setting is out of range or does not belong to the method: before anything is trained.
 
     Examples
     --------
@@ -110,7 +116,17 @@ class RunConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for f in fields(self):
+            object.__setattr__(self, f.name, plain(f.name, getattr(self, f.name), str(f.type)))
         _check.choice("dataset", self.dataset, NAMES)
+        _check.choice("ladder", self.ladder, LADDERS)
+        for name in ("eval_linf", "eval_l2"):
+            for radius in getattr(self, name):
+                _check.number(name, radius, low=0, high=float("inf"), open_low=True, open_high=True,
+                              hint="clean accuracy comes by itself")  # fmt: skip
+        for name in ("train_size", "test_size"):
+            if getattr(self, name) is not None:
+                _check.integer(name, getattr(self, name), low=1)
         _check.choice("method", self.method, METHODS)
         for name in ("epochs", "batch_size", "attack_steps", "width", "workers"):
             _check.integer(name, getattr(self, name), low=1)
@@ -123,8 +139,8 @@ class RunConfig:
         _check.number("attack_step", self.attack_step, low=0, open_low=True)
         _check.choice("precision", self.precision, PRECISIONS)
         for name in ("rho", "eps", "gamma", "weight_decay", "momentum"):
-            _check.number(name, getattr(self, name), low=0)
-        _check.number("lr", self.lr, low=0, open_low=True)
+            _check.number(name, getattr(self, name), low=0, high=float("inf"), open_high=True)
+        _check.number("lr", self.lr, low=0, high=float("inf"), open_low=True, open_high=True)
         _check.number("label_smoothing", self.label_smoothing, low=0, high=1, open_high=True)
         if self.batch_size % self.workers:
             raise ValueError(f"batch_size = {self.batch_size} does not divide by workers = {self.workers}")
@@ -167,8 +183,13 @@ class RunConfig:
     def _hash(self, without: tuple[str, ...] = ()) -> str:
         set_fields = {f.name: getattr(self, f.name) for f in fields(self)
                       if f.name not in without and getattr(self, f.name) != f.default}  # fmt: skip
-        text = json.dumps({"schema": SCHEMA, **set_fields}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return settings_id(set_fields)
+
+
+def settings_id(settings: Mapping[str, Any]) -> str:
+    """The hash of those settings that are not at their default."""
+    text = json.dumps({"schema": SCHEMA, **settings}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def regroup(groups: Groups, results: Iterable[T]) -> dict[str, list[T]]:

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,9 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+
+ABANDONED = 6 * 3600.0  # seconds after which a half-written file has no writer any more
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -81,7 +85,7 @@ def claimed(folder: Path, run_id: str) -> Iterator[None]:
         except OSError as error:
             raise explained(error, path) from None
         try:
-            _wait(handle, path)
+            locked = _wait(handle, path)
             if _is(handle, path):  # else the holder has ended and removed the file that we waited for
                 break
         except BaseException:
@@ -93,14 +97,24 @@ def claimed(folder: Path, run_id: str) -> Iterator[None]:
             os.ftruncate(handle, 0)
             os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
         for leftover in folder.glob(f".{run_id}.*"):  # half-written files of a killed process
-            leftover.unlink(missing_ok=True)
+            # without locks its writer may be alive, and near: what is young is left alone
+            if locked or _age(leftover) > ABANDONED:
+                leftover.unlink(missing_ok=True)
         yield
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)
 
 
-def _wait(handle: int, path: Path) -> None:
+def _age(path: Path) -> float:
+    """Seconds since the file was written; 0 if it is gone."""
+    with contextlib.suppress(OSError):
+        return time.time() - path.stat().st_mtime
+    return 0.0
+
+
+def _wait(handle: int, path: Path) -> bool:
+    """Whether the lock is ours; False where there are none."""
     if fcntl is None:
         return _unlocked(path)
     try:
@@ -110,12 +124,14 @@ def _wait(handle: int, path: Path) -> None:
         print(f"run {path.stem} is being done by {holder}; waiting for it", file=sys.stderr)
         fcntl.flock(handle, fcntl.LOCK_EX)
     except OSError:
-        _unlocked(path)
+        return _unlocked(path)
+    return True
 
 
-def _unlocked(path: Path) -> None:
+def _unlocked(path: Path) -> bool:
     print(f"{path.parent} knows no file locks: do not ask two processes for run {path.stem} at once",
           file=sys.stderr)  # fmt: skip
+    return False
 
 
 def _is(handle: int, path: Path) -> bool:

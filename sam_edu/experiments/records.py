@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, overload
 
 from sam_edu.evaluation import EvaluationRecord
 from sam_edu.experiments import protocols
-from sam_edu.experiments.config import Groups, RunConfig, regroup
+from sam_edu.experiments.config import Groups, RunConfig, regroup, settings_id
 from sam_edu.experiments.files import write_atomically
 
 SHIPPED = Path(__file__).resolve().parents[1] / "records"
@@ -89,10 +90,10 @@ class Record:
 
 
 def write(record: Record, folder: str | Path) -> Path:
-    """Write the record as ``<run_id>.json`` in ``folder``."""
-    body = json.dumps(record.to_dict(), sort_keys=True)
+    """Write the record as ``<run_id>.json`` in ``folder``; what is not a number, as JSON's null."""
+    body = json.dumps(_with_nulls(record.to_dict()), sort_keys=True, allow_nan=False)
     text = json.dumps({"sha256": _digest(body), "record": json.loads(body)}, indent=0)
-    path = Path(folder) / f"{record.config.run_id}.json"
+    path = Path(folder).expanduser() / f"{record.config.run_id}.json"
     write_atomically(path, text.encode())
     return path
 
@@ -109,10 +110,10 @@ def read(path: str | Path) -> Record:
     try:
         outer = json.loads(path.read_text())
         ok = outer["sha256"] == _digest(json.dumps(outer["record"], sort_keys=True))
-        record = Record.from_dict(outer["record"]) if ok else None
+        record = Record.from_dict(_with_nans(outer["record"])) if ok else None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a whole run record ({error}); delete it and run again") from None
-    if record is None or record.config.run_id != _id(path):
+    if record is None or _id(path) not in (record.config.run_id, _written_id(outer["record"]["config"])):
         raise ValueError(f"{path} was changed after it was written; delete it and run again")
     return record
 
@@ -146,7 +147,7 @@ def load_records(configs=None, folder=None):
     if isinstance(configs, Mapping):
         flat = [config for group in configs.values() for config in group]
         return regroup(configs, load_records(flat, folder))
-    folder = SHIPPED if folder is None else Path(folder)
+    folder = _place(folder)
     known = index(folder)
     if configs is None:
         return [read(path) for _, path in sorted(known.items())]
@@ -166,13 +167,13 @@ def index(folder: str | Path | None = None) -> dict[str, Path]:
 
     Only names are looked at. Where a run has two files, the one that lies in the folder itself counts.
     """
-    folder = SHIPPED if folder is None else Path(folder)
+    folder = _place(folder)
     return {_id(path): path for pattern in ("*/*.json", "*.json") for path in sorted(folder.glob(pattern))}
 
 
 def find(run_id: str, folder: str | Path | None = None) -> Path | None:
     """The file of one run's record, or None."""
-    flat = (SHIPPED if folder is None else Path(folder)) / f"{run_id}.json"
+    flat = _place(folder) / f"{run_id}.json"
     return flat if flat.exists() else index(folder).get(run_id)
 
 
@@ -218,6 +219,41 @@ def keep(folder: str | Path, shipped: Path = SHIPPED) -> tuple[list[Path], list[
             kept.append(shipped / place)
             write_atomically(kept[-1], path.read_bytes())
     return kept, others
+
+
+def _place(folder: str | Path | None) -> Path:
+    return SHIPPED if folder is None else Path(folder).expanduser()
+
+
+def _with_nulls(tree: Any) -> Any:
+    """NaN and infinity, which JSON does not know, as None."""
+    if isinstance(tree, Mapping):
+        return {name: _with_nulls(part) for name, part in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_with_nulls(part) for part in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
+
+
+def _with_nans(plain: dict[str, Any]) -> dict[str, Any]:
+    """None as NaN again, in the parts of a record that hold numbers and nothing else."""
+
+    def numbers(tree: Any) -> Any:
+        if isinstance(tree, dict):
+            return {name: numbers(part) for name, part in tree.items()}
+        if isinstance(tree, list):
+            return [numbers(part) for part in tree]
+        return math.nan if tree is None else tree
+
+    names = ("linf", "l2", "validation", "sharpness", "curves", "train_accuracy")
+    return {name: numbers(part) if name in names and (part is not None or name == "train_accuracy") else part
+            for name, part in plain.items()}  # fmt: skip
+
+
+def _written_id(config: dict[str, Any]) -> str:
+    """The id under which earlier versions wrote settings such as rho = 1 instead of 1.0."""
+    known = {f.name: f.default for f in fields(RunConfig)}
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    return settings_id({k: v for k, v in given.items() if v != known[k]})
 
 
 def _id(path: Path) -> str:

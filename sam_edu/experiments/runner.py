@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def run(config: RunConfig, folder: str | Path | None = None, progress: bool = Fa
         workers = join(config.workers)
         if folder is None:
             return _do(config, None, workers, progress)
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         # the leading process looks, and all do what it says: the others may see the folder later
         if done := workers.tell(_finished(config, folder, look_only=True) if workers.leads else None):
             return done
@@ -69,11 +70,24 @@ def _finished(config: RunConfig, folder: Path, look_only: bool = False) -> recor
     if path is None:
         return None
     try:
-        return records.read(path)
+        record = records.read(path)
     except ValueError:
         if not look_only:
             files.set_aside(path, "is not a whole run record, or was changed after it was written")
         return None
+    try:
+        dataset = _dataset(config)
+    except FileNotFoundError:  # nothing to compare with on this machine
+        return record
+    _same_images(config, record.origin.get("data", {}).get("checksum"), dataset, path)
+    return record
+
+
+def _same_images(config: RunConfig, then: str | None, dataset: data.Dataset, path: Path) -> None:
+    """A run over other images is another run: raise, whether it is finished or has only begun."""
+    if then is not None and then != (now := _checksum(dataset)):
+        raise ValueError(f"{path} was made with other images of {config.dataset!r} (checksum {then}, now "
+                         f"{now}): put those back, or choose another folder")  # fmt: skip
 
 
 def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool) -> records.Record:
@@ -83,6 +97,7 @@ def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool
     if folder is not None and store is not None:
         saved = workers.tell(store.load() if workers.leads else None)
         if saved is not None:
+            _same_images(config, saved.get("data"), dataset, store.paths[0])
             state.load(saved)
         else:
             _from_weights(state, folder)
@@ -91,17 +106,20 @@ def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool
             bar.set_postfix(state.train_epoch())
             bar.update()
             if store is not None and workers.tell(store.due() or state.epoch == config.epochs):
-                started, everything = time.perf_counter(), state.to_dict()
+                started, everything = time.perf_counter(), {**state.to_dict(), "data": _checksum(dataset)}
                 if workers.leads:
                     store.save(everything, started)
     record = None
     if workers.leads:
+        digest = None
+        if folder is not None:  # before the evaluation: should that fail, nothing has to be trained again
+            about = {"run_id": config.run_id, "training_id": config.training_id, "curves": state.curves,
+                     "seconds": state.seconds, "data": _checksum(_trained_on(dataset))}  # fmt: skip
+            path = folder / f"{config.run_id}.safetensors"
+            digest = weights.write(path, state.result.state_dict(), about)
         record = _record(config, dataset, state)
         if folder is not None and store is not None:
-            about = {"run_id": config.run_id, "training_id": config.training_id,
-                     "curves": state.curves, "seconds": state.seconds}  # fmt: skip
-            path = folder / f"{config.run_id}.safetensors"
-            record.origin["weights"] = weights.write(path, state.result.state_dict(), about)
+            record.origin["weights"] = digest
             records.write(record, folder)
             store.remove()
     return workers.tell(record)
@@ -120,6 +138,10 @@ def _from_weights(state: Training, folder: Path) -> None:
         return
     if state.config.run_id != about.get("run_id") and state.config.training_id != about.get("training_id"):
         return
+    if state.config.run_id == about.get("run_id"):
+        _same_images(state.config, about.get("data"), _trained_on(state.dataset), path)
+    elif about.get("data", _checksum(_trained_on(state.dataset))) != _checksum(_trained_on(state.dataset)):
+        return
     state.result.load_state_dict(found)
     state.epoch, state.seconds, state.curves = state.config.epochs, about["seconds"], about["curves"]
 
@@ -130,6 +152,17 @@ def _trained(config: RunConfig, folder: Path) -> Path | None:
         return own
     others = sorted(folder.glob("*.safetensors"))
     return next((p for p in others if weights.about(p).get("training_id") == config.training_id), None)
+
+
+@lru_cache(maxsize=4)
+def _trained_on(dataset: data.Dataset) -> data.Dataset:
+    """Without the test images, which have no part in the weights."""
+    return replace(dataset, test_x=dataset.test_x[:0], test_y=dataset.test_y[:0])
+
+
+@lru_cache(maxsize=4)
+def _checksum(dataset: data.Dataset) -> str:
+    return dataset.checksum()
 
 
 @lru_cache(maxsize=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sam_edu import plots
@@ -79,3 +79,43 @@ def per_class(rows: Iterable[Row], classes: Iterable[str], name: str, title: str
     words = ", ".join(f"{row.label} {row.per_class()[classes.index(name)]:.0%}" for row in rows)
     table = {"class": classes} | {row.label: list(row.per_class()) for row in rows}
     return plots.show(fig, f"Clean accuracy by class. Class {name}: {words}.", caption, table, made_from=rows)
+
+
+def scatter(study: Study, panels: Mapping[str, Callable[[Row], float]], height: Callable[[Row], float],
+            ylabel: str, names: Mapping[str, str], title: str, caption: str,
+            up: Mapping[str, float] | None = None, logarithmic: bool = False,
+            **size: Any) -> plots.Shown:  # fmt: skip
+    """One mark per row in each panel, at a measured quantity and a height.
+
+    Parameters
+    ----------
+    panels : mapping from the label of the axis to the quantity of a row
+    height, ylabel : the quantity of a row upwards, a share, and what it is
+    names : mapping from the labels of the rows to name to what is written there
+    up : mapping, optional
+        Points by which a name is moved up.
+    """
+    fig, axes = plots.figure(title, "", ylabel, columns=len(panels), **size)
+    ys = {row.label: height(row) for row in study}
+    table: dict[str, Any] = {"method": list(ys)}
+    said = []
+    for ax, (label, quantity) in zip([axes] if len(panels) == 1 else axes, panels.items(), strict=True):
+        xs = {row.label: float(quantity(row)) for row in study}
+        for row in study:
+            ax.plot(xs[row.label], ys[row.label], **row.style.still | {"linestyle": "none"})
+        for name, text in names.items():
+            plots.end_label(ax, xs[name], ys[name], text, dy=(up or {}).get(name, 0))
+        ax.set_xlabel(label)
+        ax.margins(x=0.3 if logarithmic else 0.12, y=0.1)
+        plots.percent_axis(ax)
+        if logarithmic:
+            ax.set_xscale("log")
+        else:
+            plots.percent_axis(ax, "x")
+        table[label] = list(xs.values())
+        form = ".1f" if logarithmic else ".0%"
+        said.append(f"{label}: " + "; ".join(f"{name} {xs[name]:{form}}" for name in names))
+    heights = "; ".join(f"{name} {ys[name]:.0%}" for name in names)
+    alt = (f"Each way of training, {ylabel} against {', '.join(panels)}. {'. '.join(said)}. "
+           f"{ylabel}: {heights}.")  # fmt: skip
+    return plots.show(fig, alt, caption, table | {ylabel: list(ys.values())}, made_from=study)

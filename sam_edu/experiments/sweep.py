@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import overload
@@ -18,6 +19,8 @@ from tqdm.auto import tqdm
 from sam_edu.experiments.config import Groups, RunConfig, regroup
 from sam_edu.experiments.records import Record
 from sam_edu.experiments.runner import run
+
+GUARD = "in a script, the call must stand under `if __name__ == \"__main__\":`, in a file"
 
 
 @overload
@@ -50,13 +53,19 @@ def sweep(configs, folder=None, executor=None, progress=False):
         flat = [config for group in configs.values() for config in group]
         return regroup(configs, sweep(flat, folder, executor, progress))
     configs = list(configs)
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(f"a worker process has come to the sweep again while importing your script: {GUARD}")
     if executor is None and torch.cuda.is_available():
         return _in_turn(configs, folder, progress)
     with _own_pool(len(configs)) if executor is None else _borrowed(executor) as pool:
         futures = [pool.submit(one_thread, config, folder) for config in configs]
         for _ in tqdm(as_completed(futures), total=len(futures), unit="run", disable=not progress):
             pass
-        return _results(futures)
+        try:
+            return _results(futures)
+        except BrokenProcessPool as error:
+            raise RuntimeError(f"a worker process ended before its run was done: {GUARD}; if it does, look "
+                               "for a lack of memory. Finished runs are kept") from error  # fmt: skip
 
 
 def one_thread(config: RunConfig, folder: str | Path | None = None) -> Record:

@@ -18,8 +18,9 @@ class ASAM(WeightPerturbation):
     .. math:: \min_w \max_{\|T_w^{-1}e\|_2\le\rho} L(w+e), \qquad
               \hat e = \rho\,\frac{T_w^2\,g}{\|T_w\,g\|_2},\qquad T_w=\operatorname{diag}(|w|+\eta)
 
-    On biases (every tensor whose name contains "bias") T is 1, as in the authors' code. Scale invariance
-    is exact for eta = 0; eta > 0 lets weights that are 0 move at all. Cost: two passes.
+    Where the name of a tensor lacks the word "weight", T is 1, as in the authors' code: on biases, class
+    tokens, position embeddings, scales of layers. Scale invariance is exact for eta = 0 and the tensors
+    that T does rescale; eta > 0 lets weights that are 0 move at all. Cost: two passes.
 
     Parameters
     ----------
@@ -51,13 +52,11 @@ class ASAM(WeightPerturbation):
         super().__init__(model, sync)
         self.rho = _check.number("rho", rho, low=0, high=float("inf"), open_high=True)
         self.eta = _check.number("eta", eta, low=0, high=float("inf"), open_high=True)
-        self._biases: set[Tensor] = {
-            p for name, p in model.named_parameters() if "bias" in name.split(".")[-1]
-        }
+        self._plain: set[Tensor] = {p for name, p in model.named_parameters() if "weight" not in name}
 
     def scaling(self, w: Sequence[Tensor]) -> list[Tensor]:
-        """The diagonal of T_w, tensor by tensor; of the model's own parameters it knows the biases."""
-        return [torch.ones_like(p) if p in self._biases else p.abs() + self.eta for p in w]
+        """The diagonal of T_w, tensor by tensor; of the model's own parameters it knows the names."""
+        return [torch.ones_like(p) if p in self._plain else p.abs() + self.eta for p in w]
 
     def climb(self, w: Tensors, g: Tensors) -> tuple[Tensors, Size]:
         t = self.scaling(w)

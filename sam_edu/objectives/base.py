@@ -23,8 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu.objectives import parallel
-from sam_edu.objectives.closures import Closure, RandomState, Scale, evaluate, scaled
-from sam_edu.objectives.perturb import Size, Tensors, batch_norms, shifted
+from sam_edu.objectives.closures import Closure, Scale, evaluate, scaled
+from sam_edu.objectives.passes import FirstPass, WeightsStay, gradient
+from sam_edu.objectives.perturb import Size, Tensors, dense, shifted
+from sam_edu.objectives.state import State
 
 
 class ERM:
@@ -43,6 +45,12 @@ class ERM:
     >>> model.weight.grad is not None
     True
     """
+
+    def __new__(cls, model: Any = None, *_: Any, **__: Any) -> ERM:
+        if model is not None and not isinstance(model, nn.Module):  # said before Python finds odd arguments
+            raise TypeError(f"{cls.__name__} takes the model, a torch.nn.Module, got {type(model).__name__}; "
+                            "the optimizer stays your own (SAMOptimizer takes parameters)")  # fmt: skip
+        return super().__new__(cls)
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -90,14 +98,20 @@ class WeightPerturbation(ERM):
 
     A member of the family differs in one function, ``climb``. Two passes: the first finds the gradient g
     at w, the second the gradient at w + e, which is what the optimizer gets; e counts as a constant (no
-    second derivatives). Both passes see the same random numbers (dropout masks). Where g is 0 or not
-    finite, e is 0: the step is a plain one, and a GradScaler sees the infinity. Should the closure
-    raise, the weights are where they were.
+    second derivatives). Both passes are of the same function: they see the same random numbers (torch's,
+    Python's, NumPy's: dropout masks, mixing weights) and the same state of the model; afterwards its state
+    (running averages, queues, counters) is that of one pass, at w. This holds for the modules that the
+    closure reaches by its variables, too. Where g is 0 or not finite, e is 0: the step is a plain one, and
+    a GradScaler sees the infinity. Should the closure raise, the weights are where they were.
+
+    The loss is to be minimised: for a reward, return minus the reward and leave the optimizer's
+    ``maximize`` alone, or the climb would go to *better* values.
 
     Parameters
     ----------
     model : torch.nn.Module
-        May be wrapped in DistributedDataParallel.
+        May be wrapped in DistributedDataParallel. Not for sharded parameters (``fully_shard``, FSDP):
+        there :class:`~sam_edu.objectives.SAMOptimizer` works.
     sync : bool
         With several processes: whether e follows the gradient averaged over all of them (True) or every
         process climbs on its own share of the batch (False: m-sharpness, as in the SAM paper, with m the
@@ -108,7 +122,8 @@ class WeightPerturbation(ERM):
     def __init__(self, model: nn.Module, sync: bool = False) -> None:
         super().__init__(model)
         self.sync = sync
-        self._norms = batch_norms(model)
+        parallel.check(model)
+        self._state = State(model)
 
     def climb(self, w: Tensors, g: Tensors) -> tuple[Tensors, Size]:
         """Map weights and gradients (lists over tensors) to v and size: e = size * v."""
@@ -120,13 +135,13 @@ class WeightPerturbation(ERM):
         return [part * size for part in v]
 
     def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
-        random_state = RandomState(self._params)
+        first = FirstPass(self._state, self._params, closure)
         loss, used, g = self._gradient(closure, scale)
-        up = self._climbed(used, g)
+        up = self._climbed(used, g, first)
         try:
-            random_state.restore()
-            del g, random_state  # and with them the memory, before the second pass
-            scaled(evaluate(closure), scale).backward()
+            first.again()
+            del g, first  # and with them the memory, before the second pass
+            self._descend(closure, scale)
         finally:
             up.back()
         return loss
@@ -137,25 +152,36 @@ class WeightPerturbation(ERM):
         used = [p for p in (self._params if among is None else among) if p.requires_grad]
         if not used:
             raise ValueError("the model has no trainable parameter: nothing to perturb")
-        loss = evaluate(closure)
         # autograd.grad, not backward(): p.grad may hold gradients of earlier batches
         # (accumulation), and they must not leak into the ascent direction.
-        g = torch.autograd.grad(scaled(loss, scale), used, allow_unused=True)
+        with parallel.unaveraged(self.model):
+            loss = evaluate(closure)
+            found = gradient(scaled(loss, scale), used)
         if self.sync and parallel.active():
-            g = parallel.averaged(g, used, self.model)
-        if any([part is None for part in g]):
-            used = [p for p, part in zip(used, g, strict=True) if part is not None]
-            g = tuple(part for part in g if part is not None)
+            found = parallel.averaged(found, used, self.model)
+        if any([part is None for part in found]):
+            used = [p for p, part in zip(used, found, strict=True) if part is not None]
+        g: Tensors = tuple([part for part in found if part is not None])
         if not used and among is None:
             raise ValueError("the closure's loss does not depend on any parameter of the model")
+        if any([part.is_sparse for part in g]):
+            g = dense(g)
         if scale is not None and used:
             g = torch._foreach_div(g, scale(torch.ones_like(loss)))
         return loss.detach(), used, g
 
-    def _climbed(self, used: list[Tensor], g: Tensors) -> shifted:
+    def _climbed(self, used: list[Tensor], g: Tensors, first: FirstPass) -> shifted:
         """The weights move to w + e, until ``back()`` or the end of a ``with`` block."""
         with torch.set_grad_enabled(False):  # no_grad, at half its cost
-            return shifted(used, *self.climb(used, g), self._norms)
+            return shifted(used, *self.climb(used, g), first.end())
+
+    def _descend(self, closure: Closure, scale: Scale | None) -> Tensor:
+        """The gradient at the weights as they are now is added to ``p.grad``; returns the loss there."""
+        loss = evaluate(closure)
+        weights = WeightsStay(self._params)
+        scaled(loss, scale).backward()
+        weights.check()
+        return loss.detach()
 
 
 @contextmanager

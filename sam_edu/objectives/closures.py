@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+
+from sam_edu.objectives import trees
 
 Closure = Callable[[], Tensor]
 Scale = Callable[[Tensor], Tensor]
 Part = slice | Tensor
+BY_SAMPLES = object()  # the mean divides by the number of samples
 
 
 class BatchLoss:
@@ -24,14 +29,15 @@ class BatchLoss:
     ----------
     model : callable
         Maps inputs to outputs.
-    x, y : Tensor
+    x, y : Tensor, or a tuple or dictionary of tensors
         One batch: inputs (n, ...) and targets (n, ...).
     loss_of : callable
-        ``loss_of(outputs, y)``, the mean; with ``reduction="none"`` one loss per sample, as torch's own.
+        ``loss_of(outputs, y)``, the mean; with ``reduction="none"`` one loss per sample, as torch's own
+        (functions, or modules such as ``nn.CrossEntropyLoss()``).
 
     Attributes
     ----------
-    outputs : Tensor
+    outputs : Tensor, or what else the model returns
         What the model returned on its first visit to each sample: at the unperturbed weights.
 
     Examples
@@ -43,13 +49,14 @@ class BatchLoss:
     torch.Size([])
     """
 
-    def __init__(self, model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor,
+    def __init__(self, model: Callable[..., Any], x: Any, y: Any,
                  loss_of: Callable[..., Tensor] = cross_entropy) -> None:  # fmt: skip
         self.model, self.x, self.y, self.loss_of = model, x, y, loss_of
-        self._first: dict[int, Tensor] = {}
+        self._first: dict[int, Any] = {}
+        self._divisor: Any = None
 
     def __len__(self) -> int:
-        return len(self.x)
+        return trees.rows(self.x)
 
     def __call__(self, part: Part | None = None) -> Tensor:
         """Mean loss over the batch, or over a part of it: a slice or a tensor of indices."""
@@ -63,30 +70,90 @@ class BatchLoss:
     def mean_and_each(self) -> tuple[Tensor, Tensor]:
         """Both from one pass: the mean, and one loss per sample, which cannot be differentiated."""
         outputs, y = self._forward(None)
-        return self.loss_of(outputs, y), self._single(outputs.detach(), y)
+        return self.loss_of(outputs, y), self._single(trees.mapped(Tensor.detach, outputs), y)
 
-    def _single(self, outputs: Tensor, y: Tensor) -> Tensor:
-        losses = self.loss_of(outputs, y, reduction="none")
+    def share(self, part: slice) -> Closure:
+        """The loss of a sub-batch as a closure; those of all sub-batches add up to the batch's mean.
+
+        A mean may divide by something else than the number of samples: labels that count, weights of
+        classes. The sum of the sub-batch's losses is divided by what the whole batch divides by.
+        """
+
+        def contribution() -> Tensor:
+            outputs, y = self._forward(part)
+            if self._divisor is None:
+                self._divisor = self._divided_by(trees.mapped(Tensor.detach, outputs), part)
+            if self._divisor is BY_SAMPLES:
+                return self.loss_of(outputs, y) * ((part.stop - part.start) / len(self))
+            return unreduced(self.loss_of, outputs, y).sum() / self._divisor
+
+        return contribution
+
+    def mean_of_part(self, part: slice) -> Tensor:
+        """The mean over a mini-batch; 0 (with a gradient of 0) if no label in it counts."""
+        outputs, y = self._forward(part)
+        loss = self.loss_of(outputs, y)
+        if loss.isfinite():
+            return loss
+        total = unreduced(self.loss_of, outputs, y).sum()
+        return total if total == 0 else loss
+
+    def _divided_by(self, outputs: Any, part: slice) -> Any:
+        """Sum over mean, on outputs that are the same for all labels: no other pass is needed."""
+
+        def same(n: int) -> Any:
+            return trees.mapped(lambda t: t[:1].expand(n, *t.shape[1:]) if t.dim() else t, outputs)
+
+        with torch.no_grad():
+            mean = self.loss_of(same(len(self)), self.y)
+            try:
+                total = unreduced(self.loss_of, same(len(self)), self.y).sum()
+            except TypeError:
+                slices = self.parts(part.stop - part.start)
+                sums = [(s.stop - s.start) * self.loss_of(same(s.stop - s.start), trees.pick(self.y, s))
+                        for s in slices]  # fmt: skip
+                if torch.allclose(sum(sums[1:], sums[0]) / len(self), mean, rtol=1e-4):
+                    return BY_SAMPLES
+                raise
+        return torch.full_like(total, len(self)) if mean == 0 else total / mean
+
+    def _single(self, outputs: Any, y: Any) -> Tensor:
+        losses = unreduced(self.loss_of, outputs, y)
         return losses if losses.dim() == 1 else losses.flatten(1).mean(1)
 
     @property
-    def outputs(self) -> Tensor:
-        return torch.cat(list(self._first.values())) if len(self._first) > 1 else self._first[0]
+    def outputs(self) -> Any:
+        return trees.joined(list(self._first.values()))
 
     def parts(self, size: int) -> list[slice]:
         """The batch in slices of ``size`` samples; the last one may be shorter."""
         return [slice(at, min(at + size, len(self))) for at in range(0, len(self), size)]
 
-    def _forward(self, part: Part | None) -> tuple[Tensor, Tensor]:
+    def _forward(self, part: Part | None) -> tuple[Any, Any]:
         start: int | None = 0
         if part is None:
             outputs, y = self.model(self.x), self.y
         else:
-            outputs, y = self.model(self.x[part]), self.y[part]
+            outputs, y = self.model(trees.pick(self.x, part)), trees.pick(self.y, part)
             start = part.start if isinstance(part, slice) else None  # indices: never the first visit
         if start is not None and start not in self._first:
-            self._first[start] = outputs.detach()
+            self._first[start] = trees.mapped(Tensor.detach, outputs)
         return outputs, y
+
+
+def unreduced(loss_of: Callable[..., Tensor], outputs: Any, y: Any) -> Tensor:
+    """One loss per prediction: of a function that takes ``reduction``, or of a module that has it."""
+    if isinstance(loss_of, nn.Module) and hasattr(loss_of, "reduction"):
+        single: Any = copy.copy(loss_of)
+        single.reduction = "none"
+        return single(outputs, y)
+    try:
+        return loss_of(outputs, y, reduction="none")
+    except TypeError as error:
+        if "reduction" not in str(error):
+            raise
+        raise TypeError('this needs the losses of single samples: loss_of(outputs, y, reduction="none") must '
+                        "give them, as torch's own losses do") from error  # fmt: skip
 
 
 def needs_batch(closure: Closure, who: str) -> BatchLoss:
@@ -98,11 +165,17 @@ def needs_batch(closure: Closure, who: str) -> BatchLoss:
 
 def evaluate(closure: Closure) -> Tensor:
     """Run the closure and make sure that it returned a differentiable scalar."""
-    if torch.is_grad_enabled():
-        loss = closure()
-    else:
-        with torch.enable_grad():
+    try:
+        if torch.is_grad_enabled():
             loss = closure()
+        else:
+            with torch.enable_grad():
+                loss = closure()
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ValueError("BatchNorm cannot normalise a batch of one sample: leave out a last batch of one "
+                         "(drop_last=True), or take other sizes") from error  # fmt: skip
     if not isinstance(loss, Tensor) or loss.dim() != 0:
         got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise TypeError(f"the closure must return the loss as a scalar tensor, got {got}")
@@ -120,18 +193,3 @@ def scaled(loss: Tensor, scale: Scale | None) -> Tensor:
         return loss
     with torch.enable_grad():
         return scale(loss)
-
-
-class RandomState:
-    """torch's random state at one moment, for one device: two passes see the same dropout masks."""
-
-    def __init__(self, params: list[Tensor]) -> None:
-        self.cpu, self.cuda = torch.default_generator.get_state(), None
-        if params and params[0].is_cuda:
-            self.device = params[0].device
-            self.cuda = torch.cuda.get_rng_state(self.device)
-
-    def restore(self) -> None:
-        torch.default_generator.set_state(self.cpu)
-        if self.cuda is not None:
-            torch.cuda.set_rng_state(self.cuda, self.device)

@@ -11,7 +11,8 @@ from sam_edu import _check
 from sam_edu.objectives import parallel
 from sam_edu.objectives.base import WeightPerturbation
 from sam_edu.objectives.closures import BatchLoss, Closure, Scale
-from sam_edu.objectives.perturb import Tensors, shifted
+from sam_edu.objectives.passes import FirstPass, no_steps_in_hooks
+from sam_edu.objectives.perturb import Tensors, forget_cached_weights, shifted
 
 
 class EntropySGD(WeightPerturbation):
@@ -78,10 +79,12 @@ class EntropySGD(WeightPerturbation):
         self.t = 0
 
     def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
+        no_steps_in_hooks(self._params, "EntropySGD")
         gamma = self.gamma * (1 + self.scoping) ** self.t
+        first = FirstPass(self._state, self._params, closure)
         closures = self._mini_batches(closure)
         loss, used, g = self._gradient(closures[0], scale)  # at w: the first step of the walk
-        with torch.no_grad(), shifted(used, [], 0.0, self._norms) as walk:
+        with torch.no_grad(), shifted(used, [], 0.0, first.end()) as walk:
             w = walk.saved
             mu = [p.clone() for p in w]
             for step in range(self.steps):
@@ -100,9 +103,10 @@ class EntropySGD(WeightPerturbation):
         pull = torch._foreach_sub(w, moving)
         torch._foreach_add_(moving, g, alpha=-self.lr)
         torch._foreach_add_(moving, pull, alpha=self.lr * gamma)
-        torch.clear_autocast_cache()  # as in move()
+        forget_cached_weights()
         if self.noise:
             for p in moving:
+                p = torch.view_as_real(p) if p.is_complex() else p
                 draw = torch.randn(p.shape, generator=self._generator, dtype=p.dtype)
                 p.add_(draw.to(p.device), alpha=self.lr**0.5 * self.noise)
 
@@ -110,7 +114,7 @@ class EntropySGD(WeightPerturbation):
         if not isinstance(closure, BatchLoss):
             return [closure]
         parts = closure.parts(-(-len(closure) // self.steps))
-        return [lambda part=part: closure(part) for part in parts]  # type: ignore[misc]
+        return [lambda part=part: closure.mean_of_part(part) for part in parts]  # type: ignore[misc]
 
     def _add_to_grad(self, used: list[Tensor], force: Tensors, size: float | Tensor) -> None:
         if parallel.wrapped(self.model):

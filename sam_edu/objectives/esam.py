@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu import _check
-from sam_edu.objectives.base import ERM, WeightPerturbation
-from sam_edu.objectives.closures import BatchLoss, Closure, RandomState, Scale, needs_batch
+from sam_edu.objectives.base import WeightPerturbation
+from sam_edu.objectives.closures import BatchLoss, Closure, Scale, needs_batch
+from sam_edu.objectives.passes import FirstPass
 from sam_edu.objectives.perturb import Size, Tensors, length, ratio
 
 
@@ -71,7 +72,7 @@ class ESAM(WeightPerturbation):
 
     def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
         batch = needs_batch(closure, "ESAM")
-        random_state = RandomState(self._params)
+        first = FirstPass(self._state, self._params, closure)
         before: list[Tensor] = []
 
         def mean() -> Tensor:
@@ -80,13 +81,13 @@ class ESAM(WeightPerturbation):
             return loss
 
         loss, used, g = self._gradient(mean, scale, among=self._selected())
-        up = self._climbed(used, g)
+        up = self._climbed(used, g, first)
         del g
         with up:
-            random_state.restore()
+            first.again()
             part = self._sharpest(batch, before[0])
-            random_state.restore()
-            ERM.backward(self, lambda: batch(part), scale)
+            first.again()
+            self._descend(lambda: batch(part), scale)
         return loss
 
     def _selected(self) -> list[Tensor]:
@@ -100,7 +101,10 @@ class ESAM(WeightPerturbation):
         if count == len(batch):
             return None
         with torch.no_grad():
-            return (batch.each() - before).topk(count).indices
+            after = batch.each()
+            part = (after - before).topk(count).indices
+            # where no loss among them counts (labels that are ignored), the mean over the part would be 0 / 0
+            return part if bool(after[part].any() | before[part].any()) else None
 
     def state_dict(self) -> dict[str, Any]:
         return {"generator": self._generator.get_state()}

@@ -7,7 +7,7 @@ from torch import nn
 
 from sam_edu import _check
 from sam_edu.objectives.base import WeightPerturbation
-from sam_edu.objectives.perturb import Size, Tensors, length, ratio
+from sam_edu.objectives.perturb import Size, Tensors, length, magnitudes, ratio
 
 
 class FisherSAM(WeightPerturbation):
@@ -15,7 +15,7 @@ class FisherSAM(WeightPerturbation):
 
     .. math:: \min_w \max_{e^\top F e\le\rho^2} L(w+e), \qquad
               \hat e = \rho\,\frac{F^{-1}g}{\sqrt{g^\top F^{-1}g}},\qquad
-              F=\operatorname{diag}(1+\eta\,g\odot g)
+              F=\operatorname{diag}(1+\eta\,|g|^2)
 
     with the gradient g of the batch in the place of the per-sample gradients of a true Fisher matrix.
     Not invariant to the scale of the loss, unlike SAM: a sum instead of a mean changes F. There is no
@@ -53,7 +53,7 @@ class FisherSAM(WeightPerturbation):
         self.eta = _check.number("eta", eta, low=0, high=float("inf"), open_high=True)
 
     def climb(self, w: Tensors, g: Tensors) -> tuple[Tensors, Size]:
-        metric = torch._foreach_mul(g, g)
+        metric = torch._foreach_mul(magnitudes(g), magnitudes(g))
         torch._foreach_mul_(metric, self.eta)
         torch._foreach_add_(metric, 1.0)  # F
         torch._foreach_sqrt_(metric)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu import _check
-from sam_edu.objectives.base import ERM, WeightPerturbation, fresh_gradients
-from sam_edu.objectives.closures import Closure, RandomState, Scale
+from sam_edu.objectives.base import WeightPerturbation, fresh_gradients
+from sam_edu.objectives.closures import Closure, Scale
 from sam_edu.objectives.parallel import wrapped
-from sam_edu.objectives.perturb import Size, Tensors, length, move, ratio
+from sam_edu.objectives.passes import FirstPass
+from sam_edu.objectives.perturb import Size, Tensors, dense, length, move, ratio
 
 
 class LookSAM(WeightPerturbation):
@@ -71,15 +72,15 @@ class LookSAM(WeightPerturbation):
         return loss
 
     def _look(self, closure: Closure, scale: Scale | None) -> Tensor:
-        random_state = RandomState(self._params)
+        first = FirstPass(self._state, self._params, closure)
         loss, used, g = self._gradient(closure, scale)
-        random_state.restore()
-        with self._climbed(used, g):
-            ERM.backward(self, closure, scale)
+        with self._climbed(used, g, first):
+            first.again()
+            self._descend(closure, scale)
         if self.k > 1:
             # A GradScaler's factor on g_s does no harm: only the direction of g_v is ever used.
-            g_s = [torch.zeros_like(p) if p.grad is None else p.grad for p in used]
-            inner = sum(float(torch.dot(a.flatten(), b.flatten())) for a, b in zip(g_s, g, strict=True))
+            g_s = dense([torch.zeros_like(p) if p.grad is None else p.grad for p in used])
+            inner = sum(float(torch.vdot(b.flatten(), a.flatten()).real) for a, b in zip(g_s, g, strict=True))
             share = float(ratio(inner, float(length(g)) ** 2))
             g_v = torch._foreach_add(g_s, g, alpha=-share)
             size = length(g_v)
@@ -88,9 +89,11 @@ class LookSAM(WeightPerturbation):
         return loss
 
     def _reuse(self, closure: Closure, scale: Scale | None) -> Tensor:
-        loss = super(WeightPerturbation, self).backward(closure, scale)
+        loss = self._descend(closure, scale)
         known = [p for p in self.g_v if p.grad is not None]
         if known:
+            for p in known:
+                p.grad = p.grad if p.grad is None else dense([p.grad])[0]
             g_norm = length([p.grad for p in self._params if p.grad is not None])
             size = ratio(self.alpha * g_norm, self._g_v_length)
             move([p.grad for p in known if p.grad is not None], [self.g_v[p] for p in known], size)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu.objectives.closures import BatchLoss
-from sam_edu.objectives.perturb import Tensors
+from sam_edu.objectives.perturb import Tensors, dense, magnitudes
 
 
 def fisher_information(model: nn.Module, batch: BatchLoss, params: Tensors, samples: int) -> Tensor:
@@ -14,7 +14,7 @@ def fisher_information(model: nn.Module, batch: BatchLoss, params: Tensors, samp
 
     In eval mode, each sample by itself: in training mode BatchNorm would see batches of one.
     """
-    fisher = [torch.zeros_like(p) for p in params]
+    fisher = [torch.zeros_like(p, dtype=p.real.dtype) for p in params]
     training = [m for m in model.modules() if m.training]
     try:
         for m in training:
@@ -23,7 +23,8 @@ def fisher_information(model: nn.Module, batch: BatchLoss, params: Tensors, samp
             one = torch.tensor([i], device=batch.x.device)
             with torch.enable_grad():
                 g = torch.autograd.grad(batch.each(one).sum(), params, materialize_grads=True)
-            torch._foreach_addcmul_(fisher, g, g)
+            sizes = magnitudes(dense(g))
+            torch._foreach_addcmul_(fisher, sizes, sizes)
     finally:
         for m in training:
             m.training = True

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sam_edu.objectives.perturb import length, move, ratio
+from sam_edu import _check
+from sam_edu.objectives.parallel import partial_shards
+from sam_edu.objectives.passes import FirstPass, WeightsStay
+from sam_edu.objectives.perturb import dense, forget_cached_weights, length, move, ratio
+from sam_edu.objectives.state import State
 
 
 class SAMOptimizer(torch.optim.Optimizer):
@@ -19,11 +25,16 @@ class SAMOptimizer(torch.optim.Optimizer):
         loss_of(model(x), y).backward()
         optimizer.second_step(zero_grad=True)
 
-    or, after a first ``backward()``, ``optimizer.step(closure)`` with a closure that does the second one.
+    or ``optimizer.step(closure)`` as torch has it, with a closure that clears the gradients, computes the
+    loss, calls ``backward()`` and returns the loss: it is called at w and at w + e. So it works in trainers
+    that pass a closure (Lightning, skorch). ``step()`` without a closure and without a first step would be a
+    plain step, and raises. What was in ``p.grad`` before ``step(closure)`` is not used.
+
     Where it departs from the original: ``state_dict`` holds the base optimizer's state (momentum), the
-    weights are copied back in place and all of them, and schedulers see the step. What it shares with it:
-    two passes at two sets of weights are yours to get right (BatchNorm, accumulation, GradScaler);
-    :class:`~sam_edu.objectives.SAM` takes care of them.
+    weights are copied back in place and all of them, schedulers see the step, groups with ``maximize`` climb
+    to smaller values, and with ``step(closure)`` both passes see the same random numbers and count once.
+    With ``first_step`` and ``second_step`` this is yours to get right, as are accumulation and GradScaler;
+    :class:`~sam_edu.objectives.SAM` takes care of them. Parameters sharded by ``fully_shard`` are welcome.
 
     Parameters
     ----------
@@ -36,6 +47,15 @@ class SAMOptimizer(torch.optim.Optimizer):
     adaptive : bool
         The ball of ASAM with eta = 0, for every tensor.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If a radius is negative, NaN or infinite, or ``base_optimizer`` is not a class of optimizers that
+        step without a closure.
+    RuntimeError
+        In ``step()`` without ``first_step()``, in a second ``first_step()``, and where an optimizer steps
+        inside the second backward pass.
+
     Examples
     --------
     >>> import torch
@@ -47,22 +67,56 @@ class SAMOptimizer(torch.optim.Optimizer):
 
     def __init__(self, params: Iterable[Any], base_optimizer: Callable[..., torch.optim.Optimizer],
                  rho: float = 0.05, adaptive: bool = False, **kwargs: Any) -> None:  # fmt: skip
-        if rho < 0:
-            raise ValueError(f"rho must be >= 0, got {rho}")
+        if isinstance(base_optimizer, torch.optim.Optimizer) or not callable(base_optimizer):
+            raise TypeError("base_optimizer must be a class, with its arguments beside it: SAMOptimizer(p, "
+                            f"SGD, lr=0.1); got {type(base_optimizer).__name__}")  # fmt: skip
         super().__init__(params, {"rho": rho, "adaptive": adaptive, **kwargs})
         self.base_optimizer = base_optimizer(self.param_groups, **kwargs)
+        closure = inspect.signature(type(self.base_optimizer).step).parameters.get("closure")
+        if closure is not None and closure.default is inspect.Parameter.empty:
+            raise TypeError(f"{type(self.base_optimizer).__name__} calls its closure as often as it likes, "
+                            "no place for SAM's two passes: choose another base_optimizer")  # fmt: skip
         self.param_groups, self.state = self.base_optimizer.param_groups, self.base_optimizer.state
         self.defaults.update(self.base_optimizer.defaults)
-        self._moved: list[tuple[Tensor, Tensor]] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        self._moved: list[tuple[Tensor, Tensor]] | None = None  # None: at w, no first step
+        self._watch: WeightsStay | None = None
+        self._left: dict[int, int] = {}  # gradients as the last step left them, with their versions
+        self._state = State(nn.Module())  # of the modules that closures reach
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        settings = {**self.defaults, **param_group}
+        param_group["rho"] = _check.number("rho", settings["rho"], low=0, high=float("inf"), open_high=True)
+        _check.choice("adaptive", settings["adaptive"], (True, False))
+        super().add_param_group(param_group)
+        partial_shards(self.param_groups[-1]["params"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "base_optimizer": self.base_optimizer, "moved": self._moved}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        moved = state.pop("moved", None)
+        super().__setstate__(state)
+        self._forget()
+        self._moved = moved
 
     @torch.no_grad()
     def first_step(self, zero_grad: bool = False) -> None:
-        t = lambda p, group: p.abs() if group["adaptive"] else 1.0  # noqa: E731
+        if self._moved is not None:
+            self._back()
+            raise RuntimeError("first_step() came twice, without a second_step() in between: the weights are "
+                               "back where they were; compute the gradient there anew")  # fmt: skip
         used = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
-        norm = length([p.grad * t(p, group) for p, group in used]) if used else 0.0
+        g = dense([p.grad for p, _ in used])
+        t = [p.abs() if group["adaptive"] else 1.0 for p, group in used]
+        norm = length([part * scale for part, scale in zip(g, t, strict=True)]) if used else 0.0
         self._moved = [(p, p.clone()) for p, _ in used]
-        for p, group in used:
-            move([p], [p.grad * t(p, group) ** 2], ratio(group["rho"], norm))
+        for (p, group), part, scale in zip(used, g, t, strict=True):
+            sign = -1 if group.get("maximize") else 1  # the worst values of what is maximised are below
+            move([p], [part * scale**2], sign * ratio(group["rho"], norm))
+        self._watch = WeightsStay([p for p, _ in used], only_hooked=True)
         if zero_grad:
             self.zero_grad()
 
@@ -73,18 +127,63 @@ class SAMOptimizer(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        try:
-            loss = None
-            if closure is not None:
-                self.first_step(zero_grad=True)
-                loss = torch.enable_grad()(closure)()
-        finally:
-            for p, w in self._moved:
-                p.copy_(w)
-            self._moved = []
+        if closure is not None:
+            return self._both_steps(closure)
+        if self._moved is None:
+            raise RuntimeError("step() without a first step would be a plain step, not SAM: call first_step, "
+                               "backward() and second_step(), or step(closure)")  # fmt: skip
+        self._back(check=True)
         self.base_optimizer.step()
+        return None
+
+    def _both_steps(self, closure: Callable[[], Any]) -> Any:
+        if self._moved is not None:
+            raise RuntimeError("step(closure) makes both steps: do not call first_step() before it")
+        params = [p for group in self.param_groups for p in group["params"]]
+        held = [p.grad for p in params if p.grad is not None]
+        foreign = [g for g in held if self._left.get(id(g)) != g._version]
+        first = FirstPass(self._state, params, closure)
+        self.zero_grad()
+        loss = torch.enable_grad()(closure)()
+        _say_if_unused(foreign, [p.grad for p in params if p.grad is not None])
+        after = first.end()
+        try:
+            self.first_step(zero_grad=True)
+            first.again()
+            torch.enable_grad()(closure)()
+        except BaseException:
+            self._back()
+            raise
+        finally:
+            after.put()
+        self._back(check=True)
+        self.base_optimizer.step()
+        self._left = {id(p.grad): p.grad._version for p in params if p.grad is not None}
         return loss
+
+    @torch.no_grad()
+    def _back(self, check: bool = False) -> None:
+        watch, self._watch = self._watch, None
+        try:
+            if check and watch is not None:
+                watch.check()
+        finally:
+            for p, w in self._moved or []:
+                p.copy_(w)
+            self._moved = None
+            forget_cached_weights()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.base_optimizer.load_state_dict(state_dict)
         self.param_groups, self.state = self.base_optimizer.param_groups, self.base_optimizer.state
+
+
+def _say_if_unused(held: list[Tensor], found: list[Tensor]) -> None:
+    """What was in p.grad is this batch's own gradient (a first backward(), as in davda54/sam), or is lost."""
+    if not held or len(held) != len(found):
+        return
+    pairs = zip(dense(held), dense(found), strict=True)
+    inner = sum(float(torch.vdot(a.flatten(), b.flatten()).real) for a, b in pairs)
+    if inner < 0.5 * float(length(dense(held))) * float(length(dense(found))):
+        warnings.warn("step(closure) does not use the gradients that were in p.grad (accumulated ones?); to "
+                      "accumulate, use the SAM objective", stacklevel=4)  # fmt: skip

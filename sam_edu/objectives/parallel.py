@@ -1,8 +1,9 @@
-"""Averages over the processes of ``torch.distributed``."""
+"""Several processes: averages over those of ``torch.distributed``, and what cannot be averaged."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 import torch.distributed as dist
@@ -19,9 +20,40 @@ def wrapped(model: nn.Module) -> bool:
     return isinstance(model, DistributedDataParallel) and active()
 
 
+def check(model: nn.Module) -> None:
+    """One clear line where two passes and one backward pass do not go with how the model is shared out."""
+    if any(hasattr(p, "full_tensor") for p in model.parameters()):
+        raise TypeError("the model's parameters are sharded (fully_shard, tensor parallelism), an objective "
+                        "needs whole ones: use SAMOptimizer, or DistributedDataParallel")  # fmt: skip
+    partial_shards(model.parameters())
+
+
+def partial_shards(params: Iterable[Tensor]) -> None:
+    """Raise for sharded tensors that do not know their whole (FullyShardedDataParallel, DeepSpeed)."""
+    if any(getattr(p, "_fsdp_flattened", False) or hasattr(p, "ds_id") for p in params):
+        raise TypeError("parameters sharded by FullyShardedDataParallel or DeepSpeed do not know the norm of "
+                        "the whole gradient: use fully_shard with SAMOptimizer")  # fmt: skip
+
+
+def unaveraged(model: nn.Module) -> AbstractContextManager[None]:
+    """For the first pass: DistributedDataParallel is not to wait for a backward pass that never comes."""
+    return _alone(model) if isinstance(model, DistributedDataParallel) else nullcontext()
+
+
+@contextmanager
+def _alone(model: DistributedDataParallel) -> Iterator[None]:
+    static, model.static_graph = model.static_graph, False  # its first backward is yet to be recorded
+    try:
+        with model.no_sync():
+            yield
+    finally:
+        model.static_graph = static
+
+
 def averaged(g: Sequence[Tensor | None], like: Sequence[Tensor], model: nn.Module) -> tuple[Tensor, ...]:
     """The mean of g over the processes, in one message; a missing gradient counts as 0."""
-    whole = [torch.zeros_like(p) if part is None else part for part, p in zip(g, like, strict=True)]
+    whole = [torch.zeros_like(p) if part is None else part.to_dense() if part.is_sparse else part
+             for part, p in zip(g, like, strict=True)]  # fmt: skip
     flat = torch.cat([part.flatten() for part in whole])
     group = getattr(model, "process_group", None)
     dist.all_reduce(flat, group=group)

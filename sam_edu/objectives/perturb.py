@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import parametrize
+
+from sam_edu.objectives.state import Kept, State
 
 Size = float | Tensor
 Tensors = list[Tensor] | tuple[Tensor, ...]
@@ -21,9 +23,9 @@ Tensors = list[Tensor] | tuple[Tensor, ...]
 def perturbed(model: nn.Module, e: Sequence[Tensor | None]) -> Iterator[None]:
     """Inside the context the model's weights are w + e; afterwards they are w again, bit for bit.
 
-    BatchNorm still normalises with the batch's own statistics in training mode but leaves its running
-    averages and its count alone: they belong to w, and a step must count once. Both are restored
-    also when the body raises. Contexts may be nested.
+    So is the model's state: BatchNorm normalises with the batch's own statistics in training mode, but its
+    running averages and its count belong to w, and so does whatever else a forward pass changes. Both
+    are restored also when the body raises. Contexts may be nested.
 
     Parameters
     ----------
@@ -53,8 +55,9 @@ def perturbed(model: nn.Module, e: Sequence[Tensor | None]) -> Iterator[None]:
     for p, step in moved:
         if p.shape != step.shape:
             raise ValueError(f"e has a tensor of shape {tuple(step.shape)} for {tuple(p.shape)}")
+    state = State(model).before()
     with torch.no_grad():
-        there = shifted([p for p, _ in moved], [step for _, step in moved], 1.0, batch_norms(model))
+        there = shifted([p for p, _ in moved], [step for _, step in moved], 1.0, state)
     with there:
         yield
 
@@ -66,27 +69,24 @@ class shifted:
     is such.)
     """
 
-    def __init__(self, params: Tensors, v: Tensors, size: Size, norms: list[_BatchNorm]) -> None:
+    def __init__(self, params: Tensors, v: Tensors, size: Size, state: Kept) -> None:
         self.params = [p.detach() for p in params]  # the same memory, out of autograd's sight
         self.saved = [torch.empty_like(p) for p in self.params]
-        self.counting = [m for m in norms if m.training and m.track_running_stats]
+        self.state = state
         if self.params:
             torch._foreach_copy_(self.saved, self.params)
         try:
-            for m in self.counting:
-                m.track_running_stats = False
             move(self.params, v, size)
         except BaseException:
             self.back()
             raise
 
     def back(self) -> None:
-        """The weights, and BatchNorm's counting, are what they were."""
-        for m in self.counting:
-            m.track_running_stats = True
+        """The weights, and the state that forward passes change, are what they were."""
         if self.params:
             torch._foreach_copy_(self.params, self.saved)  # not "minus e": rounding would drift
-        torch.clear_autocast_cache()
+        self.state.put()
+        forget_cached_weights()
 
     def __enter__(self) -> shifted:
         return self
@@ -101,19 +101,25 @@ def move(params: list[Tensor], v: Tensors, size: Size) -> None:
         v, size = torch._foreach_mul(v, size), 1.0
     if size != 0 and params:
         torch._foreach_add_(params, v, alpha=size)
-        # Inside torch.autocast the low-precision copies of the weights are cached, and the cache does
-        # not notice that the weights have moved: the second pass would run at w.
-        torch.clear_autocast_cache()
+        forget_cached_weights()
 
 
-def batch_norms(model: nn.Module) -> list[_BatchNorm]:
-    return [m for m in model.modules() if isinstance(m, _BatchNorm)]
+def forget_cached_weights() -> None:
+    """Two caches do not notice that the weights have moved: the second pass would run at w.
+
+    ``torch.autocast`` keeps low-precision copies, ``torch.nn.utils.parametrize.cached`` what the
+    parametrizations made of the weights.
+    """
+    torch.clear_autocast_cache()
+    parametrize._cache.clear()
 
 
 def length(tensors: Tensors) -> Size:
     """l2 norm over all tensors together: a number on the CPU, a tensor elsewhere (nobody has to wait)."""
     if not tensors:
         return 0.0
+    if hasattr(tensors[0], "full_tensor"):  # sharded (DTensor): each process has a part of each tensor
+        return math.hypot(*[float(torch.linalg.vector_norm(t).full_tensor()) for t in tensors])
     if tensors[0].is_cpu:
         return math.hypot(*[torch.linalg.vector_norm(t).item() for t in tensors])
     norms = torch._foreach_norm(tensors)
@@ -125,6 +131,16 @@ def ratio(a: Size, b: Size) -> Size:
     if isinstance(b, Tensor):
         return torch.where((b > 1e-30) & b.isfinite(), a / b, torch.zeros_like(b))
     return a / b if 1e-30 < b < math.inf else 0.0
+
+
+def dense(g: Iterable[Tensor]) -> Tensors:
+    """Gradients as ordinary tensors: those of embeddings may be sparse."""
+    return [part.to_dense() if part.is_sparse else part for part in g]
+
+
+def magnitudes(g: Tensors) -> Tensors:
+    """|g| where g is complex, g itself (of either sign) where it is real: the square is what matters."""
+    return [part.abs() if part.is_complex() else part for part in g]
 
 
 def global_norm(tensors: Sequence[Tensor]) -> Tensor:

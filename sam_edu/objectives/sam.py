@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from sam_edu import _check
 from sam_edu.objectives.base import WeightPerturbation
-from sam_edu.objectives.closures import BatchLoss, Closure, Scale, needs_batch
+from sam_edu.objectives.closures import Closure, Scale, needs_batch
 from sam_edu.objectives.perturb import Size, Tensors, global_norm, length, ratio
 
 __all__ = ["SAM", "global_norm"]
@@ -64,12 +64,6 @@ class SAM(WeightPerturbation):
         if self.m is None:
             return super().backward(closure, scale)
         batch = needs_batch(closure, "SAM with m")
-        losses = []
-        for part in batch.parts(self.m):
-            losses.append(super().backward(self._share(batch, part), scale))
+        # a sub-batch's contribution to the mean; e does not change with the scale of the loss
+        losses = [super(SAM, self).backward(batch.share(part), scale) for part in batch.parts(self.m)]
         return sum(losses[1:], losses[0])
-
-    @staticmethod
-    def _share(batch: BatchLoss, part: slice) -> Closure:
-        """The sub-batch's contribution to the mean; e does not change with the scale of the loss."""
-        return lambda: (part.stop - part.start) / len(batch) * batch(part)

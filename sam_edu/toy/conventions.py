@@ -143,9 +143,14 @@ def sam_expansion(
     root mean square norm, :math:`r_x=\sqrt{1+d(1+\eta^2)}`.
 
     Expansion 11: with :math:`a = w_1^*`, if :math:`a(1+a)\ge d` all non-robust weights move together and
-    :math:`k = \frac{(1+a)[a(1+a)-3d]}{3ad}`; otherwise part of them moves up and part down, and
-    :math:`k = -\frac23\frac{d}{(d-a^2)^2}` in the continuum of large d (for small d the rounding of the
-    split can change even its sign).
+    :math:`k = \frac{(1+a)[a(1+a)-3d]}{3ad}`. Otherwise part of them moves up and part down, with the mean
+    shift :math:`\rho j/d`, j the whole number with the parity of d nearest to :math:`\frac{ad}{d-a^2}`, and
+
+    .. math:: k = \frac{T^2}3+1-2\mu^2-\frac\mu a-\frac{\mu(1-\mu^2)}{tT},
+              \qquad \mu=\frac jd,\quad T=\frac{1+a\mu}{\sqrt d}.
+
+    That holds for rho well below 1/d, and k has either sign, also for large d, where it is about 1 - j/a.
+    For larger radii only :func:`sam_optimum` is right. Of two j that are equally near, the larger is taken.
 
     Raises
     ------
@@ -175,9 +180,17 @@ def sam_expansion(
         return Expansion(1 / (3 * d), 2, star)
     if norm == "l2":
         return Expansion(-(2 - star**2 / d) / (3 * d), 2, star)
-    if star * (1 + star) >= d:
-        return Expansion((1 + star) * (star * (1 + star) - 3 * d) / (3 * star * d), 2, star)
-    return Expansion(-2 / 3 * d / (d - star**2) ** 2, 2, star)
+    return Expansion(_linf_coefficient(star, d), 2, star)
+
+
+def _linf_coefficient(a: float, d: int) -> float:
+    """k of Expansion 11; mu, in units of rho, is the mean shift of the worst corner of the ball."""
+    mu = 1.0
+    if a * (1 + a) < d:
+        mu = min(d, 2 * np.floor((a * d / (d - a**2) - d % 2) / 2 + 0.5) + d % 2) / d
+    tension = (1 + a * mu) / np.sqrt(d)
+    split = mu * (1 - mu**2) * np.sqrt(d) / (a * tension)
+    return float(tension**2 / 3 + 1 - 2 * mu**2 - mu / a - split)
 
 
 def _border_norm(model: NRFModel) -> float:

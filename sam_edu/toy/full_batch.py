@@ -66,6 +66,7 @@ def worst_perturbations(model: NRFModel, w: NDArray, rho: float) -> tuple[NDArra
 
 
 def _normalised(u: NDArray) -> NDArray:
+    u = u / np.abs(u).max(-1, keepdims=True)  # the square of a tiny gradient would be 0
     return np.asarray(u / np.linalg.norm(u, axis=-1, keepdims=True))
 
 

@@ -15,6 +15,7 @@ from sam_edu.toy.softplus import expected_softplus
 
 METHODS = ("standard", "adversarial", "per-sample-sam", "full-batch-sam", "one-step-sam")
 INPUT_NORMS = ("true", "constant")
+_MOST = 30.0  # of c: the loss is about exp(-c^2/2)
 
 
 def logistic_optimum(
@@ -56,7 +57,7 @@ def logistic_optimum(
     Raises
     ------
     ValueError, TypeError
-        If an argument is outside its range.
+        If an argument is outside its range, or eta*sqrt(d) > 30 where the optimum is not in closed form.
 
     Examples
     --------
@@ -72,6 +73,7 @@ def logistic_optimum(
         if attacked == "all":
             return _all_attacked(model, radius)
         return model.log_odds, max(2 * (model.eta - radius), 0.0)
+    check_visible(model)
     start = np.array([model.log_odds, 2 * model.c])
     if method == "full-batch-sam":
         w1, e = full_batch_optimum(model, radius, start)
@@ -80,6 +82,15 @@ def logistic_optimum(
         start = start * (1 + radius * input_norm_rms(model) / margin)
         w1, e = newton(lambda w: expected_softplus(model, w, radius, input_norm), start)
     return float(w1), float(e / np.sqrt(model.d))
+
+
+def check_visible(model: NRFModel) -> None:
+    """Raise ValueError where the weak features are so good that the loss is too small for a double."""
+    if model.c > _MOST:
+        raise ValueError(
+            f"eta*sqrt(d) must be at most {_MOST:g} where the logistic loss is minimised by quadrature, got "
+            f"{model.c:.4g}: the loss is too small for a number there; take fewer or weaker features"
+        )
 
 
 def check_training(method: str, radius: float, attacked: str, input_norm: str) -> float:
@@ -97,6 +108,7 @@ def _all_attacked(model: NRFModel, eps: float) -> tuple[float, float]:
     """Adversarial training, all features attacked: features of mean at most eps are dropped (Theorem 6)."""
     robust, weak = 2 * model.p - 1 > eps, model.eta > eps
     if robust and weak:
+        check_visible(model)
         start = np.array([model.log_odds, 2 * np.sqrt(model.d) * (model.eta - eps)])
         w1, e = newton(lambda w: expected_softplus(model, w, eps=eps), start)
         return float(w1), float(e / np.sqrt(model.d))

@@ -61,7 +61,7 @@ class NRFModel:
     @property
     def log_odds(self) -> float:
         """L = ln(p / (1-p)), the evidence that one look at the robust feature gives."""
-        return float(np.log(self.p) - np.log1p(-self.p))
+        return float(2 * np.arctanh(2 * self.p - 1))  # exact near p = 1/2, too
 
     @property
     def c(self) -> float:

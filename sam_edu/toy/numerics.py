@@ -10,22 +10,27 @@ from numpy.polynomial.legendre import leggauss
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh_tridiagonal
 
+_PANELS = np.array([-38.0, -30, -23, -16, -10, -6, -3, 0, 3, 6, 10, 16, 23, 30, 38])
+
 Quadratic = tuple[float, NDArray, NDArray]  # value, gradient (2,), Hessian (2, 2)
 
 
-def sign_change(sign: Callable[[NDArray], NDArray], low: ArrayLike, high: ArrayLike) -> NDArray:
+def sign_change(
+    sign: Callable[[NDArray], NDArray], low: ArrayLike, high: ArrayLike, bits: int = 55, parts: int = 8
+) -> NDArray:
     """Where ``sign`` turns from positive to not positive, for all brackets (low, high) at once.
 
-    A bisection with nine points a round. ``sign`` is handed an array of shape (..., 7), the inner points
-    of each bracket, and returns values of that shape; their sizes do not matter, so a jump is as good as
-    a zero. It is taken to be positive at ``low`` and not positive at ``high``.
+    A bisection into ``parts`` a round, until the bracket is narrower by ``bits`` bits. ``sign`` is handed an
+    array of shape (..., parts - 1), the inner points of each bracket, and returns values of that shape; their
+    sizes do not matter, so a jump is as good as a zero. It is taken to be positive at ``low`` and not
+    positive at ``high``. Where a call of ``sign`` costs much however few its points, take many parts.
     """
     low, high = (np.array(x, dtype=float) for x in np.broadcast_arrays(low, high))
-    share = np.arange(9) / 8
-    for _ in range(18):  # 8**18 = 2**54: down to the last bit
+    share = np.arange(parts + 1) / parts
+    for _ in range(int(np.ceil(bits / np.log2(parts)))):
         x = low[..., None] + (high - low)[..., None] * share
         ended = sign(x[..., 1:-1]) <= 0
-        at = np.where(ended.any(-1), ended.argmax(-1), 7)[..., None]
+        at = np.where(ended.any(-1), ended.argmax(-1), parts - 1)[..., None]
         low = np.take_along_axis(x, at, -1)[..., 0]
         high = np.take_along_axis(x, at + 1, -1)[..., 0]
     return (low + high) / 2
@@ -62,11 +67,13 @@ def chi_rule(df: int, n: int = 24) -> tuple[NDArray, NDArray]:
 def normal_panels(mean: float, breaks: NDArray, n: int = 16) -> tuple[NDArray, NDArray]:
     """Nodes and weights, shape (..., Q), for E h(N(mean, 1)) with h smooth between breaks.
 
-    ``breaks`` has shape (..., B). Panels also end at mean, mean +- 3 and mean +- 10, beyond which
-    less than 1e-22 of the mass lies; breaks outside are moved to the ends, where their panels are empty.
+    ``breaks`` has shape (..., B). Panels also end at mean and at fixed distances from it. The last are +-38,
+    where the density underflows: h may be so small near the mean that the far tail decides. Breaks outside
+    are moved to the ends, where their panels are empty.
     """
-    fixed = np.broadcast_to(mean + np.array([-10.0, -3, 0, 3, 10]), (*breaks.shape[:-1], 5))
-    ends = np.sort(np.concatenate([np.clip(breaks, mean - 10, mean + 10), fixed], axis=-1), axis=-1)
+    fixed = np.broadcast_to(mean + _PANELS, (*breaks.shape[:-1], len(_PANELS)))
+    inside = np.clip(breaks, fixed[..., :1], fixed[..., -1:])
+    ends = np.sort(np.concatenate([inside, fixed], axis=-1), axis=-1)
     t, w = leggauss(n)
     half = np.diff(ends)[..., None] / 2
     x = (ends[..., :-1, None] + half) + half * t
@@ -76,6 +83,8 @@ def normal_panels(mean: float, breaks: NDArray, n: int = 16) -> tuple[NDArray, N
 
 def newton(objective: Callable[[NDArray], Quadratic], start: ArrayLike, rounds: int = 200) -> NDArray:
     """Minimise a smooth convex function of (w1, e), e > 0, by Newton steps, shortened while they do not help.
+
+    The function is positive, and can be tiny: it is judged in units of its own value.
 
     Raises
     ------
@@ -88,7 +97,7 @@ def newton(objective: Callable[[NDArray], Quadratic], start: ArrayLike, rounds: 
         ridge = 1e-12 * (np.trace(hessian) + np.linalg.norm(gradient))  # a hinge is flat in places
         step = -np.linalg.solve(hessian + ridge * np.eye(2), gradient)
         decrement = float(-gradient @ step)
-        if decrement <= 1e-26 * (1 + abs(value)):
+        if decrement <= 1e-26 * abs(value):
             return x
         short = min(1.0, 3 * (1 + float(np.linalg.norm(x))) / float(np.linalg.norm(step)))
         step, decrement = short * step, short * decrement
@@ -98,7 +107,7 @@ def newton(objective: Callable[[NDArray], Quadratic], start: ArrayLike, rounds: 
             new = objective(trial)
             if new[0] <= value - 0.1 * size * decrement:
                 break
-            if size * decrement <= 1e-13 * (1 + abs(value)):  # below rounding: trust the step, stop there
+            if size * decrement <= 1e-13 * abs(value):  # below rounding: trust the step, stop there
                 return x + size * step
             size /= 2
         x, (value, gradient, hessian) = trial, new

@@ -9,9 +9,9 @@ from sam_edu.toy.averages import gaussian_accuracy, uniform_accuracy
 from sam_edu.toy.conventions import check_convention
 from sam_edu.toy.model import NRFModel
 from sam_edu.toy.per_sample import per_sample_accuracy
-from sam_edu.toy.worst import BALLS, Candidates, ball_limit
+from sam_edu.toy.worst import BALLS, Candidates, ahead, ball_limit
 
-_TIE = 1e-9  # of the larger error rate: two perturbed classifiers this close are both the worst
+_TIE = 1e-7  # of what they differ by, up or down: two perturbed classifiers this close are both the worst
 
 
 def perturbed_accuracy(
@@ -92,26 +92,24 @@ def _checked(
 
 def _one_step(model: NRFModel, w1: NDArray, rho: NDArray, perturbed: str, norm: str) -> Candidates:
     """Where one ascent step along the gradient of the error leads; nowhere at w1*, where it vanishes."""
-    root = np.sqrt(model.d)
     down = -np.sign(model.log_odds / 2 - w1 * model.eta)  # the error rises to this side
-    if perturbed == "robust":
-        x, v = w1 + rho * down, np.ones_like(w1)
-    elif norm == "l2":  # the gradient is tangential: (sqrt d, -w1 along the ones)/length in the plane
-        length = np.hypot(w1, root)
-        x, v = w1 + rho * down * root / length, 1 - rho * down * w1 / (length * root)
-    else:
-        x, v = w1 + rho * down, 1 - rho * down * np.sign(w1)
-    x, v = x[..., None], v[..., None]
-    return Candidates(x, v, root * np.abs(v))
+    shift, mean = rho * down, np.zeros_like(w1)
+    if perturbed == "all" and norm == "l2":  # the gradient is tangential: (sqrt d, -w1 along the ones)/length
+        length = np.hypot(w1, np.sqrt(model.d))
+        shift, mean = shift * np.sqrt(model.d) / length, -shift * w1 / (length * np.sqrt(model.d))
+    elif perturbed == "all":
+        mean = -shift * np.sign(w1)
+    parts = np.broadcast_arrays(w1, shift, mean, np.zeros_like(w1))
+    return Candidates(*(part[..., None] for part in parts))
 
 
 def _worst(model: NRFModel, candidates: Candidates) -> tuple[NDArray, NDArray]:
     """Accuracy of the worst candidate, and the worst of either side where it is the worst of all."""
-    lead, rising = candidates.lead(model), candidates.rising(model)
-    points = np.full((*lead.shape[:-1], 2, 2), np.nan)
+    rising, all_worst = candidates.rising(model), candidates.worst(model)
+    points = np.full((*rising.shape[:-1], 2, 2), np.nan)
     for i, side in enumerate((rising > 0, rising <= 0)):
-        at = np.where(side, lead, np.inf).argmin(-1)[..., None]
-        worst = np.take_along_axis(side & (lead <= lead.min(-1, keepdims=True) + _TIE), at, -1)
-        for j, value in enumerate((candidates.x, candidates.v)):
-            points[..., i, j] = np.where(worst, np.take_along_axis(value, at, -1), np.nan)[..., 0]
-    return candidates.take(lead.argmin(-1)).accuracy(model), points
+        worst = candidates.worst(model, side)
+        ties = side.any(-1) & (ahead(model, worst, all_worst) <= _TIE)
+        for j, value in enumerate((worst.x, worst.v)):
+            points[..., i, j] = np.where(ties, value, np.nan)
+    return all_worst.accuracy(model), points

@@ -100,7 +100,7 @@ def _worst_case(model: NRFModel, rho: NDArray, perturbed: str, norm: str) -> NDA
     def rising(w1: NDArray) -> NDArray:
         return worst_side(model, BALLS[perturbed, norm](model, w1, rho[..., None]))
 
-    found = sign_change(rising, np.zeros_like(rho), expand(rising, np.full_like(rho, 2 * star)))
+    found = sign_change(rising, np.zeros_like(rho), expand(rising, np.full_like(rho, 2 * star)), parts=32)
     return np.where(beyond, np.inf, found)
 
 

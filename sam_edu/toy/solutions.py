@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_ndtr
+from scipy.special import erfcx, log_ndtr
 
 from sam_edu import _check
 from sam_edu.toy.model import ATTACKED, NRFModel
@@ -91,7 +91,7 @@ def adversarial_optimum(
     w1 = _interior_optimum(model, eps, attacked)
     if w1 is not None:
         # Only with all features attacked can sgn(x_1) win although an interior optimum exists.
-        if attacked == "nonrobust" or _beats_robust_feature(model, w1, eps):
+        if attacked == "nonrobust" or beats_robust_feature(model, w1, eps) > 0:
             robust = float(model.robust_accuracy(w1, eps, attacked))
             return AdversarialOptimum(w1, "interior", robust, float(model.natural_accuracy(w1)))
     return AdversarialOptimum(np.inf, "robust-only", model.p, model.p)
@@ -100,8 +100,8 @@ def adversarial_optimum(
 def kept_features(model: NRFModel, eps: float) -> tuple[bool, bool]:
     r"""Theorem 6: which features adversarial training of a linear model keeps, all features attacked.
 
-    For every convex, differentiable loss that falls with the margin, and independent features, a feature gets
-    weight 0 iff its mean is at most eps: the robust one from eps = 2p-1 on, the others from eps = eta on.
+    For every strictly convex, differentiable loss that falls with the margin and is finite here, a feature
+    gets weight 0 iff its mean is at most eps: the robust one from eps = 2p-1 on, the others from eps = eta.
     (The 0-1 risk, which is not convex, drops the non-robust ones earlier: :func:`attack_thresholds`.)
 
     Returns
@@ -120,16 +120,20 @@ def kept_features(model: NRFModel, eps: float) -> tuple[bool, bool]:
     return 2 * model.p - 1 > eps, model.eta > eps
 
 
-def _beats_robust_feature(model: NRFModel, w1: float, eps: float) -> bool:
-    """Is the robust accuracy (all features attacked) at ``w1`` >= 0 above p, that of sgn(x_1)?
+def beats_robust_feature(model: NRFModel, w1: float, eps: float) -> float:
+    """Positive where R, the accuracy at ``w1`` >= 0 with all features attacked, is above p, that of sgn(x_1).
 
-    R > p is the same as (1-p) Phi(down) > p Phi(-up). The two tail masses are compared on the log
-    scale: far out, R agrees with p to machine precision and their difference would be rounding noise.
+    R > p is the same as (1-p) Phi(-low) > p Phi(-high), low, high = ((1 +- eps) w1 -+ d (eta - eps))/sqrt(d).
+    Far out R agrees with p to machine precision, so the two tails are compared by the logarithm of their
+    ratio. In it (high^2 - low^2)/2 = 2 w1 (eta - eps - eps w1/d) is taken in closed form: both squares can
+    be huge.
     """
-    root, base = np.sqrt(model.d), model.d * (model.eta - eps)
-    gain = log_ndtr((base - (1 + eps) * w1) / root)
-    loss = model.log_odds + log_ndtr(-(base + (1 - eps) * w1) / root)
-    return bool(gain > loss)
+    root, k = np.sqrt(model.d), model.eta - eps
+    low, high = ((1 + eps) * w1 / root - root * k), ((1 - eps) * w1 / root + root * k)
+    if low < 0:
+        return float(log_ndtr(-low) - model.log_odds - log_ndtr(-high))
+    tails = np.log(erfcx(low / np.sqrt(2))) - np.log(erfcx(high / np.sqrt(2)))
+    return float(tails + 2 * w1 * (k - eps * w1 / model.d) - model.log_odds)
 
 
 def _interior_optimum(model: NRFModel, eps: float, attacked: str) -> float | None:

@@ -7,13 +7,14 @@ classifier sgn(x_1) is better. In between, a search that climbs from small weigh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
-from scipy.special import log_ndtr
+from scipy.special import ndtr
 
 from sam_edu.toy.model import NRFModel
+from sam_edu.toy.solutions import beats_robust_feature
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,9 @@ class AttackThresholds:
     Attributes
     ----------
     jump : float
-        :math:`\epsilon_g`, 0 < jump < eta: below it the best linear classifier has a finite robust
-        weight, from it on it is sgn(x_1).
+        :math:`\epsilon_g`, 0 < jump < min(eta, 1): below it the best linear classifier has a finite robust
+        weight, from it on it is sgn(x_1). Infinity where :math:`\Phi(\sqrt d(\eta-1))\ge p`: there the
+        non-robust features alone beat sgn(x_1) at every radius below 1.
     vanish : float or None
         :math:`\epsilon_c`, jump < vanish < eta: the smallest radius at which the interior maximum is
         gone. None where there is no such radius (possible only if eta >= 2p-1: then the maximum moves to
@@ -36,7 +38,7 @@ class AttackThresholds:
 
 
 def attack_thresholds(model: NRFModel) -> AttackThresholds:
-    r"""The two radii of Theorem 3, by bracketed root finding.
+    r"""The two radii of Theorem 3, by bisection.
 
     ``vanish`` is the first zero of the discriminant
     :math:`D(\epsilon) = (\eta-\epsilon)^2 - \frac{2\epsilon}{d}(L - 2\,\mathrm{artanh}\,\epsilon)`, which
@@ -50,35 +52,52 @@ def attack_thresholds(model: NRFModel) -> AttackThresholds:
     (0.047792, 0.047809)
     """
     vanish = _vanish(model)
-    high = model.eta if vanish is None else vanish
-    jump = brentq(_lead, 0.0, high, args=(model,), xtol=1e-15, rtol=1e-13)
-    return AttackThresholds(float(jump), vanish)
+    if vanish is None and ndtr(np.sqrt(model.d) * (model.eta - 1)) >= model.p:
+        return AttackThresholds(np.inf, None)
+    high = min(model.eta, 1.0) if vanish is None else vanish
+    return AttackThresholds(_bisect(lambda eps: _lead(eps, model), 0.0, high), vanish)
+
+
+def _bisect(f: Callable[[float], float], low: float, high: float) -> float:
+    """Where f turns from positive, as at ``low``, to not positive, as at ``high``: to the last bit.
+
+    Only signs are used: neither end is evaluated, because there the limits hold, not the formulas.
+    """
+    while low < (mid := (low + high) / 2) < high:
+        low, high = (mid, high) if f(mid) > 0 else (low, mid)
+    return high
 
 
 def _discriminant(eps: float, model: NRFModel) -> float:
-    log_odds = model.log_odds - 2 * np.arctanh(eps)
-    return float((model.eta - eps) ** 2 - 2 * eps * log_odds / model.d)
+    return (model.eta - eps) ** 2 - 2 * eps * (model.log_odds - 2 * float(np.arctanh(eps))) / model.d
 
 
 def _vanish(model: NRFModel) -> float | None:
-    """The first zero of the discriminant in (0, min(eta, 2p-1)), or None."""
-    end = min(model.eta, 2 * model.p - 1)
-    if _discriminant(end, model) >= 0:  # eta >= 2p-1: the convex function may still dip below 0
-        end = float(minimize_scalar(_discriminant, bounds=(0, end), args=(model,), method="bounded").x)
+    """The first zero of the discriminant in (0, min(eta, 2p-1)), or None.
+
+    It is convex there. At the right end it is (eta - 2p + 1)^2 if eta >= 2p-1 and negative otherwise.
+    """
+    reliable = 2 * model.p - 1
+    end = min(model.eta, reliable)
+    if model.eta >= reliable:  # the convex function may still dip below 0: where its slope turns
+        end = _bisect(lambda eps: -_slope(eps, model), 0.0, reliable)
         if _discriminant(end, model) >= 0:
             return None
-    return float(brentq(_discriminant, 0.0, end, args=(model,), xtol=1e-15, rtol=1e-13))
+    return _bisect(lambda eps: _discriminant(eps, model), 0.0, end)
+
+
+def _slope(eps: float, model: NRFModel) -> float:
+    """Derivative of the discriminant."""
+    log_odds = model.log_odds - 2 * float(np.arctanh(eps))
+    return -2 * (model.eta - eps) - 2 * log_odds / model.d + 4 * eps / ((1 - eps**2) * model.d)
 
 
 def _lead(eps: float, model: NRFModel) -> float:
     """Has the sign of R(w1) - p at the interior maximum w1 of the robust accuracy R.
 
-    R > p is the same as (1-p) Phi(down) > p Phi(-up). The two masses are compared on the log scale: far
-    out, R agrees with p to machine precision and their difference would be rounding noise.
+    R > p is the same as (1-p) Phi(down) > p Phi(-up). The two masses are compared by the logarithm of their
+    ratio, in which the squares of their ends, which can be huge, are subtracted before anything is rounded.
     """
     k, log_odds = model.eta - eps, model.log_odds - 2 * np.arctanh(eps)
     w1 = log_odds / (k + np.sqrt(max(_discriminant(eps, model), 0.0))) if log_odds > 0 else 0.0
-    root, base = np.sqrt(model.d), model.d * k
-    gain = log_ndtr((base - (1 + eps) * w1) / root)
-    loss = model.log_odds + log_ndtr(-(base + (1 - eps) * w1) / root)
-    return float(gain - loss)
+    return beats_robust_feature(model, w1, eps)

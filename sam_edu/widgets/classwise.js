@@ -89,7 +89,7 @@ const DOTS = { circle: "M-4,0A4,4 0 1 1 4,0A4,4 0 1 1 -4,0Z", square: "M-3.6,-3.
 function sentence(row, base, classes, attack, k, c) {
   const values = row.mean[k], worst = values.indexOf(Math.min(...values)), best = values.indexOf(Math.max(...values));
   const points = (v) => (v < 0 ? "−" : "+") + Math.abs(100 * v).toFixed(1);
-  let text = `${row.name}, ${attack}: ${percent(average(values), 1)} on average over the classes; the worst is ${classes[worst]} with ${percent(values[worst], 1)}, the best ${classes[best]} with ${percent(values[best], 1)}.`;
+  const text = `${row.name}, ${attack}: ${percent(average(values), 1)} on average over the classes; the worst is ${classes[worst]} with ${percent(values[worst], 1)}, the best ${classes[best]} with ${percent(values[best], 1)}.`;
   if (row === base) return text + ` Class ${classes[c]} keeps ${percent(values[c], 1)}.`;
   const mean = average(values) - average(base.mean[k]);
   return text + ` Against SGD the average changes by ${points(mean)} points, class ${classes[c]} by ${points(values[c] - base.mean[k][c])}.`;

@@ -1,13 +1,22 @@
-import { logOdds, logPhi, naturalAccuracy, Phi, samOptimum, standardOptimum } from "./math.js";
+import { logOdds, logPhi, naturalAccuracy, Phi, rise, samOptimum, standardOptimum } from "./math.js";
 
 // SAM for the 0-1 risk under every convention of chapter 8, as sam_edu.toy has it (keys: toy.CONVENTION).
-// A classifier is {x, v, size}: robust weight, mean of the other weights, their norm. The standard one has
-// v = 1. The radius h is the length of the perturbation in units of √d, the length of these weights.
+// A classifier near (a, 1, ..., 1) is {a, shift, mean, spread}: what is added to a, to the mean of the other
+// weights, and their variance; x and v are the results. Differences stay exact, no part is a large number.
+// The radius h is the length of the perturbation in units of √d, the length of the weak weights.
 export const rhoOf = (m, key, h) => (key === "linf-worst" || key === "gaussian" ? h : h * Math.sqrt(m.d));
 
-const tau = (w) => w.x / w.size, gamma = (m, w) => (m.eta * m.d * w.v) / w.size;
-const lead = (m, w) => (1 - m.p) * Phi(gamma(m, w) - tau(w)) - m.p * Phi(-gamma(m, w) - tau(w)); // accuracy - p
-const rising = (m, w) => logOdds(m) / 2 - tau(w) * gamma(m, w); // > 0 where a larger w1 would help
+function near(m, a, shift, mean, spread) {
+  const x = a + shift, v = 1 + mean, root = Math.sqrt(1 + spread / (v * v)), lag = spread / (v * v) / (root * (1 + root));
+  return { a, shift, mean, x, v, lag, tau: (x / v / Math.sqrt(m.d)) * (1 - lag), gamma: m.eta * Math.sqrt(m.d) * (1 - lag) };
+}
+const lead = (m, w) => (1 - m.p) * Phi(w.gamma - w.tau) - m.p * Phi(-w.gamma - w.tau); // accuracy - p, to draw
+const rising = (m, w) => logOdds(m) / 2 - w.tau * w.gamma; // > 0 where a larger w1 would help
+function ahead(m, one, two) { // > 0 where one is the more accurate: a sign, the accuracies can agree in all digits
+  const cross = one.a * (two.mean - one.mean) + (one.shift - two.shift) + one.shift * two.mean - two.shift * one.mean, lag = one.lag - two.lag;
+  const dtau = ((cross / (one.v * two.v)) * (1 - one.lag) - (two.x / two.v) * lag) / Math.sqrt(m.d);
+  return rise(m, (one.tau + two.tau) / 2, (one.gamma + two.gamma) / 2, dtau, -m.eta * Math.sqrt(m.d) * lag);
+}
 
 function bisect(f, low, high, rounds = 60) { // f > 0 at low, not at high
   for (let i = 0; i < rounds && high - low > 1e-14 * Math.abs(high); i++) {
@@ -18,64 +27,72 @@ function bisect(f, low, high, rounds = 60) { // f > 0 at low, not at high
 }
 
 // Only w1 moves: the worst is at an end.
-const interval = (m, a, rho) => [a - rho, a + rho].map((x) => ({ x, v: 1, size: Math.sqrt(m.d) }));
+const interval = (m, a, rho) => [-rho, rho].map((shift) => near(m, a, shift, 0, 0));
 
-// l2 ball: the classifiers at angle psi of the cone's rim (0: tilted towards e_1, π: away from it), with the
-// sign of the accuracy's derivative along the rim; between 0 and π the weak weights are unequal.
-function onRim(m, a, rho, psi) {
-  const root = Math.sqrt(m.d), length = Math.hypot(a, root), s0 = a / length, c0 = root / length, sin = rho / length;
-  const cos = Math.sqrt(1 - sin * sin), tilt = sin * Math.cos(psi), out = sin * Math.sin(psi), reach = length * cos;
-  const x = cos * s0 + tilt * c0, y = cos * c0 - tilt * s0, size = Math.hypot(y, out);
-  const w = { x: reach * x, v: (reach * y) / root, size: reach * size };
-  const grow = (y * out * s0 + out * tilt) / size; // derivative of size
-  w.slope = (Math.tanh(rising(m, w)) * (-out * c0 - (x * grow) / size) + m.eta * root * (out * s0 - (y * grow) / size)) / size;
-  return w;
-}
-function l2Ball(m, a, rho, n) { // n: steps along the rim; two minima can lie close together
-  const found = [onRim(m, a, rho, Math.PI), onRim(m, a, rho, 0)];
-  for (let i = 1, before = 1; i < n; i++) {
-    const psi = (Math.PI * i) / n, now = onRim(m, a, rho, psi).slope;
-    if (before < 0 && now >= 0) found.push(onRim(m, a, rho, bisect((q) => -onRim(m, a, rho, q).slope, psi - Math.PI / n, psi, 40)));
+function oneMinimum(path, n) { // for a curve on the screen, which shows no tie
+  for (let i = 2, before = path(1 / n).slope; i < n; i++) {
+    const now = path(i / n).slope;
+    if (before < 0 && now >= 0) return [bisect((s) => -path(s).slope, (i - 1) / n, i / n, 10)];
     before = now;
   }
-  return found;
+  return [];
 }
-
-// l-infinity ball: w1 at an end, and so many of the other weights up, the rest down.
-function corner(m, x, rho, up) {
-  const s = up / m.d, v = 1 - rho + 2 * rho * s, size = Math.sqrt(m.d * (s * (1 + rho) ** 2 + (1 - s) * (1 - rho) ** 2));
-  const w = { x, v, size }, grow = (2 * rho * m.d) / size;
-  w.slope = (-Math.tanh(rising(m, w)) * x * grow + m.eta * m.d * (2 * rho * size - v * grow)) / (size * size);
-  return w;
-}
-function linfBall(m, a, rho) {
-  const found = [], n = Math.min(m.d, 12);
-  for (const x of [a - rho, a + rho]) {
-    let before = corner(m, x, rho, 0);
-    found.push(before, corner(m, x, rho, m.d));
-    for (let i = 1; i <= n; i++) {
-      const now = corner(m, x, rho, (m.d * i) / n);
-      if (before.slope < 0 && now.slope >= 0) {
-        const at = Math.floor(bisect((u) => -corner(m, x, rho, u).slope, (m.d * (i - 1)) / n, (m.d * i) / n, 24));
-        found.push(corner(m, x, rho, at), corner(m, x, rho, Math.min(at + 1, m.d)));
-      }
+// The first minimum of the accuracy on either side of the ridge of a path, at shares between 0 and 1. On the
+// ridge a larger w1 stops to help; with strong weak features the minima are close to it, so cells are dense there.
+function innerMinima(m, path, n) {
+  if (n < 20) return oneMinimum(path, n);
+  const first = rising(m, path(0)), last = rising(m, path(1)), found = [];
+  const ridge = first * last < 0 ? bisect((s) => -Math.sign(last) * rising(m, path(s)), 0, 1, 10) : 1;
+  for (const [low, high] of [[0, ridge], [ridge, 1]]) {
+    const cells = Math.ceil(n / 2), at = (i) => low + ((high - low) * (1 - Math.cos((Math.PI * i) / cells))) / 2;
+    for (let i = 2, before = path(at(1)).slope; i < cells; i++) {
+      const now = path(at(i)).slope;
+      if (before < 0 && now >= 0) { found.push(bisect((s) => -path(s).slope, at(i - 1), at(i), 18)); break; }
       before = now;
     }
   }
   return found;
 }
 
+// l2 ball: the classifiers at angle psi of the cone's rim (0: tilted towards e_1, π: away from it), with the
+// sign of the accuracy's derivative along the rim; between 0 and π the weak weights are unequal.
+function onRim(m, a, rho, psi) {
+  const root = Math.sqrt(m.d), length = Math.hypot(a, root), s0 = a / length, c0 = root / length, sin = rho / length;
+  const cos = Math.sqrt((1 - sin) * (1 + sin)), tilt = sin * Math.cos(psi), out = psi < Math.PI ? sin * Math.sin(psi) : 0;
+  const w = near(m, a, length * (tilt * cos * c0 - sin * sin * s0), -sin * sin - (tilt * cos * s0) / c0, ((out * cos) / c0) ** 2);
+  const x = cos * s0 + tilt * c0, y = cos * c0 - tilt * s0, size = Math.hypot(y, out), grow = (out * (y * s0 + tilt)) / size; // derivative of size
+  w.slope = (Math.tanh(rising(m, w)) * (-out * c0 - (x * grow) / size) + m.eta * root * (out * s0 - (y * grow) / size)) / size;
+  return w;
+}
+function l2Ball(m, a, rho, n) {
+  const inner = innerMinima(m, (s) => onRim(m, a, rho, Math.PI * s), n);
+  return [Math.PI, 0, ...inner.map((s) => Math.PI * s)].map((psi) => onRim(m, a, rho, psi));
+}
+
+// l-infinity ball: w1 at an end, and a share of the other weights up, the rest down.
+function corner(m, a, shift, rho, share) {
+  const w = near(m, a, shift, rho * (2 * share - 1), 4 * rho * rho * share * (1 - share));
+  w.slope = m.eta * Math.sqrt(m.d) * rho * (rho + 2 * share - 1) - (w.x / Math.sqrt(m.d)) * Math.tanh(rising(m, w));
+  return w;
+}
+function linfBall(m, a, rho, n) {
+  return [-rho, rho].flatMap((shift) => {
+    const inner = innerMinima(m, (s) => corner(m, a, shift, rho, s), n);
+    return [0, m.d, ...inner.flatMap((s) => [Math.floor(s * m.d), Math.ceil(s * m.d)])].map((up) => corner(m, a, shift, rho, up / m.d));
+  });
+}
+
 // The worst classifier around (a, 1, ..., 1), and the worst of either side: [the one that a larger robust
 // weight would help, the one that it would harm]. At SAM's optimum the two tie.
 const BALLS = { "robust-worst": interval, "robust-uniform": interval, "l2-worst": l2Ball, "linf-worst": linfBall };
-export function worst(m, key, h, a, fine = 64) {
+export function worst(m, key, h, a, fine = 32) {
   const all = BALLS[key](m, a, rhoOf(m, key, h), fine), sides = [null, null];
   let at = null;
   for (const w of all) {
     w.lead = lead(m, w);
     const side = rising(m, w) > 0 ? 0 : 1;
-    if (!sides[side] || w.lead < sides[side].lead) sides[side] = w;
-    if (!at || w.lead < at.lead) at = w;
+    if (!sides[side] || ahead(m, sides[side], w) > 0) sides[side] = w;
+    if (!at || ahead(m, at, w) > 0) at = w;
   }
   return { accuracy: m.p + at.lead, gains: rising(m, at), sides };
 }
@@ -154,7 +171,7 @@ export function objective(m, key, h) {
   if (key === "robust-uniform") return (a) => (primitive(m, a + rho) - primitive(m, a - rho)) / (2 * rho);
   if (key === "gaussian") return gaussianAccuracy(m, rho);
   if (key === "per-sample") return (a) => m.p * survivors(m, rho, a, 1, Phi) + (1 - m.p) * survivors(m, rho, a, -1, Phi);
-  return (a) => worst(m, key, h, a, 20).accuracy;
+  return (a) => worst(m, key, h, a, 16).accuracy;
 }
 const Phi2 = (m, a, sd) => m.p * Phi((m.d * m.eta + a) / sd) + (1 - m.p) * Phi((m.d * m.eta - a) / sd);
 function primitive(m, a) { // of the natural accuracy
@@ -172,7 +189,7 @@ export function samWeight(m, key, h) {
   const gains = (a) => worst(m, key, h, a).gains;
   let high = 2 * star;
   while (gains(high) > 0) { high *= 2; if (high > 1e6 * star) return Infinity; }
-  return bisect(gains, 0, high, 46);
+  return bisect(gains, 0, high, 42);
 }
 
 // Leading order: the relative change of w1 is coefficient * h ** order, at t* = w1*/√d.
@@ -182,7 +199,8 @@ export function leading(m, key, t = standardOptimum(m) / Math.sqrt(m.d)) {
     const mean = chi(d - 1).reduce((sum, [k, mass]) => sum + (mass * (t * t + k * k)) / Math.sqrt(1 + t * t + k * k), 0);
     return { coefficient: mean / (m.eta * Math.sqrt(d)), order: 1 };
   }
-  const linf = a * (1 + a) >= d ? ((1 + a) * (a * (1 + a) - 3 * d)) / (3 * a * d) : (-2 * d) / (3 * (d - a * a) ** 2);
+  const even = d % 2, share = a * (1 + a) >= d ? 1 : Math.min(d, 2 * Math.floor(((a * d) / (d - a * a) - even) / 2 + 0.5) + even) / d;
+  const pull = (1 + a * share) / Math.sqrt(d), linf = (pull * pull) / 3 + 1 - 2 * share * share - share / a - (share * (1 - share * share) * Math.sqrt(d)) / (a * pull);
   const coefficient = { "robust-worst": 1 / 3, "robust-uniform": 1 / 3, "robust-gaussian": 1, "l2-worst": (t * t - 2) / 3,
     "linf-worst": linf, gaussian: 1 + (t * t - 2) / d }[key] || 0;
   return { coefficient, order: 2 };

@@ -19,7 +19,7 @@ export function erfc(x) {
 export const Phi = (x) => erfc(-x / Math.SQRT2) / 2; // standard normal distribution function
 
 // A toy model is a plain object {p, eta, d}; a weight of Infinity is the classifier sgn(x_1).
-export const logOdds = (m) => Math.log(m.p) - Math.log1p(-m.p);
+export const logOdds = (m) => 2 * Math.atanh(2 * m.p - 1); // exact near p = 1/2, too
 
 function accuracy(m, w1, shift, wear) {
   if (w1 === Infinity) return wear < 1 ? m.p : 1 - m.p;
@@ -48,8 +48,10 @@ function interiorOptimum(m, eps, attacked) {
 // Is the robust accuracy at w1 >= 0 above p? As tail masses on the log scale: far out both agree with p
 // to machine precision, and the sign of their difference would be rounding noise.
 function beatsRobustFeature(m, w1, eps) {
-  const root = Math.sqrt(m.d), base = m.d * (m.eta - eps);
-  return logPhi((base - (1 + eps) * w1) / root) > logOdds(m) + logPhi(-(base + (1 - eps) * w1) / root);
+  const root = Math.sqrt(m.d), k = m.eta - eps, low = ((1 + eps) * w1) / root - root * k, high = ((1 - eps) * w1) / root + root * k;
+  if (low < 0) return logPhi(-low) > logOdds(m) + logPhi(-high);
+  const tails = Math.log(erfcx(low / Math.SQRT2)) - Math.log(erfcx(high / Math.SQRT2));
+  return tails + 2 * w1 * (k - (eps * w1) / m.d) > logOdds(m); // the squares of both ends can be huge
 }
 
 // Theorems 2 and 3: {w1, regime, robust, natural}
@@ -73,11 +75,35 @@ export function jumpRadius(m, attacked = "nonrobust") {
   return high;
 }
 
-// ln P(low < Z < high), taken in the tail where the mass is small
-export function logMass(low, high) {
-  if (low + high > 0) [low, high] = [-high, -low];
-  const top = logPhi(high), bottom = logPhi(low);
-  return top + Math.log1p(-Math.exp(bottom - top));
+// exp(x^2) erfc(x) for x >= 0
+const erfcx = (x) => {
+  if (x < 2.2) return Math.exp(x * x) * erfc(x);
+  let tail = x;
+  for (let n = Math.ceil(30 + 200 / (x * x)); n > 0; n--) tail = x + n / 2 / tail;
+  return 1 / (tail * Math.sqrt(Math.PI));
+};
+
+// ln P(|Z - mid| < half) + mid^2/2: a narrow interval by Gauss's rule, in the tail by its ends, scaled
+const GAUSS = [[0.1488743389816312, 0.2955242247147529], [0.4333953941292472, 0.2692667193099963], [0.6794095682990244, 0.219086362515982],
+  [0.8650633666889845, 0.1494513491505806], [0.9739065285171717, 0.0666713443086881]];
+function logMass(mid, half) {
+  mid = Math.abs(mid);
+  if (half * Math.max(1, mid) < 0.5) {
+    let sum = 0;
+    for (const [t, w] of GAUSS) for (const step of [t * half, -t * half]) sum += w * Math.exp(-step * (mid + step / 2));
+    return Math.log(half) + Math.log(sum / Math.sqrt(2 * Math.PI));
+  }
+  if (mid < half) return (mid * mid) / 2 + Math.log(Phi(mid + half) - Phi(mid - half));
+  const ends = erfcx((mid - half) / Math.SQRT2) - Math.exp(-2 * mid * half) * erfcx((mid + half) / Math.SQRT2);
+  return half * (mid - half / 2) + Math.log(ends / 2);
+}
+
+// Has the sign of F(tau + dtau/2, gamma + dgamma/2) - F(tau - dtau/2, gamma - dgamma/2), the accuracies of two
+// classifiers: their difference is two interval masses, compared by the logarithm of their ratio where they oppose.
+export function rise(m, tau, gamma, dtau, dgamma) {
+  const right = (dgamma + dtau) / 2, left = (dgamma - dtau) / 2;
+  if (Math.sign(right) * Math.sign(left) >= 0) return dgamma === 0 ? 0 : Math.sign(dgamma) * Infinity;
+  return Math.sign(right) * (logOdds(m) - 2 * tau * gamma + logMass(gamma + tau, Math.abs(right)) - logMass(gamma - tau, Math.abs(left)));
 }
 
 // ln Phi(x) without underflow: from x = -8 down the continued fraction's logarithm
@@ -93,11 +119,11 @@ export function logPhi(x) {
 export function samOptimum(m, rho) {
   const best = standardOptimum(m);
   if (!(rho > 0)) return best;
-  const root = Math.sqrt(m.d), c = m.eta * root, odds = logOdds(m);
+  const root = Math.sqrt(m.d), c = m.eta * root;
   let low = best, high = best + rho;
-  for (let i = 0; i < 60 && high - low > 1e-13 * high; i++) {
-    const mid = (low + high) / 2, a = (mid - rho) / root, b = (mid + rho) / root;
-    if (odds + logMass(c + a, c + b) - logMass(c - b, c - a) > 0) low = mid; else high = mid;
+  for (let i = 0; i < 60 && high - low > 1e-15 * high; i++) {
+    const mid = (low + high) / 2;
+    if (rise(m, mid / root, c, (2 * rho) / root, 0) > 0) low = mid; else high = mid;
   }
   return (low + high) / 2;
 }

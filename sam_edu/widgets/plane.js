@@ -96,7 +96,7 @@ function build(root) {
     if (known) move(equal, x, toY(wanted));
     above.style.display = points.length > 1 ? "" : "none";
     if (points.length > 1) { // the names of the two sides stand left above and right below the curve
-      const [px, py] = points[0], up = py > plane.y1 + 46;
+      const [, py] = points[0], up = py > plane.y1 + 46;
       put(above, plane.x0 + 6, up ? Math.max(plane.y1 + 12, py - 40) : plane.y1 + 12, "start");
       put(below, plane.x1 - 6, plane.y0 - 8, "end");
     } else put(below, (plane.x0 + plane.x1) / 2, plane.y0 - 8, "middle");

@@ -1,4 +1,4 @@
-import { logMass, logOdds, logPhi, samOptimum, standardOptimum } from "./math.js";
+import { logOdds, logPhi, rise, samOptimum, standardOptimum } from "./math.js";
 
 // The best robust weight under SAM for each convention of the (ρ, ε) plane, and the radii that give the
 // same weight as an attack. Pure functions; tests/widgets/test_plane.py compares them with sam_edu.toy.
@@ -81,12 +81,12 @@ function gaussian(m, sigma) {
 // worst perturbation makes the weak weights unequal; Python follows it there, this file stops (null).
 export const FOLLOWED = 0.65; // in units of √d
 function tilted(m, rho) {
-  const root = Math.sqrt(m.d), c = m.eta * root, odds = logOdds(m), star = standardOptimum(m);
+  const root = Math.sqrt(m.d), c = m.eta * root, star = standardOptimum(m);
   if (rho > FOLLOWED * root * (1 + 1e-9)) return null;
   const excess = (a) => { // has the sign of A(far side) - A(near side)
     const length = Math.hypot(a, root), angle = Math.atan2(a, root), tilt = Math.asin(rho / length);
     const low = Math.tan(angle - tilt), high = Math.tan(angle + tilt);
-    return odds + logMass(c + low, c + high) - logMass(c - high, c - low);
+    return rise(m, (low + high) / 2, c, high - low, 0);
   };
   let low = 0, high = star + rho;
   while (excess(high) > 0 && high < 1e9) high *= 2;

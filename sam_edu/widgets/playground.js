@@ -15,7 +15,7 @@ function settingsOf(model) {
 const sameRun = (a, b) => OF_A_RUN.every((name) => (name === "rho" && !climbs(a.method)) || (name === "eps" && !attacked(a.method)) || a[name] === b[name]);
 const settingText = ({ method, rho, eps, decay }) => NAMES[method] + (climbs(method) ? ` ρ = ${rho}` : "") + (attacked(method) ? ` ε = ${eps}` : "") + (decay === USUAL ? "" : `, weight decay ${decay}`);
 
-function build(root, model, { redraw, figure, wait }) {
+function build(root, model, { redraw, figure }) {
   const drawCurves = curves(root), drawPicture = canvas(root), drawGauge = model.get("small") ? null : gauge(root, GAUGE);
   const bar = html("div", { class: "se-foot se-train" });
   root.after(bar);

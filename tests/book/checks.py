@@ -436,7 +436,7 @@ def words(visit: Visit) -> tuple[int, list[str]]:
             problems.append(f"{name}: no table of its numbers")
         if not figure["saved"]:
             problems.append(f"{name}: no button to save it")
-        missing = [word for word in ("Commit", "executed on", "figure.py") if word not in figure["made"]]
+        missing = [word for word in ("Commit", "executed on", "author.figure") if word not in figure["made"]]
         if missing or int(figure["number"] or 0) != number:
             problems.append(f"{name}: its line on how it was made lacks {missing or 'the right number'}")
         problems += [f"{name}: a control without {what}" for label, value in figure["sliders"]

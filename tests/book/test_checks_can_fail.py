@@ -156,7 +156,10 @@ def test_a_barrier_is_found(visit: Any, rule: str) -> None:
     assert checks.barriers(visit(BARRIERS[rule]), [rule]) == found
 
 
-MADE = '<details class="se-made" data-figure="1">Commit a, executed on b: figure.py</details>'
+MADE = (
+    '<details class="se-made" data-figure="1">Commit a, executed on b: python -m book.tools.author.figure'
+    "</details>"
+)
 
 
 def drawing(alt: str = "It falls to 0.1.", made: str = MADE, two: str = "#0072B2 -- s") -> str:
@@ -175,7 +178,7 @@ WORD_FAULTS = {
     "no number in its description": drawing(alt="It falls."),
     "no table of its numbers": drawing().replace("<tr><td>1</td></tr>", ""),
     "no button to save it": drawing().replace("Save as SVG", "Save"),
-    "lacks ['executed on', 'figure.py']": drawing(made='<p class="se-made" data-figure="1">Commit</p>'),
+    "lacks ['executed on', 'author.figure']": drawing(made='<p class="se-made" data-figure="1">Commit</p>'),
     "the right number": drawing(made=MADE.replace('"1"', '"2"')),
     "only colour tells 'a' from 'b'": drawing(two="#0072B2 - s"),
 }

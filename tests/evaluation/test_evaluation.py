@@ -77,7 +77,8 @@ def test_every_verdict_is_the_worst_over_the_rungs(trained):
 
 def test_labels_carry_steps(trained):
     labels = [rung.label for rung in trained[3].at[0].rungs]
-    assert labels == ["FGSM", "PGD-20", "PGD-20 margin", "APGD-CE-20", "APGD-T-20 (9 targets)"]
+    assert labels == ["FGSM", "PGD-20", "PGD-20 margin", "APGD-CE-20", "APGD-T-20 (9 targets)",
+                      "Square (100 queries)"]  # fmt: skip
     assert not any("AutoAttack" in label for label in labels)
     official = [r.label for r in _ladder.build("standard", "linf", 10, 0) if "AutoAttack" in r.label]
     assert official == ["AutoAttack APGD-CE (100 steps)", "AutoAttack APGD-T (100 steps)",
@@ -135,7 +136,8 @@ def test_l2_and_few_classes():
     x = torch.rand(20, 1, 8, 8)
     y = model(x).argmax(1)
     record = evaluate(model, x, y, [0.05, 0.3], norm="l2")
-    assert [r.label for r in record.at[0].rungs] == ["PGD-20", "PGD-20 margin", "APGD-CE-20"]
+    assert [r.label for r in record.at[0].rungs] == ["PGD-20", "PGD-20 margin", "APGD-CE-20",
+                                                    "APGD-CE-20 scaled", "Square (100 queries)"]  # fmt: skip
     assert record.clean_accuracy == 1.0
     # linear: a sample falls iff its margin is below eps |w_i - w_j|
     w, logits = model[1].weight.detach(), model(x).detach()
@@ -195,7 +197,7 @@ def test_it_costs_a_fraction_of_attacking_everybody(trained, monkeypatch):
     monkeypatch.setattr(_sanity, "flags", lambda *a: [])
     counting = Counting(model)
     record = evaluate(counting, x, y, [0.12])
-    everybody = 80 * (2 + 2 * 21 + 22 + 9 * 22)  # forward passes of the five rungs on all samples
+    everybody = 80 * (2 + 2 * 21 + 22 + 9 * 22 + 100)  # forward passes of the six rungs on all samples
     assert counting.samples < everybody / 3 and record.at[0].accuracy < 0.5
 
 
@@ -237,7 +239,7 @@ def test_the_official_rungs_run():
     assert max(exact) < 0.3  # the box does not matter
     eps = sum(exact) / 2
     record = evaluate(model, x, y, eps, ladder="standard")
-    assert record.at[0].robust == [distance > eps for distance in exact] and len(record.at[0].rungs) == 9
+    assert record.at[0].robust == [distance > eps for distance in exact] and len(record.at[0].rungs) == 10
 
 
 # --- doubts ---------------------------------------------------------------------------------------------
@@ -279,7 +281,7 @@ def test_catastrophic_overfitting_is_flagged(trained, monkeypatch):
     """A model that FGSM does not touch and PGD destroys, here by handing flags a blunt FGSM."""
     model, x, y, _ = trained
     monkeypatch.setattr(_sanity.attacks, "fgsm", lambda model, x, y, eps: x)
-    found = _sanity.flags(model, x, y, model(x).detach(), 0.15, "linf", 0)
+    found = _sanity.flags(model, x, y, model(x).detach(), 0.15, "linf", 0, 512, torch.arange(80))
     assert any("catastrophic overfitting" in flag for flag in found)
 
 
@@ -291,7 +293,7 @@ def test_one_step_that_beats_twenty_is_flagged(trained, monkeypatch):
         return real(model, x, *arguments, **settings) if settings.get("steps") == 1 else x
 
     monkeypatch.setattr(_sanity.attacks, "pgd", blunt)
-    found = _sanity.flags(model, x, y, model(x).detach(), 0.15, "linf", 0)
+    found = _sanity.flags(model, x, y, model(x).detach(), 0.15, "linf", 0, 512, torch.arange(80))
     assert any("one step beats twenty" in flag for flag in found)
 
 
@@ -337,8 +339,10 @@ def test_wilson_is_scipys(case):
 @pytest.mark.parametrize(
     "change, hint",
     [
-        ({"eps": 0.0}, "clean accuracy comes by itself"),
-        ({"eps": [0.1, -0.1]}, "eps must be > 0"),
+        ({"eps": "0.05"}, "the text '0.05'"),
+        ({"eps": math.inf}, "eps must be"),
+        ({"batch_size": 0}, "batch_size must be >= 1"),
+        ({"eps": [0.1, -0.1]}, "eps must be >= 0"),
         ({"eps": math.nan}, "eps"),
         ({"norm": "l0"}, "'linf', 'l2'"),
         ({"ladder": "slow"}, "'quick', 'standard'"),
@@ -357,6 +361,6 @@ def test_bad_input(trained, change, hint):
     arguments = {"model": model, "x": x[:20], "y": y[:20], "eps": 0.05}
     for name, value in change.items():
         arguments[name] = value(arguments[name]) if callable(value) else value
-    with pytest.raises((ValueError, KeyError)) as error:
+    with pytest.raises((ValueError, KeyError, TypeError)) as error:
         evaluate(**arguments)
     assert hint in str(error.value) and "\n" not in str(error.value)

@@ -413,7 +413,9 @@ def test_perturbed_moves_and_restores_and_nests():
             assert torch.equal(model[0].weight, middle[0])
             assert not torch.equal(model[0].bias, middle[1])
             model(torch.randn(4, 6))
-        assert same(weights(model), middle) and not model[1].track_running_stats
+        assert same(weights(model), middle) and int(model[1].num_batches_tracked) == 0
+        model(torch.randn(4, 6))
+        assert int(model[1].num_batches_tracked) == 1
     assert same(weights(model), before) and model[1].track_running_stats
     assert int(model[1].num_batches_tracked) == 0
 

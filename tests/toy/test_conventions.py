@@ -190,7 +190,7 @@ def test_the_worst_l2_perturbation_can_leave_the_plane():
     w1 = best(CROWD, rho, "l2-worst")
     near = 0.999 * w1  # at the optimum it ties with one of the tilts
     around = worst.l2_ball(CROWD, np.asarray(near), np.asarray(rho))
-    tilts = worst.Candidates(around.x[:2], around.v[:2], around.size[:2])
+    tilts = around[:2]
     assert float(value(CROWD, near, rho, "l2-worst")[0]) < tilts.accuracy(CROWD).min() - 1e-7
     assert w1 == pytest.approx(20.8203, abs=1e-3)  # with tilts alone it would be 20.7968
 

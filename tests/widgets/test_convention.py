@@ -181,6 +181,7 @@ def test_python_reads_the_radius_as_the_page_does(formulas: Any) -> None:
         assert figure.rho == pytest.approx(in_page)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("key", KEYS)
 def test_every_convention_draws_fast(show: Any, key: str) -> None:
     tab = show(convention=key)

@@ -194,6 +194,7 @@ def test_every_menu_entry_draws(show: Any) -> None:
     assert len(seen) == len(CONVENTIONS) + len(PARAMETERS) - 1
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("convention", ["gaussian", "l2-worst"])
 def test_the_slow_conventions_still_draw_in_time(show: Any, convention: str) -> None:
     tab = show(convention=convention, data="few")

@@ -310,6 +310,7 @@ def test_the_sentence_is_right(show: Any) -> None:
     assert "The best control, weight decay 2e-2, keeps 64.0 %" in said
 
 
+@pytest.mark.timing
 @EVERY
 def test_drawing_is_fast(show: Any, name: str) -> None:
     """An input event, drawing included, takes under 4 ms and is painted within two frames."""

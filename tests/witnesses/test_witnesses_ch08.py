@@ -20,6 +20,7 @@ from scipy.special import logit, ndtr
 from scipy.stats import chi, norm
 
 from sam_edu import toy
+from tests.toy import precise
 
 SETS = [(0.95, 0.1, 100), (0.90, 0.2, 10), (0.75, 0.05, 400)]
 EACH = pytest.mark.parametrize("key", SETS)
@@ -79,6 +80,17 @@ def test_thm_sam_w1_search_over_windows(m, share):
     for a in np.linspace(star - rho, star + 2 * rho, 31):
         assert worst(a) <= best + 1e-13
     assert float(accuracy(m, found + rho)) == pytest.approx(float(accuracy(m, found - rho)), abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_thm_sam_w1_extreme_models(seed):
+    """Log-spaced models and radii, 50 digits: the bounds, the balance, the constant for small rho."""
+    m, share = precise.draw(np.random.default_rng(seed))
+    rho = 10 * share * math.sqrt(m.d)
+    star, low = star_of(m), toy.sam_optimum(m, rho)
+    assert star < low < star + rho and precise.judge(m, rho, "robust-worst", low)
+    small = 1e-4 * min(1, m.c, star / math.sqrt(m.d), 1 / m.c)
+    assert precise.between(m, small * math.sqrt(m.d), "robust-worst", 0.33 * small**2, 0.3367 * small**2)
 
 
 @EACH
@@ -256,6 +268,27 @@ def test_thm_one_step_needs_small_steps():
     assert means[0] > 0.08 and means[0] / means[1] == pytest.approx(2, rel=0.15)
 
 
+def test_thm_one_step_needs_a_convex_sublevel_set():
+    """Two valleys, curved enough wherever f is low: the flow ends in the one that it starts in."""
+
+    def slope(x):
+        return (x**3 - x) / 2 + 0.002
+
+    def level(x):
+        return (x * x - 1) ** 2 / 8 + 0.002 * x
+
+    x = np.linspace(-2, 2, 40_001)
+    low = x[level(x) <= level(1.1)]
+    assert (np.diff(low) > 0.5).sum() == 1  # two intervals
+    near = x[np.abs(x[:, None] - low[None, ::50]).min(1) <= 0.1]
+    assert (1.5 * near**2 - 0.5).min() > 0.3
+    a = 1.1
+    for step in (0.01, 0.001):
+        for _ in range(8000):
+            a -= step * slope(a + 0.1 * np.sign(slope(a)))
+    assert a == pytest.approx(0.998, abs=2e-3) and level(a) > level(-1.002) + 3e-3
+
+
 def test_thm_one_step_needs_the_full_batch():
     """With one perturbation per sample the same step has an effect of first order."""
     m = toy.NRFModel(*SETS[1])
@@ -354,6 +387,32 @@ def test_thm_l2_worst_needs_a_small_radius():
     assert toy.sam_optimum(near, 0.5, "all") < star_of(near) < toy.sam_optimum(near, 4.0, "all")
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_thm_l2_worst_extreme_models(seed):
+    """t* from 1/100 to 30, c from 1/100 to 8, log-spaced, 50 digits; the radius as small as t* asks for."""
+    rng = np.random.default_rng(seed)
+    t, c, d = 10 ** rng.uniform(-2, 1.5), 10 ** rng.uniform(-2, 0.9), int(10 ** rng.uniform(0, 5))
+    if c * t > 15:
+        c = 15 / t
+    m = precise.of(t, c, d)
+    share = 1e-3 * min(t, 1) * min(1, 1 / c)
+    k = (star_of(m) ** 2 / d - 2) / 3
+    room = 0.02 * abs(k) + 0.02
+    assert precise.between(m, share * math.sqrt(d), "l2-worst", (k - room) * share**2, (k + room) * share**2)
+
+
+def test_thm_l2_worst_how_small_is_small():
+    """In "the regime that matters" the formula is off by a factor of 400 at a tenth of sqrt(d)."""
+    m = toy.NRFModel(0.51, 0.1, 1000)
+    formula = ((star_of(m) ** 2 / m.d) - 2) / 3 * 0.01
+    rho = 0.1 * math.sqrt(m.d)
+    assert precise.between(m, rho, "l2-worst", formula / 380, formula / 450)
+    leaves = star_of(m) / math.sqrt(m.d) * math.sqrt(6 / (m.c**2 - 3))
+    for share, low, high in ((leaves / 4, 0.95, 1.05), (2 * leaves, 0.0, 0.5)):
+        exact = toy.sam_optimum(m, share * math.sqrt(m.d), "all") / star_of(m) - 1
+        assert low < exact / (formula * share**2 / 0.01) < high
+
+
 def test_thm_l2_worst_needs_a_fixed_scale():
     """The same ball around a hundred times longer weights shifts nothing, up or down."""
     m = toy.NRFModel(*SETS[2])
@@ -378,6 +437,25 @@ def test_cor_regime_needs_the_bound_on_c():
     c = 4.6
     assert -logit(norm.cdf(-c)) / (2 * c) > math.sqrt(2)
     assert -logit(norm.cdf(-4.57)) / (2 * 4.57) < math.sqrt(2)
+
+
+@pytest.mark.parametrize(
+    "m, share, weak_better, change",
+    [
+        (toy.NRFModel(0.9, 0.1, 100), 0.05, False, -6.6e-4),
+        (toy.NRFModel(0.94, 0.1, 100), 0.05, False, -9e-5),
+        (toy.NRFModel(float(norm.cdf(5)), 0.5, 100), 0.05, True, 1.9e-4),
+        (toy.NRFModel(0.6, 0.05, 4000), 0.99, True, 0.548),
+    ],
+)
+def test_cor_regime_is_one_implication(m, share, weak_better, change):
+    """Lowered though the robust feature is better; raised though the weak are (c = 5, large radius)."""
+    rho = share * math.sqrt(m.d)
+    found = toy.sam_optimum(m, rho, "all")
+    assert (norm.cdf(m.c) >= m.p) == weak_better
+    assert found / star_of(m) - 1 == pytest.approx(change, rel=0.05) and precise.judge(
+        m, rho, "l2-worst", found
+    )
 
 
 def test_cor_regime_needs_good_weak_features():
@@ -406,14 +484,71 @@ def test_exp_linf_together(key):
     assert toy.sam_expansion(m, "all", "linf").coefficient == pytest.approx(k)
 
 
-def test_exp_linf_split_is_lower_and_tiny():
-    """For many features the continuum formula; brute force over all splits."""
-    m, rho = toy.NRFModel(0.75, 0.05, 1600), 0.05
+def linf_limit(a, d):
+    """Expansion 11 for a fixed number of features, its j by trying all."""
+
+    def loss(mu):
+        return 2 * a * mu + (a * a - d) * mu * mu
+
+    mu = max(range(-d, d + 1, 2), key=lambda j: loss(j / d)) / d
+    tension = (1 + a * mu) / math.sqrt(d)
+    return tension**2 / 3 + 1 - 2 * mu**2 - mu / a - mu * (1 - mu**2) * math.sqrt(d) / (a * tension)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_exp_linf_either_sign_at_any_number_of_features(seed):
+    """Log-spaced models, all corners, 50 digits, a radius far below 1/d."""
+    rng = np.random.default_rng(seed)
+    a, d, eta = 10 ** rng.uniform(-1, 1.3), int(10 ** rng.uniform(0.3, 2.7)), 10 ** rng.uniform(-2, -0.5)
+    m = toy.NRFModel(1 / (1 + math.exp(-2 * eta * a)), eta, d)
+    rho = 1e-6 / d
+    k = linf_limit(star_of(m), d)
+    room = 0.01 * abs(k) + 1e-4
+    assert precise.between(m, rho, "linf-worst", (k - room) * rho**2, (k + room) * rho**2)
+    assert toy.sam_expansion(m, "all", "linf").coefficient == pytest.approx(k)
+
+
+def test_exp_linf_more_features_do_not_settle_the_sign():
+    signs = [np.sign(toy.sam_expansion(toy.NRFModel(0.52, 0.1, d), "all", "linf").coefficient)
+             for d in (1000, 1001, 10_000, 10_001)]  # fmt: skip
+    assert signs == [1, -1, 1, -1]
+    for d, low, high in ((1000, 0.99, 1.01), (1001, -1.51, -1.49)):
+        assert precise.between(toy.NRFModel(0.52, 0.1, d), 1e-6, "linf-worst", low * 1e-12, high * 1e-12)
+
+
+@pytest.mark.parametrize("p, d", [(0.52, 1000), (0.505, 10), (0.501, 2)])
+def test_prop_linf_even_rises_by_more_than_rho_squared(p, d):
+    m, rho = toy.NRFModel(p, 0.1, d), 1e-3 / d
     star = star_of(m)
-    assert star * (1 + star) < m.d
-    found = top(lambda a: corners(m, a, rho), 0.999 * star, 1.001 * star, 4)
-    predicted = -2 / 3 * m.d / (m.d - star**2) ** 2
-    assert found < star and (found / star - 1) / rho**2 == pytest.approx(predicted, rel=0.35)
+    assert star * (star + d) < d
+    predicted = rho**2 * (1 + 1 / (3 * d))
+    assert precise.between(m, rho, "linf-worst", 0.999 * predicted, 1.001 * predicted)
+    assert toy.sam_optimum(m, 1e-5, "all", "linf") > star * (1 + 0.99e-10)
+
+
+def test_prop_linf_even_needs_even_few_and_small():
+    """One feature more, a larger a*, a radius above 1/d: lower, or hardly changed."""
+    odd, larger = toy.NRFModel(0.52, 0.1, 1001), toy.NRFModel(0.575, 0.1, 1000)
+    assert star_of(larger) > 1
+    for m in (odd, larger):
+        assert precise.between(m, 1e-6, "linf-worst", -2e-12, -1e-14)
+    assert (
+        abs(toy.sam_optimum(toy.NRFModel(0.52, 0.1, 1000), 0.1, "all", "linf") / star_of(odd) - 1)
+        < 0.001 * 0.1**2
+    )
+
+
+def test_exp_linf_the_continuum_is_a_rough_guide_for_larger_weights_only():
+    """The heuristic -2/3 d/(d - a^2)^2: at a* = 11 about right, at a* = 0.6 of the wrong sign."""
+
+    def measured(m, rho):
+        star = star_of(m)
+        return (
+            (toy.sam_optimum(m, rho, "all", "linf") / star - 1) / rho**2 * -1.5 * (m.d - star**2) ** 2 / m.d
+        )
+
+    assert measured(toy.NRFModel(0.75, 0.05, 1600), 0.1) == pytest.approx(1, abs=0.3)
+    assert measured(toy.NRFModel(0.53, 0.1, 1000), 0.1) == pytest.approx(-0.5, abs=0.05)
 
 
 @settings(max_examples=15)
@@ -425,16 +560,6 @@ def test_exp_linf_no_point_of_the_box_is_worse_than_the_corners(m, seed):
     u = 1 + e[:, 1:]
     inside = accuracy(m, a + e[:, 0], u.mean(1), np.linalg.norm(u, axis=1)).min()
     assert inside >= corners(m, a, rho) - 1e-12
-
-
-def test_exp_linf_needs_many_features_to_split():
-    """Two weak features: the share is rounded, and the formula of the continuum is off."""
-    m, rho = toy.NRFModel(0.55, 0.15, 2), 0.02
-    star = star_of(m)
-    assert star * (1 + star) < m.d
-    found = top(lambda a: corners(m, a, rho), 0.97 * star, 1.03 * star)
-    predicted = -2 / 3 * m.d / (m.d - star**2) ** 2
-    assert abs((found / star - 1) / rho**2 - predicted) > 0.5 * abs(predicted)
 
 
 # --- Gaussian average -----------------------------------------------------------------------------------

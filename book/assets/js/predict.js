@@ -62,8 +62,10 @@
 
     // <fieldset><legend>the question</legend> one labelled radio button a choice </fieldset>
     const legend = make("legend");
-    for (const part of [...box.children].filter((c) => c !== list && !c.matches(".admonition-title")))
-      legend.append(part.matches("p") ? make("span", {}, ...part.childNodes) : part), part.matches("p") && part.remove();
+    for (const part of [...box.children].filter((c) => c !== list && !c.matches(".admonition-title"))) {
+      legend.append(part.matches("p") ? make("span", {}, ...part.childNodes) : part);
+      if (part.matches("p")) part.remove();
+    }
     const fieldset = make("fieldset", { className: "predict-choices" }, legend);
     const radios = [...list.children].map((item, i) => {
       const radio = make("input", { type: "radio", name, value: String(i) });

@@ -3,6 +3,7 @@
 // Returns {title, sections: [{level, text, id}], strips: [{name, states: [text, ...]}], wide: [what sticks out],
 // boxes: whether a font is missing}. What a strip needs of a figure is in sam_edu/widgets/kit.js: `.se-panels`,
 // the controls, and the sentence `.se-say`.
+// oxlint-disable-next-line no-unused-expressions -- the whole file is one function, which the browser is given
 async ({ online, shift }) => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const make = (tag, properties, ...children) => {

@@ -1,0 +1,163 @@
+"""Are the doubts of an evaluation silent about honest models? The table of ``benchmarks/honest.md``.
+
+python -m benchmarks.honest          networks of many families, trained and not; writes the table
+python -m benchmarks.honest --quick  prints the first few rows
+
+Every network is evaluated with the quick ladder at three radii. "foretold" is the share of the change of its
+margin along straight lines that its gradient foretells, on average over images (1 is perfect; a flag is
+raised below 0.9), and "astray" the share of images where more than half is missed (flag: above 3 %).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sam_edu import _slope, data, models
+from sam_edu._fit import Fitted, by_content
+from sam_edu.evaluation import evaluate
+from sam_edu.experiments import verify
+
+HERE = Path(__file__).parent
+IMAGES = 40
+CASES = (("linf", 8 / 255), ("linf", 0.2), ("l2", 1.0))
+
+
+class Attention(nn.Module):
+    """Rows of the image as tokens of a transformer."""
+
+    def __init__(self, shape: torch.Size, classes: int) -> None:
+        super().__init__()
+        self.embed = nn.Linear(shape[0] * shape[2], 32)
+        self.place = nn.Parameter(0.1 * torch.randn(shape[1], 32))
+        layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True)
+        self.blocks = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.last = nn.Linear(32, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = self.embed(x.transpose(1, 2).flatten(2)) + self.place
+        return self.last(self.blocks(rows).mean(1))  # type: ignore[no-any-return]
+
+
+class CosineHead(nn.Module):
+    """Cosines of features and classes times 16, as in face recognition."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(classes, features))
+
+    def forward(self, h: Tensor) -> Tensor:
+        return 16 * nn.functional.linear(nn.functional.normalize(h), nn.functional.normalize(self.weight))
+
+
+def families(shape: torch.Size, classes: int) -> dict[str, nn.Module]:
+    """One network of each family, untrained."""
+    pixels = shape.numel()
+
+    def deep(act: type[nn.Module], layers: int = 6) -> nn.Sequential:
+        hidden = [layer for _ in range(layers) for layer in (nn.Linear(64, 64), act())]
+        return nn.Sequential(nn.Flatten(), nn.Linear(pixels, 64), act(), *hidden, nn.Linear(64, classes))
+
+    def conv(norm: type[nn.Module] | None, pool: nn.Module) -> nn.Sequential:
+        middle = [] if norm is None else [norm(16) if norm is nn.BatchNorm2d else norm(4, 16)]
+        return nn.Sequential(nn.Conv2d(shape[0], 16, 3, padding=1), *middle, nn.ReLU(), pool, nn.Flatten(),
+                             nn.LazyLinear(classes))  # fmt: skip
+
+    nets = {
+        "linear": nn.Sequential(nn.Flatten(), nn.Linear(pixels, classes)),
+        "MLP": models.mlp(pixels, classes),
+        "deep, GELU": deep(nn.GELU),
+        "deep, tanh": deep(nn.Tanh),
+        "cosine head": nn.Sequential(nn.Flatten(), nn.Linear(pixels, 64), nn.ReLU(), CosineHead(64, classes)),
+        "CNN, BatchNorm": models.small_cnn(shape[0], classes, 8),
+        "CNN, no norm, max-pool": conv(None, nn.MaxPool2d(2)),
+        "CNN, GroupNorm": conv(nn.GroupNorm, nn.AvgPool2d(2)),
+        "PreActResNet": models.PreActResNet(classes, 4, channels=shape[0]),
+        "attention": Attention(shape, classes),
+        "half precision inside": _Half(models.mlp(pixels, classes)),
+    }
+    for net in nets.values():
+        net(torch.zeros(2, *shape))  # shapes of lazy layers
+    return nets
+
+
+class _Half(nn.Module):
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.net(x).float()  # type: ignore[no-any-return]
+
+
+def fit(net: nn.Module, x: Tensor, y: Tensor, steps: int = 150) -> nn.Module:
+    """A few hundred steps of Adam; enough to be right on most digits."""
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.003)
+    generator = torch.Generator().manual_seed(0)
+    net.train()
+    for _ in range(steps):
+        chosen = torch.randint(len(x), (128,), generator=generator)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x[chosen]), y[chosen]).backward()
+        optimizer.step()
+    return net.eval()
+
+
+def nets(quick: bool) -> Iterator[tuple[str, nn.Module, Tensor, Tensor]]:
+    """Name, model, images, labels. Untrained models are right about their own predictions."""
+    torch.manual_seed(0)
+    digits = data.load("digits")
+    x, y = digits.test_x[:IMAGES], digits.test_y[:IMAGES]
+    for name, net in families(x.shape[1:], 10).items():
+        yield f"{name}, trained", fit(net, digits.train_x, digits.train_y), x, y
+    if quick:
+        return
+    for classes in (2, 3, 100, 1000):
+        for name, net in families(x.shape[1:], classes).items():
+            labels = net.eval()(x).detach().argmax(1)
+            yield f"{name}, {classes} classes, untrained", net, x, labels
+    for run_id in verify.with_weights():
+        record, path = verify._files(run_id, None)
+        dataset = verify._dataset(record)
+        net = models.build(record.config.model, dataset.shape, 10, record.config.width)
+        net.load_state_dict(verify.weights.read(path))
+        name = f"shipped: {record.config.model}, {record.config.method}"
+        yield name, net.eval(), dataset.test_x[:IMAGES], dataset.test_y[:IMAGES]
+
+
+def row(name: str, net: nn.Module, x: Tensor, y: Tensor) -> tuple[str, int]:
+    """One line of the table, and the number of flags."""
+    cells, flags = [], []
+    for norm, eps in CASES:
+        chosen = x[by_content(x, y)]
+        error = _slope.measure(Fitted(net, x, guarded=False), chosen, eps, norm).error
+        record = evaluate(net, x, y, eps, norm)
+        flags += record.flags
+        cells.append(f"{1 - float(error.mean()):.3f}, {float((error > _slope.ASTRAY).double().mean()):.0%}")
+    return f"| {name} | {' | '.join(cells)} | {'; '.join(dict.fromkeys(flags)) or 'none'} |", len(flags)
+
+
+def main() -> None:
+    """Print the table; write it unless it is only a look."""
+    parser = argparse.ArgumentParser(description="flags of honest models")
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    torch.set_num_threads(1)
+    heads = " | ".join(f"{norm}, eps = {eps:.3g}: foretold, astray" for norm, eps in CASES)
+    lines = [f"| network | {heads} | flags |", "|---" * (len(CASES) + 2) + "|"]
+    print("\n".join(lines), flush=True)
+    for case in nets(quick):
+        line, _ = row(*case)
+        print(line, flush=True)
+        lines.append(line)
+    if not quick:
+        (HERE / "honest.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Two passes, one step: what the second needs to be of the same function, and what a backward may not do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sam_edu.objectives.closures import Closure
+from sam_edu.objectives.randomness import RandomState
+from sam_edu.objectives.reach import reached
+from sam_edu.objectives.state import Kept, State
+
+
+class FirstPass:
+    """Made before the first pass; ``end()`` after it; ``again()`` sets everything back for the second."""
+
+    def __init__(self, state: State, params: Sequence[Tensor], closure: Closure) -> None:
+        modules, generators = reached(closure)
+        state.add(modules)
+        self.state, self.before = state, state.before()
+        self.random = RandomState(params, [*generators, *state.generators])
+
+    def end(self) -> Kept:
+        """What the first pass has left: the state after the step."""
+        return self.state.after(self.before)
+
+    def again(self) -> None:
+        self.before.put()
+        self.random.restore()
+
+
+def gradient(loss: Tensor, params: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
+    """``torch.autograd.grad``; None where the loss does not depend on a parameter."""
+    try:
+        return torch.autograd.grad(loss, params, allow_unused=True)
+    except RuntimeError as error:
+        if "checkpoint" not in str(error).lower():
+            raise
+        raise RuntimeError(
+            "a checkpoint with use_reentrant=True gives no gradient but by filling p.grad: pass "
+            "use_reentrant=False to torch.utils.checkpoint.checkpoint (in transformers: "
+            "gradient_checkpointing_kwargs), or use SAMOptimizer"
+        ) from error
+
+
+class WeightsStay:
+    """Notices that a backward pass has written the weights, which are elsewhere and will be put back."""
+
+    def __init__(self, params: Sequence[Tensor], only_hooked: bool = False) -> None:
+        self.params = params
+        hooked = any([p._backward_hooks or p._post_accumulate_grad_hooks for p in params])
+        self.versions = None if only_hooked else [p._version for p in params]
+        self.copies = [p.detach().clone() for p in params] if hooked else []  # .data has no version
+
+    def check(self) -> None:
+        """Raise if they are no longer what they were."""
+        written = self.versions is not None and self.versions != [p._version for p in self.params]
+        pairs = zip(self.params, self.copies, strict=False)
+        if written or any([bool(((p != copy) & (p == p)).any()) for p, copy in pairs]):
+            raise RuntimeError("an optimizer has stepped inside the backward pass (in a hook?), where the "
+                               "weights are not yet back from their climb: step after it; a step fused with "
+                               "the backward pass goes with ERM only")  # fmt: skip
+
+
+def no_steps_in_hooks(params: Sequence[Tensor], who: str) -> None:
+    if any(p._post_accumulate_grad_hooks for p in params):
+        raise RuntimeError(f"{who} adds to p.grad itself, hooks after its accumulation would never be "
+                           "called: do what they do after objective.backward(...)")  # fmt: skip
+
+

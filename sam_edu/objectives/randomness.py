@@ -1,0 +1,91 @@
+"""Random numbers at one moment: two passes are to see the same dropout masks, mixing weights, layers."""
+
+from __future__ import annotations
+
+import ctypes
+import random
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_MT19937_BYTES = 4 * 624 + 4  # numpy's global generator: 624 words and a position
+
+
+class RandomState:
+    """The state of every generator that a forward pass may draw from.
+
+    torch's own (of the CPU and of the devices that hold the weights), Python's ``random``, NumPy's
+    ``numpy.random`` if it is loaded, and those that are named.
+    """
+
+    def __init__(self, params: Iterable[Tensor], generators: Iterable[Any] = ()) -> None:
+        self.cpu = torch.default_generator.get_state()
+        self.python = random.getstate()
+        self.numpy = _numpy_state()
+        self.rest = [_state_of(g) for g in generators]
+        self.rest += [_device_state(device) for device in {p.device for p in params if not p.is_cpu}]
+
+    def restore(self) -> None:
+        torch.default_generator.set_state(self.cpu)
+        random.setstate(self.python)
+        self.numpy()
+        for restore in self.rest:
+            restore()
+
+
+def _state_of(generator: Any) -> Callable[[], Any]:
+    """A function that sets this generator back to where it is now."""
+    if isinstance(generator, torch.Generator):
+        now = generator.get_state()
+        return lambda: generator.set_state(now)
+    if isinstance(generator, random.Random):
+        state = generator.getstate()
+        return lambda: generator.setstate(state)
+    if hasattr(generator, "set_state"):  # numpy.random.RandomState
+        legacy = generator.get_state()
+        return lambda: generator.set_state(legacy)
+    bits = getattr(generator, "bit_generator", generator)
+    plain = bits.state
+    return lambda: setattr(bits, "state", plain)
+
+
+def _device_state(device: torch.device) -> Callable[[], Any]:
+    module = getattr(torch, device.type, None)
+    if module is None or not hasattr(module, "get_rng_state"):
+        return lambda: None
+    where = () if device.type == "mps" else (device,)
+    state = module.get_rng_state(*where)
+    return lambda: module.set_rng_state(state, *where)
+
+
+class _numpy_state:
+    """numpy.random's state, without the cost of asking for it: a hundred times that of torch's.
+
+    Its memory is compared; only where it has changed is numpy asked to go back.
+    """
+
+    drawn = False  # once somebody has drawn, all of the state is kept (a second normal number may wait)
+
+    def __init__(self) -> None:
+        self.module = sys.modules.get("numpy.random")
+        if self.module is None:
+            return
+        bits = self.module.get_bit_generator()
+        plain = type(bits).__name__ == "MT19937"
+        self.whole = self.module.get_state() if _numpy_state.drawn or not plain else None
+        if plain:
+            self.address = bits.ctypes.state_address
+            self.memory = ctypes.string_at(self.address, _MT19937_BYTES)
+
+    def __call__(self) -> None:
+        if self.module is None:
+            return
+        if self.whole is not None:
+            self.module.set_state(self.whole)
+        elif ctypes.string_at(self.address, _MT19937_BYTES) != self.memory:
+            _numpy_state.drawn = True
+            words = memoryview(self.memory).cast("I")
+            self.module.set_state(("MT19937", list(words[:624]), words[624]))

@@ -1,0 +1,96 @@
+"""What a closure can reach: the modules that it runs, the random generators that it draws from."""
+
+from __future__ import annotations
+
+import functools
+import random
+import sys
+from collections import deque
+from collections.abc import Iterator
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+LIMIT = 500  # things looked at: a closure's own surroundings, not the whole program
+_LEAVES = (Tensor, int, float, complex, str, bytes, type(None), type, ModuleType, torch.dtype, torch.device)
+_LIBRARIES = ("torch", "numpy", "builtins", "_thread", "threading", "matplotlib", "pandas")
+
+
+def reached(start: Any) -> tuple[list[nn.Module], list[Any]]:
+    """Modules and generators that ``start`` refers to: by its variables, or those of what it calls.
+
+    The nearest come first. Modules are not looked into (:func:`hidden` does so, once).
+    """
+    modules: list[nn.Module] = []
+    generators: list[Any] = []
+    seen: set[int] = set()
+    queue = deque([start])
+    while queue and len(seen) < LIMIT:
+        thing = queue.popleft()
+        if isinstance(thing, _LEAVES) or id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, nn.Module):
+            modules.append(thing)
+        elif is_generator(thing):
+            generators.append(thing)
+        else:
+            queue.extend(_next(thing))
+    return modules, generators
+
+
+def hidden(module: nn.Module) -> tuple[list[nn.Module], list[Any]]:
+    """The same for a module's plain attributes: a teacher kept in a list, a generator of its own."""
+    return reached([value for name, value in vars(module).items() if name not in OF_EVERY_MODULE])
+
+
+OF_EVERY_MODULE = frozenset(vars(nn.Module()))  # no attributes of the user's
+
+
+def is_generator(thing: Any) -> bool:
+    """Whether this is a source of random numbers that can be set back."""
+    if isinstance(thing, random.Random | torch.Generator):
+        return True
+    numpy = sys.modules.get("numpy.random")
+    return numpy is not None and isinstance(thing, numpy.Generator | numpy.RandomState | numpy.BitGenerator)
+
+
+def _next(thing: Any) -> Iterator[Any]:
+    if isinstance(thing, FunctionType):
+        if not _of_a_library(thing.__module__):
+            yield from _variables(thing)
+    elif isinstance(thing, MethodType):
+        yield from (thing.__self__, thing.__func__)
+    elif isinstance(thing, BuiltinFunctionType):
+        yield thing.__self__  # rng.random, for one
+    elif isinstance(thing, functools.partial):
+        yield from (thing.func, *thing.args, *thing.keywords.values())
+    elif isinstance(thing, list | tuple | set | frozenset | deque):
+        yield from list(thing)[:LIMIT]
+    elif isinstance(thing, dict):
+        yield from list(thing.values())[:LIMIT]
+    elif not _of_a_library(type(thing).__module__):
+        yield from getattr(thing, "__dict__", {}).values()
+        yield vars(type(thing)).get("__call__")
+
+
+def _variables(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not filled yet
+            continue
+    yield from function.__defaults__ or ()
+    names = function.__globals__
+    codes = [function.__code__]
+    for code in codes:  # grows: functions inside this one are in its constants
+        codes += [c for c in code.co_consts if isinstance(c, type(code))]
+        for name in code.co_names:
+            if name in names:
+                yield names[name]
+
+
+def _of_a_library(name: str | None) -> bool:
+    return (name or "").partition(".")[0] in _LIBRARIES

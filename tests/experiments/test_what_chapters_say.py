@@ -1,0 +1,145 @@
+"""What the prose of chapters 12 to 14 says in words about the records: who is ahead, and by how much."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from sam_edu.experiments import comparison, study
+from sam_edu.experiments.study import Study
+
+EPS = 8 / 255
+
+
+@cache
+def of(name: str) -> Study:
+    return study(name)
+
+
+def test_digits() -> None:
+    digits = of("digits")
+    sgd, sam, at = digits.row("sgd"), digits.row("sam", rho=0.4), digits.row("at", eps=0.1)
+    assert sam.minus(sgd, 0.1).mean > 0.08 and sam.minus(sgd, 0).mean > -0.01
+    assert at.minus(sam, 0.1).mean > 0.1 and at.minus(sam, 0).mean > -0.01
+
+
+def test_fashion_mnist_and_its_controls() -> None:
+    fashion = of("fashion-mnist")
+    sgd = fashion.row("sgd")
+    gain = {row.config.rho: row.minus(sgd, EPS) for row in fashion.rows("sam")}
+    assert gain[0.2].mean > 0.1 and abs(fashion.row("sam", rho=0.2).minus(sgd, 0).mean) < 0.015
+    assert gain[0.05].mean < gain[0.1].mean < gain[0.2].mean < gain[0.4].mean
+    assert gain[0.8].sd > 3 * gain[0.4].sd
+    robust = [fashion.row("sgd", epochs=n).at(EPS).mean for n in (3, 8, 15, 30, 60)]
+    assert robust == sorted(robust, reverse=True), "the longer SGD trains, the less robust it gets"
+    for rho, control in ((0.2, {"epochs": 8}), (0.2, {"weight_decay": 5e-3}), (0.4, {"epochs": 3}),
+                         (0.4, {"weight_decay": 2e-2})):  # fmt: skip
+        assert fashion.row("sam", rho=rho).minus(fashion.row("sgd", **control), EPS).mean > 0.02
+    sam, decay = fashion.row("sam", rho=0.2), fashion.row("sgd", weight_decay=2e-2)
+    at4 = fashion.row("at", eps=4 / 255)
+    assert at4.minus(sam, EPS).mean > 0.02 and at4.minus(sam, 0).mean > -0.01
+    assert decay.eigenvalue > sgd.eigenvalue > sam.eigenvalue and decay.minus(sgd, EPS).mean > 0.08
+    flagged = {row.label for row in fashion for r in row.records for e in (r.linf, r.l2) if e and e.flags}
+    assert flagged == {"SAM ρ=0.8"}
+
+
+def test_autoattack_takes_little_and_whom_pgd_flatters() -> None:
+    flattered = {}
+    for name, eps in (("digits", 0.1), ("fashion-mnist", EPS)):
+        for row in of(f"{name}-autoattack"):
+            assert row.records[0].linf is not None
+            rungs = row.records[0].linf.entry(eps).rungs
+            pgd, quick, end = rungs[1], rungs[4], rungs[-1]
+            assert pgd.label == "PGD-20 x5" and quick.label.startswith("APGD-T-20")
+            assert end.label.startswith("AutoAttack SQUARE") and quick.accuracy - end.accuracy < 0.01
+            flattered[name, row.config.method, row.config.weight_decay] = pgd.accuracy - end.accuracy
+    most = sorted(flattered, key=lambda key: flattered[key], reverse=True)[:3]
+    assert [(name, method) for name, method, _ in most] == [
+        ("digits", "sgd"), ("digits", "sgd"), ("fashion-mnist", "looksam")]  # fmt: skip
+
+
+def test_convolutional_network_on_digits() -> None:
+    cnn = of("digits-cnn")
+    sgd, at = cnn.row("sgd"), cnn.row("at", eps=0.1)
+    for row in cnn.rows("sam"):
+        assert (row.values(0.1) - sgd.values(0.1)).min() > 0.03
+    weak = cnn.row("at", eps=0.02)
+    for row in (cnn.row("sam", rho=0.8), cnn.row("asam", rho=4)):
+        assert (row.values(0.1) - weak.values(0.1)).min() > 0, "ahead of AT with a small radius in every seed"
+    assert comparison.paired_p(cnn.row("asam", rho=4).minus(weak, 0.1)) < 0.05
+    assert cnn.row("sgd", weight_decay=2e-2).minus(sgd, 0.1).mean < 0.01
+    gains = [row.minus(sgd, 0.1).mean for row in cnn.rows("sam", "asam")]
+    assert at.minus(sgd, 0.1).mean > 1.5 * max(gains)
+
+
+def test_convolutional_network_on_fashion_mnist() -> None:
+    cnn = of("fashion-mnist-cnn")
+    sgd, sam, rival = cnn.row("sgd"), cnn.row("sam", rho=0.2), cnn.row("sgd", weight_decay=5e-3)
+    assert (sam.values(2 / 255) - sgd.values(2 / 255)).max() < 0 < (sam.values(EPS) - sgd.values(EPS)).min()
+    assert all(cnn.row("at", eps=n / 255).minus(sgd, EPS).mean > 0.2 for n in (2, 4))
+    assert max(cnn.row("sam", rho=0.4).minus(sgd, n / 255).mean for n in (2, 4, 8)) < 0
+    assert abs(rival.minus(sam, 0).mean) < 0.01 and rival.minus(sam, EPS).mean > 0.05
+    assert comparison.paired_p(rival.minus(sam, EPS)) < 0.05
+
+
+def test_chapter_13() -> None:
+    fashion, small, eps = of("fashion-mnist"), of("cifar10-small"), 2 / 255
+    at, sam = fashion.row("at", eps=EPS), fashion.row("sam", rho=0.2)
+    gap = [at.minus(sam, n / 255).mean for n in (2, 4, 8, 16)]
+    assert gap == sorted(gap) and gap[-1] > 5 * gap[0]
+    sgd, early, decay = small.row("sgd"), small.row("sgd", epochs=10), small.row("sgd", weight_decay=5e-3)
+    sure = {test.label for test in small.against(sgd, eps) if test.p_holm < 0.05}
+    assert sure == {"SAM ρ=0.05", "AT ε=2/255", "SGD, 10 epochs"}
+    assert small.row("sam", rho=0.05).minus(sgd, eps).mean < 0
+    best, other = small.choose(small.rows("sam"), eps)
+    assert best is other is small.row("sam", rho=0.2)
+    beyond = small.held_out(small.rows("sam"), eps, eps) - comparison.verdicts(sgd.records, eps).mean(1)
+    assert beyond.min() > 0 and abs(best.minus(decay, 0).mean) < 0.01
+    assert comparison.paired_p(best.minus(decay, eps)) > 0.05
+    assert decay.at(eps).mean < sgd.at(eps).mean
+    assert small.row("at").at(0).mean > sgd.at(0).mean > early.at(0).mean
+    assert max(row.at(eps).mean for row in (sgd, *small.rows("sam"))) < early.at(eps).mean
+    assert early.at(eps).mean < small.row("at").at(eps).mean
+
+
+def test_chapter_14() -> None:
+    fashion = of("fashion-mnist")
+    sgd, sam = fashion.row("sgd"), fashion.row("sam", rho=0.2)
+    short = fashion.row("at", eps=4 / 255, epochs=10)
+    assert short.passes == sam.passes == fashion.row("sgd", epochs=60).passes
+    assert short.minus(sam, EPS).mean > 0.02
+    floor = sgd.at(0).mean - 0.01
+    affordable = [row for row in fashion if fashion.cost(row) <= 2 and row.at(0).mean >= floor]
+    assert max(affordable, key=lambda row: row.at(EPS).mean) is sam
+    tests = fashion.against(sgd, EPS)
+    assert {t.label for t in tests if not (t.p_holm < 0.05 and t.difference.mean > 0)} == {"SGD, 60 epochs"}
+    controls = [fashion.row("sgd", epochs=8), fashion.row("sgd", weight_decay=5e-3)]
+    small_at = fashion.rows("at", eps=(2 / 255, 4 / 255))
+    others = [fashion.row("sgd", label_smoothing=0.1), fashion.row("sgd", epochs=60), short]
+    rivals = [*controls, *others, *small_at]
+    own, kept = ({t.label: t for t in fashion.against(sam, eps, rivals)} for eps in (EPS, 0))
+    for row in controls:
+        assert own[row.label].p_holm < 0.05 < kept[row.label].p_holm
+        assert own[row.label].difference.mean > -sam.minus(sgd, EPS).mean / 2
+    for row in small_at:
+        assert min(own[row.label].difference.mean, kept[row.label].difference.mean) > 0
+        assert max(own[row.label].p_holm, kept[row.label].p_holm) < 0.05
+    at8, sam4 = fashion.row("at", eps=EPS), fashion.row("sam", rho=0.4)
+    assert at8.at(16 / 255).mean > sam4.at(16 / 255).mean > sam.at(16 / 255).mean
+    assert fashion.row("sam", rho=0.8).minus(sgd, 2 / 255).mean < -0.05
+
+
+def test_at_is_first_everywhere() -> None:
+    for name, eps in (("digits", 0.1), ("digits-cnn", 0.1), ("fashion-mnist", EPS),
+                      ("fashion-mnist-cnn", EPS), ("cifar10-small", 2 / 255), ("cifar10-small", EPS)):
+        table = of(name)
+        at, sam, control = (table.held_out(rows, eps, eps).mean()
+                            for rows in (table.rows("at"), table.rows("sam"), table.controls))  # fmt: skip
+        assert at > max(sam, control), name
+
+
+def test_the_loss_at_a_weak_attack_is_not_beyond_chance_after_the_correction() -> None:
+    cnn = of("fashion-mnist-cnn")
+    cells = [(row, eps) for row in cnn.rows("sam") for eps in cnn.radii()]
+    ps = comparison.holm([comparison.paired_p(row.minus(cnn.row("sgd"), eps)) for row, eps in cells])
+    (p,) = [p for (row, eps), p in zip(cells, ps, strict=True) if row.config.rho == 0.2 and eps < 3 / 255]
+    assert p > 0.05

@@ -1,0 +1,273 @@
+"""Losses whose mean is not the mean of its parts, gradients that are not dense and real, hooks that step."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
+
+from sam_edu.objectives import ASAM, AWP, ERM, ESAM, SAM, BatchLoss, EntropySGD, FisherSAM, LookSAM, SparseSAM
+
+MAKE = {
+    "SAM": lambda m: SAM(m, 0.3), "m-SAM": lambda m: SAM(m, 0.3, m=4), "ASAM": lambda m: ASAM(m, 0.5),
+    "AWP": lambda m: AWP(m, 0.05), "FisherSAM": lambda m: FisherSAM(m, 0.3), "ESAM": lambda m: ESAM(m, 0.3),
+    "LookSAM": lambda m: LookSAM(m, 0.3, k=2), "SSAM-F": lambda m: SparseSAM(m, 0.3, every=2, samples=4),
+    "SSAM-D": lambda m: SparseSAM(m, 0.3, mask="dynamic", every=2, steps=20),
+    "EntropySGD": lambda m: EntropySGD(m, 0.5, steps=3, noise=0.0),
+}  # fmt: skip
+every_method = pytest.mark.parametrize("name", MAKE)
+
+
+def data(n=12, classes=3):
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(n, 4, generator=g, dtype=torch.float64)
+    return x, torch.randint(classes, (n,), generator=g)
+
+
+def linear(out=3):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Linear(4, out).double()
+
+
+# --- what a mean divides by -------------------------------------------------------------------------------
+
+IGNORED = torch.tensor([0, 1, -100, 2, 0, 1, -100, -100, -100, -100, 2, 1])
+WEIGHTS = torch.tensor([1.0, 5.0, 0.2], dtype=torch.float64)
+LOSSES = {
+    "ignored labels": (cross_entropy, IGNORED),
+    "a class module": (nn.CrossEntropyLoss(), IGNORED),
+    "smoothed": (lambda o, y, **k: cross_entropy(o, y, label_smoothing=0.3, **k), IGNORED),
+    "weights of classes": (lambda o, y, **k: cross_entropy(o, y, weight=WEIGHTS, **k), IGNORED),
+    "another ignored index": (nn.CrossEntropyLoss(ignore_index=2), data()[1]),
+    "nll": (lambda o, y, **k: functional.nll_loss(o.log_softmax(1), y, **k), IGNORED),
+    "batchmean": (lambda o, y, reduction="batchmean":
+                  functional.kl_div(o.log_softmax(1), y, reduction=reduction),
+                  torch.rand(12, 3, dtype=torch.float64).softmax(1)),
+    "a sum": (lambda o, y, reduction="sum": cross_entropy(o, y, reduction=reduction), IGNORED),
+    "regression": (nn.MSELoss(), torch.linspace(0, 1, 36, dtype=torch.float64).reshape(12, 3)),
+    "no reduction": (lambda o, y: cross_entropy(o, y), data()[1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("m", [1, 4, 5, 12])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_at_radius_zero_m_sharpness_is_the_plain_gradient(loss, m):
+    loss_of, y = LOSSES[loss]
+    x, plain, model = data()[0], linear(), linear()
+    expected = ERM(plain).backward(BatchLoss(plain, x, y, loss_of))
+    found = SAM(model, rho=0, m=m).backward(BatchLoss(model, x, y, loss_of))
+    assert torch.allclose(found, expected, rtol=1e-12)
+    assert torch.allclose(model.weight.grad, plain.weight.grad, rtol=1e-10, atol=1e-14)
+
+
+def test_a_loss_that_couples_the_samples_is_refused():
+    x, y = data()
+    model = linear()
+    coupled = lambda o, y: (o.T @ o / len(o)).square().mean() + cross_entropy(o, y, weight=WEIGHTS)  # noqa: E731
+    with pytest.raises(TypeError, match="needs the losses of single samples"):
+        SAM(model, m=5).backward(BatchLoss(model, x, y, coupled))
+
+
+@every_method
+def test_ignored_labels_give_finite_gradients_and_losses(name):
+    x, y = data()[0], IGNORED
+    model = linear()
+    objective = MAKE[name](model)
+    for _ in range(3):
+        model.zero_grad()
+        assert objective.backward(BatchLoss(model, x, y)).isfinite() and model.weight.grad.isfinite().all()
+        assert model.weight.grad.any()
+
+
+# --- complex and sparse gradients -------------------------------------------------------------------------
+
+
+class Fourier(nn.Module):
+    """A spectral layer, with complex weights or with the same weights as pairs of real numbers."""
+
+    def __init__(self, real):
+        super().__init__()
+        g = torch.Generator().manual_seed(3)
+        start = torch.randn(3, 4, dtype=torch.complex128, generator=g)
+        self.weight = nn.Parameter(torch.view_as_real(start).clone() if real else start)
+        self.bias = nn.Parameter(torch.zeros(3, dtype=torch.float64))
+        self.real = real
+
+    def forward(self, x):
+        w = torch.view_as_complex(self.weight) if self.real else self.weight
+        return (torch.fft.fft(x) @ w.T).real + self.bias
+
+    def gradient(self):
+        return self.weight.grad if self.real else torch.view_as_real(self.weight.grad)
+
+
+@every_method
+def test_complex_weights(name):
+    """Finite everywhere; where the rule does not depend on coordinates, that of two real numbers."""
+    x, y = data()
+    pair = [Fourier(False), Fourier(True)]
+    objectives = [MAKE[name](m) for m in pair]
+    for _ in range(3):
+        for m, objective in zip(pair, objectives, strict=True):
+            m.zero_grad()
+            assert objective.backward(BatchLoss(m, x, y)).isfinite()
+        assert all(m.gradient().isfinite().all() for m in pair)
+        if name in ("SAM", "m-SAM", "LookSAM", "EntropySGD"):
+            assert torch.allclose(*(m.gradient() for m in pair), rtol=1e-9)
+
+
+def test_fisher_takes_the_modulus():
+    g, model = torch.tensor([3 + 4j], dtype=torch.complex128), nn.Linear(1, 1)
+    e = FisherSAM(model, rho=1.0, eta=1.0).direction([torch.tensor([1 + 1j])], [g])[0]
+    assert torch.allclose(e, g / 26 / (25 / 26) ** 0.5)
+
+
+class Words(nn.Module):
+    def __init__(self, sparse, kind=nn.EmbeddingBag):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.words, self.head = kind(50, 6, sparse=sparse), nn.Linear(6, 3)
+
+    def forward(self, x):
+        out = self.words(x)
+        return self.head(out if out.dim() == 2 else out.mean(1))
+
+
+@pytest.mark.parametrize("kind", [nn.EmbeddingBag, nn.Embedding])
+@every_method
+def test_sparse_gradients_are_as_good_as_dense_ones(name, kind):
+    x, y = torch.randint(50, (16, 5), generator=torch.Generator().manual_seed(1)), data(16)[1]
+    pair = [Words(sparse, kind) for sparse in (True, False)]
+    objectives = [MAKE[name](m) for m in pair]
+    for _ in range(3):
+        for m, objective in zip(pair, objectives, strict=True):
+            m.zero_grad()
+            objective.backward(BatchLoss(m, x, y))
+        one, other = (m.words.weight.grad for m in pair)
+        assert torch.allclose(one.to_dense() if one.is_sparse else one, other, rtol=1e-5, atol=1e-7)
+
+
+# --- backward passes that do more -------------------------------------------------------------------------
+
+
+def _step(p, g):
+    p.data.add_(g, alpha=-0.5)  # no version counter moves
+
+
+def stepping(model, how):
+    """Hooks that step inside the backward pass, in three of the ways in which people do it."""
+    for p in model.parameters():
+        if how == "optimizer":
+            optimizer = torch.optim.SGD([p], lr=0.5)
+
+            def hook(p, optimizer=optimizer):
+                optimizer.step()
+                optimizer.zero_grad()
+
+            p.register_post_accumulate_grad_hook(hook)
+        elif how == "data":
+            p.register_post_accumulate_grad_hook(lambda p: _step(p, p.grad))
+        else:
+            p.register_hook(lambda g, p=p: _step(p, g))
+
+
+@pytest.mark.parametrize("how", ["optimizer", "data", "tensor hook"])
+@every_method
+def test_steps_inside_the_backward_pass_are_refused_not_undone(name, how):
+    if how == "tensor hook":
+        pytest.skip("fires in the first pass, too") if name == "EntropySGD" else None
+    (x, y), model = data(), linear()
+    stepping(model, how)
+    with pytest.raises(RuntimeError, match=r"inside the backward pass|never be called") as error:
+        for _ in range(2):
+            MAKE[name](model).backward(BatchLoss(model, x, y))
+    assert "\n" not in str(error.value)
+    plain = linear()
+    stepping(plain, how)
+    losses = [float(ERM(plain).backward(BatchLoss(plain, x, y))) for _ in range(10)]
+    assert losses[-1] < losses[0]
+
+
+def test_hooks_that_do_not_step_are_welcome():
+    (x, y), model = data(), linear()
+    seen = []
+    for p in model.parameters():
+        p.register_post_accumulate_grad_hook(lambda p: seen.append(p.grad.norm()))
+    SAM(model).backward(BatchLoss(model, x, y))
+    assert len(seen) == 2
+
+
+def test_an_embedding_that_renorms_its_weights_is_no_step():
+    with torch.random.fork_rng(devices=[]):
+        model = nn.Sequential(nn.EmbeddingBag(9, 4, max_norm=0.1), nn.Linear(4, 3))
+    x, y = torch.randint(9, (12, 3)), data()[1]
+    for _ in range(2):
+        SAM(model).backward(lambda: cross_entropy(model(x), y))
+    assert model[0](x).norm(dim=1).max() <= 0.1 + 1e-6
+
+
+@every_method
+def test_reentrant_checkpoints_have_one_clear_line_and_the_others_work(name):
+    x, y = data()
+
+    class Saves(nn.Module):
+        def __init__(self, reentrant):
+            super().__init__()
+            self.a, self.b, self.reentrant = linear(4), nn.Linear(4, 3).double(), reentrant
+
+        def forward(self, x):
+            hidden = self.a(x)
+            return self.b(checkpoint(torch.tanh, hidden, use_reentrant=self.reentrant))
+
+    model = Saves(True)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(RuntimeError, match="use_reentrant=False"):
+        MAKE[name](model).backward(BatchLoss(model, x, y))
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    model.reentrant = False
+    assert MAKE[name](model).backward(BatchLoss(model, x, y)).isfinite()
+
+
+# --- names ------------------------------------------------------------------------------------------------
+
+
+def test_asam_rescales_what_is_called_weight():
+    """The rule of the authors' code; names that hold neither word, and parametrised ones."""
+    from torch.nn.utils import parametrizations, parametrize
+
+    class Vision(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.class_token, self.layer_scale = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(4))
+            self.logit_scale = nn.Parameter(torch.ones(()))
+            self.norm, self.rnn = nn.LayerNorm(4), nn.LSTM(4, 4)
+            self.attention, self.linear = nn.MultiheadAttention(4, 2), nn.Linear(4, 4)
+            self.low = nn.Linear(4, 4)
+            parametrize.register_parametrization(self.linear, "bias", nn.Identity())
+            parametrizations.weight_norm(self.low)
+
+    model = Vision()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.fill_(2.0)
+    named = dict(model.named_parameters())
+    t_w = zip(named, ASAM(model).scaling(list(named.values())), strict=True)
+    scaled = {name for name, t in t_w if bool((t > 1).all())}
+    assert scaled == {n for n in named if "weight" in n} and len(scaled) == 8
+    assert not any("bias.original" in n or "token" in n or "scale" in n for n in scaled)
+
+
+def test_the_message_for_a_batch_of_one():
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).double()
+    x, y = data(2)
+    with pytest.raises(ValueError, match="a batch of one sample"):
+        ESAM(model, gamma=0.5).backward(BatchLoss(model, x, y))
+    assert not math.isnan(float(SAM(model).backward(BatchLoss(model, x, y))))

@@ -1,0 +1,323 @@
+"""SAMOptimizer is SAM, by whatever calls a trainer makes, or it refuses."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from sam_edu.objectives import SAM, SAMOptimizer
+
+SETTINGS = {"rho": 0.5, "lr": 0.1, "momentum": 0.9}
+
+
+def net(drop=0.0):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(drop), nn.Linear(8, 3)
+        return nn.Sequential(*layers).double()
+
+
+def batches(count=5):
+    g = torch.Generator().manual_seed(1)
+    return [(torch.randn(16, 4, generator=g, dtype=torch.float64), torch.randint(3, (16,), generator=g))
+            for _ in range(count)]  # fmt: skip
+
+
+def make(params, **more):
+    return SAMOptimizer(params, torch.optim.SGD, **{**SETTINGS, **more})
+
+
+def by_the_objective(drop=0.0):
+    model = net(drop)
+    optimizer, objective = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), SAM(model, 0.5)
+    torch.manual_seed(5)
+    for x, y in batches():
+        optimizer.zero_grad()
+        objective.backward(lambda x=x, y=y: cross_entropy(model(x), y))
+        optimizer.step()
+    return model
+
+
+def apart(one, other):
+    """The largest difference of weights and buffers."""
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return max(float((a - b).abs().max()) for a, b in pairs)
+
+
+def closure_of(model, optimizer, x, y, backward=torch.Tensor.backward):
+    def closure():
+        optimizer.zero_grad()
+        loss = cross_entropy(model(x), y)
+        backward(loss)
+        return loss
+
+    return closure
+
+
+def test_step_with_a_closure_as_torch_has_it():
+    for drop in (0.0, 0.5):
+        model = net(drop)
+        optimizer = make(model.parameters())
+        torch.manual_seed(5)
+        losses = [optimizer.step(closure_of(model, optimizer, x, y)) for x, y in batches()]
+        assert apart(model, by_the_objective(drop)) == 0 and int(model[1].num_batches_tracked) == 5
+        assert all(loss.isfinite() for loss in losses)
+
+
+def test_each_climb_follows_its_own_batch():
+    model = net()
+    optimizer = make(model.parameters())
+    for x, y in batches():
+        w, steps = model[0].weight.detach().clone(), []
+        g = torch.autograd.grad(cross_entropy(model(x), y), model[0].weight)[0]
+
+        def closure(x=x, y=y, w=w, steps=steps):
+            steps.append(model[0].weight.detach() - w)
+            return closure_of(model, optimizer, x, y)()
+
+        optimizer.step(closure)
+        assert steps[0].norm() == 0
+        assert torch.cosine_similarity(steps[1].flatten(), g.flatten(), 0) > 1 - 1e-9
+
+
+def test_the_closure_of_the_original_after_a_first_backward():
+    """davda54/sam: no zero_grad in the closure, and a first backward() before the step."""
+    model = net()
+    model[1].eval()  # the first backward() is another pass: BatchNorm would count it
+    other = copy.deepcopy(model)
+    optimizer, objective = make(model.parameters()), SAM(other, 0.5)
+    plain = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for x, y in batches():
+            def closure(x=x, y=y):
+                loss = cross_entropy(model(x), y)
+                loss.backward()
+                return loss
+
+            closure()
+            optimizer.step(closure)
+            optimizer.zero_grad()
+            plain.zero_grad()
+            objective.backward(lambda x=x, y=y: cross_entropy(other(x), y))
+            plain.step()
+    assert apart(model, other) < 1e-12
+
+
+def test_the_calls_of_lightning_skorch_and_accelerate():
+    """Lightning: forward, zero_grad, backward, in that order; skorch: zero_grad first."""
+    model = net()
+    optimizer = make(model.parameters())
+    for x, y in batches():
+        def lightning(x=x, y=y):
+            loss = cross_entropy(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            return loss.detach()
+
+        optimizer.step(closure=lightning)
+    assert apart(model, by_the_objective()) == 0
+    model = net()
+    optimizer = make(model.parameters())
+    x, y = batches()[0]
+    cross_entropy(model(x), y).backward()
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(RuntimeError, match="would be a plain step, not SAM: call first_step"):
+        optimizer.step()
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_in_lightning_itself():
+    lightning = pytest.importorskip("lightning")
+
+    class Module(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net = net()
+
+        def training_step(self, batch, _):
+            return cross_entropy(self.net(batch[0]), batch[1])
+
+        def configure_optimizers(self):
+            return make(self.parameters())
+
+    module = Module()
+    names = "logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"
+    quiet = dict.fromkeys(names, False)
+    trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", **quiet)
+    trainer.fit(module, torch.utils.data.DataLoader(batches(), batch_size=None))
+    assert apart(module.net, by_the_objective()) == 0
+
+
+def test_in_skorch_and_accelerate_themselves():
+    skorch, accelerate = pytest.importorskip("skorch"), pytest.importorskip("accelerate")
+
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net()
+
+        def forward(self, X):
+            return self.net(X)
+
+    x, y = (torch.cat(parts) for parts in zip(*batches(), strict=True))
+    settings = {f"optimizer__{k}": v for k, v in SETTINGS.items()}
+    trainer = skorch.NeuralNet(
+        Whole, nn.CrossEntropyLoss, optimizer=SAMOptimizer, lr=0.1, max_epochs=1, batch_size=16,
+        optimizer__base_optimizer=torch.optim.SGD, train_split=None, verbose=0,
+        iterator_train__shuffle=False, **settings,
+    )  # fmt: skip
+    trainer.fit(x, y)
+    assert apart(trainer.module_.net, by_the_objective()) == 0
+    helper, model = accelerate.Accelerator(cpu=True), net()
+    model, optimizer = helper.prepare(model, make(model.parameters()))
+    for x, y in batches():
+        optimizer.step(closure_of(model, optimizer, x, y, helper.backward))
+    assert apart(model, by_the_objective()) == 0
+
+
+def test_accumulated_gradients_are_said_to_be_unused():
+    model = net()
+    optimizer = make(model.parameters())
+    (x, y), (x2, _) = batches(2)
+    cross_entropy(model(-x2), y.flip(0)).neg().backward()
+    with pytest.warns(UserWarning, match="does not use the gradients that were in p.grad"):
+        optimizer.step(closure_of(model, optimizer, x, y))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizer.step(closure_of(model, optimizer, x, y))  # what the last step left is nobody's loss
+
+
+def test_a_scheduler_and_a_failing_second_pass():
+    model, calls = net(), []
+    optimizer = make(model.parameters())
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)
+    (x, y), before = batches()[0], copy.deepcopy(model)
+
+    def fails():
+        calls.append(1)
+        loss = cross_entropy(model(x), y)
+        if len(calls) == 2:
+            raise RuntimeError("out of memory")
+        loss.backward()
+        return loss
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        optimizer.step(fails)
+    before(x)
+    assert apart(model, before) == 0
+    optimizer.step(closure_of(model, optimizer, x, y))
+    scheduler.step()
+    assert optimizer.base_optimizer.param_groups[0]["lr"] == 0.05
+
+
+@pytest.mark.parametrize("through", ["first_step", "closure"])
+def test_maximising_minus_the_loss_is_minimising_it(through):
+    reached = []
+    for sign, maximize in ((1, False), (-1, True)):
+        model = net()
+        optimizer = make(model.parameters(), maximize=maximize)
+        for x, y in batches():
+            def closure(x=x, y=y, sign=sign, model=model, optimizer=optimizer):
+                optimizer.zero_grad()
+                loss = sign * cross_entropy(model(x), y)
+                loss.backward()
+                return loss
+
+            if through == "closure":
+                optimizer.step(closure)
+            else:
+                low = closure().detach() * sign
+                optimizer.first_step(zero_grad=True)
+                assert closure().detach() * sign > low  # the climb is to worse values
+                optimizer.second_step()
+        reached.append(model)
+    assert apart(*reached) == 0
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_copies_and_pickles_go_on(duplicate):
+    model = net()
+    optimizer = make(model.parameters())
+    for i, (x, y) in enumerate(batches()):
+        if i == 2:
+            cross_entropy(model(x), y).backward()
+            optimizer.first_step(zero_grad=True)  # between the two steps, at w + e
+            twin, its = duplicate((model, optimizer))
+            for m, o in ((model, optimizer), (twin, its)):
+                cross_entropy(m(x), y).backward()
+                o.second_step(zero_grad=True)
+            assert its.base_optimizer.param_groups is its.param_groups
+        elif i > 2:
+            for m, o in ((model, optimizer), (twin, its)):
+                o.step(closure_of(m, o, x, y))
+        else:
+            optimizer.step(closure_of(model, optimizer, x, y))
+    assert apart(model, twin) == 0 and model[0].weight is not twin[0].weight
+
+
+def test_a_second_first_step_gives_the_weights_back():
+    model, (x, y) = net(), batches()[0]
+    optimizer, before = make(model.parameters()), [p.detach().clone() for p in model.parameters()]
+    cross_entropy(model(x), y).backward()
+    optimizer.first_step()
+    with pytest.raises(RuntimeError, match="first_step\\(\\) came twice"):
+        optimizer.first_step()
+    assert all(torch.equal(p, w) for p, w in zip(model.parameters(), before, strict=True))
+    optimizer.first_step()
+    with pytest.raises(RuntimeError, match="makes both steps"):
+        optimizer.step(closure_of(model, optimizer, x, y))
+
+
+@pytest.mark.parametrize("build, hint", [
+    (lambda p: SAMOptimizer(p, torch.optim.SGD(p, lr=0.1)), "must be a class"),
+    (lambda p: SAMOptimizer(p, "SGD", lr=0.1), "must be a class"),
+    (lambda p: SAMOptimizer(p, torch.optim.LBFGS, lr=0.1), "LBFGS calls its closure"),
+    (lambda p: SAMOptimizer(p, torch.optim.SGD, rho=math.nan, lr=0.1), "rho must be >= 0"),
+    (lambda p: SAMOptimizer(p, torch.optim.SGD, rho=-1, lr=0.1), "rho must be >= 0"),
+    (lambda p: SAMOptimizer(p, torch.optim.SGD, rho=math.inf, lr=0.1), "rho must be"),
+    (lambda p: SAMOptimizer(p, torch.optim.SGD, rho="big", lr=0.1), "rho must be a number"),
+    (lambda p: SAMOptimizer(p, torch.optim.SGD, adaptive="yes", lr=0.1), "adaptive must be one of"),
+    (lambda p: SAMOptimizer([{"params": p, "rho": -1}], torch.optim.SGD, lr=0.1), "rho must be >= 0"),
+    (lambda p: SAM(iter(p), torch.optim.SGD, lr=0.1), "takes the model, a torch.nn.Module"),
+    (lambda p: SAM(p), "takes the model"),
+])  # fmt: skip
+def test_arguments_are_checked(build, hint):
+    with pytest.raises((ValueError, TypeError)) as error:
+        build(list(net().parameters()))
+    assert hint in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_group_that_is_added_is_checked_and_climbs():
+    model, (x, y) = net(), batches()[0]
+    optimizer = make(model[0].parameters())
+    with pytest.raises(ValueError, match="rho must be"):
+        optimizer.add_param_group({"params": list(model[4].parameters()), "rho": math.nan})
+    optimizer.add_param_group({"params": list(model[4].parameters()), "rho": 0.0})
+    was = model[4].weight.detach().clone()
+    cross_entropy(model(x), y).backward()
+    optimizer.first_step()
+    assert torch.equal(model[4].weight, was)
+
+
+@pytest.mark.parametrize("base, settings", [
+    (torch.optim.AdamW, {"lr": 0.01}), (torch.optim.SGD, {"lr": 0.1, "nesterov": True, "momentum": 0.9}),
+    (torch.optim.RMSprop, {"lr": 0.01}), (torch.optim.Adagrad, {"lr": 0.1}),
+])  # fmt: skip
+def test_over_other_optimizers(base, settings):
+    model, other = net(), net()
+    wrapped, plain, objective = SAMOptimizer(model.parameters(), base, 0.3, **settings), None, SAM(other, 0.3)
+    plain = base(other.parameters(), **settings)
+    for x, y in batches():
+        wrapped.step(closure_of(model, wrapped, x, y))
+        plain.zero_grad()
+        objective.backward(lambda x=x, y=y: cross_entropy(other(x), y))
+        plain.step()
+    assert apart(model, other) < 1e-12

@@ -1,0 +1,169 @@
+"""Two processes (gloo, CPU): every way to share out a model gives what one process gives, or is refused."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+from torch.distributed.algorithms.join import Join
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+
+from sam_edu.objectives import SAM, SAMOptimizer
+
+RHO, STEPS = 0.5, 3
+OPTIONS = {
+    "plain": {}, "static_graph": {"static_graph": True}, "find_unused": {"find_unused_parameters": True},
+    "views": {"gradient_as_bucket_view": True}, "no buffers": {"broadcast_buffers": False},
+    "small buckets": {"bucket_cap_mb": 0.0001},
+    "static views": {"static_graph": True, "gradient_as_bucket_view": True},
+}  # fmt: skip
+
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 4)).double()
+
+
+def batch(rank, step):
+    g = torch.Generator().manual_seed(10 * step + rank)
+    return torch.randn(8, 4, generator=g, dtype=torch.float64), torch.randint(4, (8,), generator=g)
+
+
+def train(model, rank, steps=STEPS, micro=1):
+    objective, optimizer = SAM(model, RHO), torch.optim.SGD(model.parameters(), lr=0.2)
+    for step in range(steps):
+        optimizer.zero_grad()
+        for part in range(micro):
+            x, y = batch(rank, micro * step + part)
+            wait = micro > 1 and part < micro - 1
+            with model.no_sync() if wait else contextlib.nullcontext():
+                objective.backward(lambda x=x, y=y: cross_entropy(model(x), y))
+        optimizer.step()
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def together(micro=1):
+    """One process: the mean of the gradients that SAM finds on each share."""
+    model = net()
+    optimizer, objective = torch.optim.SGD(model.parameters(), lr=0.2), SAM(model, RHO)
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        for part in range(micro):
+            for rank in (0, 1):
+                x, y = batch(rank, micro * step + part)
+                objective.backward(lambda x=x, y=y: cross_entropy(model(x), y) / 2)
+        optimizer.step()
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def halved(state, bucket):
+    """A communication hook: averages by itself."""
+    return dist.all_reduce(bucket.buffer() / 2, async_op=True).get_future().then(lambda f: f.value()[0])
+
+
+def process(rank, port, folder):
+    torch.set_num_threads(1)
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    found = {}
+    for name, options in OPTIONS.items():
+        found[name] = train(DistributedDataParallel(net(), **options), rank)
+    hooked = DistributedDataParallel(net())
+    hooked.register_comm_hook(None, halved)
+    found["communication hook"] = train(hooked, rank)
+    found["accumulated"] = train(DistributedDataParallel(net()), rank, micro=2)
+    ragged = DistributedDataParallel(net())
+    with Join([ragged], divide_by_initial_world_size=False):
+        train(ragged, rank, steps=STEPS + rank)
+    found["joined"] = torch.cat([p.detach().flatten() for p in ragged.parameters()])
+    found |= sharded(rank)
+    torch.save(found, f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def sharded(rank):
+    from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+
+    def old(original=False):
+        return FullyShardedDataParallel(net(), device_id=torch.device("cpu"), use_orig_params=original)
+
+    model = net()
+    for layer in (model[0], model[2], model):
+        fully_shard(layer)
+    was = [p.full_tensor().clone() for p in model.parameters()]
+    optimizer = SAMOptimizer(model.parameters(), torch.optim.SGD, rho=RHO, lr=0.2)
+    found = {}
+    for step in range(STEPS):
+        x, y = batch(rank, step)
+        optimizer.zero_grad()
+        cross_entropy(model(x), y).backward()
+        optimizer.first_step(zero_grad=True)
+        if step == 0:
+            e = [p.full_tensor() - w for p, w in zip(model.parameters(), was, strict=True)]
+            found["length of e"] = torch.sqrt(sum((part**2).sum() for part in e))
+        cross_entropy(model(x), y).backward()
+        optimizer.second_step(zero_grad=True)
+    found["fully_shard"] = torch.cat([p.full_tensor().detach().flatten() for p in model.parameters()])
+    sgd = torch.optim.SGD
+    for name, make in (("objective", lambda: SAM(model, RHO)),
+                       ("old", lambda: SAMOptimizer(old().parameters(), sgd, lr=0.1)),
+                       ("old original", lambda: SAMOptimizer(old(True).parameters(), sgd, lr=0.1))):
+        try:
+            make()
+            found[f"refused {name}"] = ""
+        except TypeError as error:
+            found[f"refused {name}"] = str(error)
+
+    return found
+
+
+@pytest.fixture(scope="module")
+def reached(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("processes")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(process, (port, str(folder)), nprocs=2)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("option", [*OPTIONS, "communication hook"])
+def test_every_option_gives_what_one_process_gives(reached, option):
+    assert torch.equal(reached[0][option], reached[1][option])
+    assert torch.allclose(reached[0][option], together(), rtol=1e-9, atol=1e-12)
+
+
+def test_accumulation_over_passes_that_do_not_wait(reached):
+    assert torch.allclose(reached[0]["accumulated"], together(2), rtol=1e-9, atol=1e-12)
+
+
+def test_uneven_inputs_join(reached):
+    """The process with one batch more goes on alone; both end with its weights."""
+    assert torch.equal(reached[0]["joined"], reached[1]["joined"])
+
+
+def test_fully_shard_is_sam_over_the_whole_gradient(reached):
+    """e follows the averaged gradient, with the norm over all shards."""
+    assert float(reached[0]["length of e"]) == pytest.approx(RHO)
+    model = net()
+    optimizer, objective = torch.optim.SGD(model.parameters(), lr=0.2), SAM(model, RHO)
+    for step in range(STEPS):
+        parts = [batch(rank, step) for rank in (0, 1)]
+        optimizer.zero_grad()
+        objective.backward(lambda parts=parts: sum(cross_entropy(model(x), y) for x, y in parts) / 2)
+        optimizer.step()
+    expected = torch.cat([p.detach().flatten() for p in model.parameters()])
+    assert torch.allclose(reached[0]["fully_shard"], expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("what", ["objective", "old", "old original"])
+def test_what_is_not_supported_is_named(reached, what):
+    message = reached[0][f"refused {what}"]
+    assert "sharded" in message and "SAMOptimizer" in message and "\n" not in message

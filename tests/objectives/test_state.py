@@ -1,0 +1,424 @@
+"""A step counts once and its two passes are of one function, whatever holds the state or draws numbers."""
+
+from __future__ import annotations
+
+import copy
+import random
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, normalize, softplus
+from torch.nn.utils import parametrizations, parametrize
+
+from sam_edu.objectives import ASAM, AWP, ESAM, SAM, BatchLoss, EntropySGD, FisherSAM, LookSAM, SparseSAM
+
+N, FEATURES, CLASSES = 16, 6, 3
+X = torch.randn(N, FEATURES, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 1
+Y = torch.randint(CLASSES, (N,), generator=torch.Generator().manual_seed(2))
+
+
+class HandMade(nn.Module):
+    """Running averages by hand; ``how`` is a way to write them that people use."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+        self.register_buffer("mean", torch.zeros(8))
+
+    def forward(self, x):
+        new = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+        if self.how == "in place":
+            self.mean.copy_(new)
+        elif self.how == "data":
+            self.mean.data.mul_(0.5).add_(new.data)
+        elif self.how == "data assigned":
+            self.mean.data = new
+        else:
+            self.mean = new
+        return x - self.mean
+
+
+class Writes(nn.BatchNorm1d):
+    """A subclass that keeps its averages itself."""
+
+    def forward(self, x):
+        mean, var = x.mean(0), x.var(0, unbiased=False)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, 0.1)
+            self.num_batches_tracked += 1
+        return (x - mean) / (var + self.eps).sqrt() * self.weight + self.bias
+
+
+class Codebook(nn.Module):
+    """Vector quantisation with a moving codebook."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("codes", torch.linspace(-1, 1, 40).reshape(5, 8))
+
+    def forward(self, x):
+        near = torch.cdist(x, self.codes).argmin(1)
+        picked = self.codes[near].clone()
+        with torch.no_grad():
+            for k in near.unique():
+                self.codes[k] = 0.8 * self.codes[k] + 0.2 * x[near == k].mean(0)
+        return x + (picked - x).detach() + 0.1 * (x - picked) ** 2
+
+
+class Contrast(nn.Module):
+    """MoCo's pattern: a slow copy of the encoder (a frozen parameter) and a queue, moved inside forward."""
+
+    def __init__(self, through_data=False, size=32):
+        super().__init__()
+        self.fast, self.slow, self.through_data = nn.Linear(8, 8), nn.Linear(8, 8), through_data
+        self.slow.requires_grad_(False)
+        self.register_buffer("queue", normalize(torch.linspace(-1, 2, 8 * size).reshape(size, 8)))
+        self.register_buffer("at", torch.zeros((), dtype=torch.long))
+
+    def forward(self, x):
+        with torch.no_grad():
+            for slow, fast in zip(self.slow.parameters(), self.fast.parameters(), strict=True):
+                if self.through_data:
+                    slow.data = slow.data * 0.9 + fast.data * 0.1
+                else:
+                    slow.mul_(0.9).add_(fast, alpha=0.1)
+            keys = normalize(self.slow(x))
+        similar = normalize(self.fast(x)) @ torch.cat([keys, self.queue.clone()]).T
+        with torch.no_grad():
+            at, n = int(self.at), len(x)
+            self.queue[at : at + n] = keys
+            self.at[()] = (at + n) % len(self.queue)
+        return x + similar[:, :8]
+
+
+class Remembers(nn.Module):
+    """Hidden state, counter and history in plain attributes, which are no buffers."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.calls, self.history, self.seen = None, 0, [], {}
+
+    def forward(self, x):
+        if self.hidden is None:
+            self.hidden = torch.zeros_like(x)
+        out = torch.tanh(x + 0.5 * self.hidden) * (1 + 0.1 * self.calls)
+        self.hidden = out.detach()
+        self.calls += 1
+        self.history.append(float(out.detach().sum()))
+        self.seen[self.calls] = self.hidden
+        self.last = out.detach().mean()
+        return out
+
+
+class Teacher(nn.Module):
+    """A teacher hidden in a list, so that it is no submodule."""
+
+    def __init__(self):
+        super().__init__()
+        self.teacher = [nn.BatchNorm1d(8).double()]
+
+    def forward(self, x):
+        return x + 0.1 * self.teacher[0](x)
+
+
+def observed():
+    observer = torch.ao.quantization.MovingAverageMinMaxObserver()
+
+    class Observed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.observer = observer
+
+        def forward(self, x):
+            low, high = self.observer(x.float()), self.observer.max_val
+            return x * (1 + 0.1 * high.double()) + 0 * low
+
+    return Observed()
+
+
+class Old(nn.Module):
+    def __init__(self, apply):
+        super().__init__()
+        self.inner = apply(nn.Linear(8, 8))
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+MIDDLE = {
+    "BatchNorm": lambda: nn.BatchNorm1d(8),
+    "BatchNorm, momentum None": lambda: nn.BatchNorm1d(8, momentum=None),
+    "InstanceNorm": lambda: nn.Sequential(
+        nn.Unflatten(1, (2, 4)), nn.InstanceNorm1d(2, track_running_stats=True), nn.Flatten()),
+    "in place": lambda: HandMade("in place"),
+    "data": lambda: HandMade("data"),
+    "data assigned": lambda: HandMade("data assigned"),
+    "new tensor": lambda: HandMade("new tensor"),
+    "subclass": lambda: Writes(8),
+    "codebook": Codebook,
+    "MoCo": Contrast,
+    "MoCo through data": lambda: Contrast(True),
+    "a large queue": lambda: Contrast(size=4096),
+    "plain attributes": Remembers,
+    "hidden teacher": Teacher,
+    "observer": observed,
+    "spectral norm": lambda: parametrizations.spectral_norm(nn.Linear(8, 8)),
+    "old spectral norm": lambda: Old(nn.utils.spectral_norm),
+    "old weight norm": lambda: Old(nn.utils.weight_norm),
+    "orthogonal": lambda: parametrizations.orthogonal(nn.Linear(8, 8)),
+    "dropout": lambda: nn.Dropout(0.3),
+}  # fmt: skip
+
+
+def net(middle):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        first, between, last = nn.Linear(FEATURES, 8), MIDDLE[middle](), nn.Linear(8, CLASSES)
+        return nn.Sequential(first, between, nn.Tanh(), last).double()
+
+
+def inside(model):
+    """All state, as plain numbers: buffers, frozen parameters, attributes."""
+    found = {}
+    for name, module in model.named_modules():
+        for key, value in [*module._buffers.items(), *vars(module).items()]:
+            if isinstance(value, torch.Tensor) and not value.requires_grad:
+                found[f"{name}.{key}"] = value.clone()
+            elif isinstance(value, int | float | str | list | dict) and key not in vars(nn.Module()):
+                found[f"{name}.{key}"] = repr(value)
+        if isinstance(module, Teacher):
+            found["teacher"] = module.teacher[0].running_mean.clone()
+    found |= {k: p.detach().clone() for k, p in model.named_parameters() if not p.requires_grad}
+    return found
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(
+        torch.allclose(v, other[k], rtol=1e-12, atol=0) if isinstance(v, torch.Tensor) else v == other[k]
+        for k, v in one.items()
+    )
+
+
+@pytest.mark.parametrize("middle", MIDDLE)
+def test_one_step_is_one_pass_and_both_passes_are_of_one_function(middle):
+    """Against two models: the first sees one pass at w, the second one at w + e from the same state."""
+    model, rho = net(middle), 0.5
+    for step in range(3):
+        here, there = net(middle), net(middle)
+        for _ in range(step):  # the state after so many passes, by those passes themselves
+            for other in (here, there):
+                torch.manual_seed(step)
+                other(X)
+        torch.manual_seed(7)
+        trained = [p for p in here.parameters() if p.requires_grad]
+        g = torch.autograd.grad(cross_entropy(here(X), Y), trained)
+        norm = torch.sqrt(sum((part**2).sum() for part in g))
+        moving = [p for p in there.parameters() if p.requires_grad]
+        with torch.no_grad():
+            for p, part in zip(moving, g, strict=True):
+                p += rho * part / norm
+        torch.manual_seed(7)
+        expected = torch.autograd.grad(cross_entropy(there(X), Y), moving)
+        model.zero_grad()
+        torch.manual_seed(7)
+        SAM(model, rho).backward(lambda: cross_entropy(model(X), Y))
+        assert equal(inside(model), inside(here)), (inside(model), inside(here))
+        got = [p.grad for p in model.parameters() if p.requires_grad]
+        assert all(torch.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(got, expected, strict=True))
+
+
+@pytest.mark.parametrize("middle", ["in place", "codebook", "MoCo", "plain attributes", "InstanceNorm"])
+@pytest.mark.parametrize("make", [
+    lambda m: ASAM(m, 0.5), lambda m: AWP(m, 0.1), lambda m: FisherSAM(m, 0.5), lambda m: ESAM(m, 0.5),
+    lambda m: LookSAM(m, 0.5, k=2), lambda m: SparseSAM(m, 0.5, mask="dynamic", steps=9),
+    lambda m: EntropySGD(m, 0.5, steps=1),
+])  # fmt: skip
+def test_every_member_counts_once(middle, make):
+    model, reference = net(middle), net(middle)
+    objective = make(model)
+    if middle == "plain attributes" and isinstance(objective, ESAM):
+        pytest.skip("its hidden state is that of a whole batch")
+    for _ in range(3):
+        objective.backward(BatchLoss(model, X, Y))
+        reference(X)
+    assert equal(inside(model), inside(reference))
+
+
+def test_state_that_starts_to_move_later():
+    """Frozen in eval mode at first."""
+    model = nn.Sequential(nn.Linear(FEATURES, 8), MIDDLE["InstanceNorm"](), HandMade("in place"),
+                          nn.Linear(8, CLASSES)).double()  # fmt: skip
+    model[1].eval()
+    objective, plain = SAM(model, 0.5), copy.deepcopy(model)
+    for step in range(4):
+        if step == 2:
+            model[1].train(), plain[1].train()
+        objective.backward(lambda: cross_entropy(model(X), Y))
+        plain(X)
+        assert equal(inside(model), inside(plain))
+
+
+def counts(*modules):
+    return [int(b) for m in modules for name, b in m.named_buffers() if "num_batches" in name]
+
+
+def test_modules_outside_the_objectives_model():
+    """A discriminator, a backbone: found by the closure's variables, in whatever they lie."""
+    first = nn.Sequential(nn.Linear(FEATURES, 8), nn.BatchNorm1d(8)).double()
+    second = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, CLASSES)).double()
+
+    def helper():
+        return cross_entropy(second(first(X)), Y)
+
+    class Trainer:
+        def __init__(self):
+            self.nets = {"backbone": first, "head": [second]}
+
+        def loss(self):
+            return cross_entropy(self.nets["head"][0](self.nets["backbone"](X)), Y)
+
+    trainer = Trainer()
+    closures = [
+        helper, lambda: helper(), trainer.loss, lambda: trainer.loss(),
+        BatchLoss(lambda x: second(first(x)), X, Y), lambda: softplus(-second(first(X))).mean(),
+    ]  # fmt: skip
+    objectives = [SAM(first), SAM(second)]
+    for step, closure in enumerate(closures * 2, 1):
+        objectives[step % 2].backward(closure)
+        assert counts(first, second) == [step, step]
+
+
+@pytest.mark.parametrize("kind", ["script", "trace", "export", "fx", "compile"])
+def test_batchnorm_that_is_no_instance_of_it_any_more(kind):
+    plain = nn.Sequential(nn.Linear(FEATURES, 8), nn.BatchNorm1d(8), nn.Linear(8, CLASSES))
+    x = X.float()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = {
+            "script": lambda: torch.jit.script(plain),
+            "trace": lambda: torch.jit.trace(plain, x, check_trace=False),
+            "export": lambda: torch.export.export(plain.train(), (x,)).module(),
+            "fx": lambda: torch.fx.symbolic_trace(plain),
+            "compile": lambda: torch.compile(plain, backend="eager"),
+        }[kind]()
+    before = counts(model)[0]
+    objective = SAM(model)
+    for step in range(1, 4):
+        objective.backward(lambda: cross_entropy(model(x), Y))
+        assert counts(model)[0] == before + step
+
+
+def test_what_does_not_move_is_not_copied_and_large_things_are_only_sampled():
+    model = nn.Sequential(nn.Linear(FEATURES, 8), nn.BatchNorm1d(8), nn.Linear(8, CLASSES))
+    model.register_buffer("table", torch.zeros(2**21))
+    model.frozen = nn.Parameter(torch.zeros(2**18), requires_grad=False)
+    objective, x = SAM(model, 0.5), X.float()
+    held = [sum(c.numel() for c in objective._state.before().copies)]
+    objective.backward(lambda: cross_entropy(model(x), Y))
+    held.append(sum(c.numel() for c in objective._state.before().copies))
+    assert held[0] < 2**18 + 100 and held[1] == 17  # BatchNorm's mean, variance and count
+
+
+# --- the same random numbers, no cached weights -----------------------------------------------------------
+
+OWN = {
+    "torch": torch.Generator().manual_seed(3),
+    "random": random.Random(3),
+    "numpy": np.random.default_rng(3),
+    "RandomState": np.random.RandomState(3),
+}
+
+
+@pytest.mark.parametrize("draw", [
+    lambda: float(np.random.beta(1, 1)), lambda: float(np.random.randn()),  # noqa: NPY002
+    lambda: random.random(),
+    lambda: random.gauss(0, 1), lambda: float(torch.rand(())),
+    lambda: float(torch.rand((), generator=OWN["torch"])), lambda: OWN["random"].random(),
+    lambda: float(OWN["numpy"].beta(1, 1)), lambda: float(OWN["RandomState"].randn()),
+])  # fmt: skip
+@pytest.mark.parametrize("method", [SAM, ASAM, lambda m: LookSAM(m, k=1)])
+def test_both_passes_draw_the_same_numbers(draw, method):
+    model, drawn = nn.Linear(FEATURES, CLASSES).double(), []
+
+    def mixup():
+        share = draw()
+        drawn.append(share)
+        return share * cross_entropy(model(X), Y) + (1 - share) * cross_entropy(model(X), Y.flip(0))
+
+    objective = method(model)
+    for _ in range(3):
+        objective.backward(mixup)
+    assert drawn[::2] == drawn[1::2] and len(set(drawn)) == 3
+
+
+def test_a_generator_in_the_model_and_layers_dropped_by_chance():
+    class Drops(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.rng, self.taken = nn.Linear(8, 8), np.random.default_rng(0), []
+
+        def forward(self, x):
+            keep = (self.rng.random() < 0.5, random.random() < 0.5)
+            seen.append(keep)
+            return self.inner(x) if all(keep) else x
+
+    seen = []
+    model = nn.Sequential(nn.Linear(FEATURES, 8), Drops(), nn.Linear(8, CLASSES)).double()
+    objective = SAM(model)
+    for _ in range(12):
+        objective.backward(lambda: cross_entropy(model(X), Y))
+    assert seen[::2] == seen[1::2] and len(set(seen)) > 1
+
+
+class Symmetric(nn.Module):
+    def forward(self, w):
+        return w.triu() + w.triu(1).T
+
+
+class Positive(nn.Module):
+    def forward(self, w):
+        return w.exp()
+
+    def right_inverse(self, w):
+        return w.abs().log()
+
+
+@pytest.mark.parametrize("how", [
+    lambda m: parametrize.register_parametrization(m, "weight", Symmetric()),
+    lambda m: parametrize.register_parametrization(m, "weight", Positive()),
+    parametrizations.weight_norm, parametrizations.orthogonal, parametrizations.spectral_norm,
+])  # fmt: skip
+def test_cached_parametrizations(how):
+    found = []
+    for cached in (False, True):
+        torch.manual_seed(1)
+        model = nn.Sequential(nn.Linear(FEATURES, FEATURES)).double()
+        how(model[0])
+        objective, optimizer = SAM(model, rho=0.5), torch.optim.SGD(model.parameters(), lr=0.1)
+        with parametrize.cached() if cached else torch.enable_grad():
+            for _ in range(3):
+                optimizer.zero_grad()
+                objective.backward(lambda model=model: cross_entropy(model(X), Y))
+                optimizer.step()
+        found.append([p.detach().clone() for p in model.parameters()])
+    assert all(torch.allclose(a, b, rtol=1e-12) for a, b in zip(*found, strict=True))
+
+
+def test_a_weight_that_the_model_itself_keeps_is_made_anew():
+    class Keeps(nn.Linear):
+        made = None
+
+        def forward(self, x):
+            if self.made is None:
+                self.made = self.weight.tanh()
+            return nn.functional.linear(x, self.made, self.bias)
+
+    model = nn.Sequential(Keeps(FEATURES, CLASSES)).double()
+    weights = []
+    model.register_forward_hook(lambda *_: weights.append(model[0].made.detach().clone()))
+    SAM(model, 0.5).backward(lambda: cross_entropy(model(X), Y))
+    assert not torch.equal(*weights) and torch.equal(weights[1], weights[1])

@@ -1,0 +1,228 @@
+"""The toy model by another route: 50 digits (mpmath), searched perturbations, no formula of toy.
+
+The library compares two classifiers by the logarithm of a ratio of interval masses, in double precision. Here
+their accuracies are computed as they are defined, with enough digits for the difference. Optima are
+not computed but judged: is the worst perturbation a little below the proposed weight one that gains from a
+larger weight, and a little above it one that loses?
+"""
+
+from __future__ import annotations
+
+import math
+
+import mpmath as mp
+import numpy as np
+from scipy.special import log_ndtr
+
+from sam_edu import toy
+
+DIGITS = 50
+
+
+def log_odds(m):
+    return mp.log(mp.mpf(m.p) / (1 - mp.mpf(m.p)))
+
+
+def star(m):
+    """Theorem 1, in 50 digits."""
+    with mp.workdps(DIGITS):
+        return log_odds(m) / (2 * mp.mpf(m.eta))
+
+
+def difference(high, low):
+    """Phi(high) - Phi(low), in the tail where the two are small."""
+    if high > 0 and low > 0:
+        high, low = -low, -high
+    return (mp.erfc(-high / mp.sqrt(2)) - mp.erfc(-low / mp.sqrt(2))) / 2
+
+
+class Classifier:
+    """Weights w_1 and u, given by w_1, the sum of u and the norm of u."""
+
+    def __init__(self, m, w1, total, size):
+        self.m, self.tau, self.gamma = m, w1 / size, mp.mpf(m.eta) * total / size
+
+    def gains(self):
+        """Does a larger robust weight help? Both normal densities, written out."""
+        up, down = self.gamma + self.tau, self.gamma - self.tau
+        return mp.mpf(self.m.p) * mp.exp(-up * up / 2) > (1 - mp.mpf(self.m.p)) * mp.exp(-down * down / 2)
+
+    def better_than(self, other):
+        p = mp.mpf(self.m.p)
+        right = difference(self.gamma + self.tau, other.gamma + other.tau)
+        return p * right + (1 - p) * difference(self.gamma - self.tau, other.gamma - other.tau)
+
+
+def lowest(classifiers):
+    worst = classifiers[0]
+    for other in classifiers[1:]:
+        if worst.better_than(other) > 0:
+            worst = other
+    return worst
+
+
+def interval(m, a, rho):
+    d = mp.mpf(m.d)
+    return [Classifier(m, a + side * rho, d, mp.sqrt(d)) for side in (-1, 1)]
+
+
+def on_rim(m, a, rho, psi):
+    """The direction of w turned by arcsin(rho/|w|), towards e_1 (psi = 0), away from it (pi) or sideways."""
+    root = mp.sqrt(m.d)
+    angle, turn = mp.atan2(a, root), mp.asin(rho / mp.hypot(a, root))
+    x = mp.cos(turn) * mp.sin(angle) + mp.sin(turn) * mp.cos(psi) * mp.cos(angle)
+    y = mp.cos(turn) * mp.cos(angle) - mp.sin(turn) * mp.cos(psi) * mp.sin(angle)
+    z = mp.sin(turn) * mp.sin(psi) if m.d > 1 else mp.mpf(0)
+    return Classifier(m, x, root * y, mp.hypot(y, z))
+
+
+def badness(m, tau, gamma):
+    """Orders classifiers, in double precision: to find the neighbourhoods of the worst, not to decide."""
+    wrong = np.logaddexp(math.log(m.p) + log_ndtr(-gamma - tau), math.log1p(-m.p) + log_ndtr(tau - gamma))
+    if wrong.max() < math.log1p(-m.p) - 0.7:
+        return wrong
+    gain, loss = math.log1p(-m.p) + log_ndtr(gamma - tau), math.log(m.p) + log_ndtr(-gamma - tau)
+    lead = np.sign(gain - loss) * (1e6 + 1 / (1 - np.maximum(gain, loss)))  # of p, from both sides
+    lead = np.where(np.abs(gain - loss) > 1e-3, -lead, 0)
+    size = np.maximum(gain, loss) + np.log(-np.expm1(-np.abs(gain - loss)) + 1e-300)
+    return np.where(gain > loss, -1e9 - size, np.where(gain < loss, 1e9 + size, lead))
+
+
+def l2_worst(m, a, rho, cells=3000):
+    """Grid over the rim, dense at its ends and around the ridge; each low place refined by golden section."""
+    root = math.sqrt(m.d)
+    angle, turn = math.atan2(float(a), root), math.asin(float(rho) / math.hypot(float(a), root))
+    psi = np.pi * (1 - np.cos(np.linspace(0, np.pi, cells))) / 2
+    psi = np.unique(np.concatenate([psi, np.pi / 2 + np.linspace(-0.3, 0.3, cells)]))
+    x = math.cos(turn) * math.sin(angle) + math.sin(turn) * np.cos(psi) * math.cos(angle)
+    y = math.cos(turn) * math.cos(angle) - math.sin(turn) * np.cos(psi) * math.sin(angle)
+    size = np.hypot(y, math.sin(turn) * np.sin(psi))
+    bad = badness(m, x / size, m.c * y / size)
+    places = [on_rim(m, a, rho, mp.mpf(0)), on_rim(m, a, rho, mp.pi)]
+    if m.d == 1:
+        return lowest(places)
+    tops = np.flatnonzero((bad[1:-1] >= bad[:-2]) & (bad[1:-1] >= bad[2:])) + 1
+    for i in tops[np.argsort(-bad[tops])][:6]:
+        places.append(golden(lambda q: on_rim(m, a, rho, q), mp.mpf(psi[i - 1]), mp.mpf(psi[i + 1])))
+    return lowest(places)
+
+
+def golden(at, low, high, rounds=50):
+    share = (mp.sqrt(5) - 1) / 2
+    left, right = high - share * (high - low), low + share * (high - low)
+    one, two = at(left), at(right)
+    for _ in range(rounds):
+        if one.better_than(two) > 0:
+            low, left, one = left, right, two
+            right = low + share * (high - low)
+            two = at(right)
+        else:
+            high, right, two = right, left, one
+            left = high - share * (high - low)
+            one = at(left)
+    return at((low + high) / 2)
+
+
+def linf_worst(m, a, rho):
+    """All corners; those that double precision finds worst are compared with 50 digits."""
+    up = np.tile(np.arange(m.d + 1), 2)
+    side = np.repeat([-1.0, 1.0], m.d + 1)
+    r = float(rho)
+    total = m.d * (1 - r) + 2 * r * up
+    size = np.sqrt(up * (1 + r) ** 2 + (m.d - up) * (1 - r) ** 2)
+    bad = badness(m, (float(a) + side * r) / size, m.eta * total / size)
+
+    def corner(s, k):
+        square = k * (1 + rho) ** 2 + (m.d - k) * (1 - rho) ** 2
+        return Classifier(m, a + s * rho, m.d * (1 - rho) + 2 * rho * k, mp.sqrt(square))
+
+    places = []
+    for s in (-1, 1):
+        mine = np.flatnonzero(side == s)
+        tops = [0, m.d, *(int(up[i]) for i in mine[np.argsort(-bad[mine])][:2])]
+        for k in tops:
+            best = corner(s, k)
+            for step in (64, 16, 4, 1):  # double precision may be a few weights off
+                for way in (-step, step):
+                    while 0 <= k + way <= m.d and best.better_than(new := corner(s, k + way)) > 0:
+                        k, best = k + way, new
+            places.append(best)
+    return lowest(places)
+
+
+WORST = {
+    "robust-worst": lambda m, a, rho: lowest(interval(m, a, rho)),
+    "l2-worst": l2_worst,
+    "linf-worst": linf_worst,
+}
+
+
+def judge(m, rho, convention, found, rel=1e-6, floor=1e-11):
+    """Is the optimum of this worst case within rel of the relative change (and rounding) of ``found``?"""
+    with mp.workdps(DIGITS):
+        rho, found, best = mp.mpf(rho), mp.mpf(found), star(m)
+        room = rel * abs(found - best) + floor * best
+        below, above = (WORST[convention](m, found + s * room, rho).gains() for s in (-1, 1))
+    return below and not above
+
+
+def between(m, rho, convention, low, high):
+    """Does the optimum lie between the relative changes ``low`` and ``high`` of the robust weight?"""
+    with mp.workdps(DIGITS):
+        best, rho = star(m), mp.mpf(rho)
+        sides = [WORST[convention](m, best * (1 + mp.mpf(change)), rho).gains() for change in (low, high)]
+    return sides == [True, False]
+
+
+def of(t, c, d):
+    """The model with a given t* and c."""
+    return toy.NRFModel(1 / (1 + math.exp(-2 * c * t)), c / math.sqrt(d), d)
+
+
+def robust_lead(m, a, eps):
+    """R_eps(a) - p, all features attacked: (1-p) Phi(down) - p Phi(-up)."""
+    root, base = mp.sqrt(m.d), m.d * (mp.mpf(m.eta) - eps)
+    down, up = (base - (1 + eps) * a) / root, (base + (1 - eps) * a) / root
+    p = mp.mpf(m.p)
+    return (1 - p) * mp.erfc(-down / mp.sqrt(2)) - p * mp.erfc(up / mp.sqrt(2))
+
+
+def best_under_attack(m, eps):
+    """The larger of R's local maxima at finite a, and its lead over p."""
+    odds, k = log_odds(m) - 2 * mp.atanh(eps), mp.mpf(m.eta) - eps
+    if k <= 0:
+        return None
+    if odds <= 0:
+        return mp.mpf(0), robust_lead(m, mp.mpf(0), eps)
+    root = k * k - 2 * eps * odds / m.d
+    if root < 0:
+        return None
+    a = odds / (k + mp.sqrt(root))
+    return a, robust_lead(m, a, eps)
+
+
+def judge_jump(m, jump, rel=1e-9):
+    """Does sgn(x_1) become the best classifier within rel of ``jump``?"""
+    with mp.workdps(DIGITS):
+        p = mp.mpf(m.p)
+        never = mp.erfc(-mp.sqrt(m.d) * (mp.mpf(m.eta) - 1) / mp.sqrt(2)) / 2 >= p
+        if math.isinf(jump):
+            return never and best_under_attack(m, 1 - mp.mpf(10) ** -12)[1] > 0
+        below = best_under_attack(m, mp.mpf(jump) * (1 - mp.mpf(rel)))
+        above_at = mp.mpf(jump) * (1 + mp.mpf(rel))
+        above = best_under_attack(m, above_at) if above_at < 1 else None
+        return not never and below is not None and below[1] > 0 and (above is None or above[1] <= 0)
+
+
+def draw(rng, most=10**5):
+    """A model and a radius (in units of its limit), log-spaced: p to 1/2 + 1e-3 and 1 - 1e-8, c to 60."""
+    while True:
+        p = (
+            0.5 + 10 ** rng.uniform(-3, math.log10(0.49))
+            if rng.random() < 0.5
+            else 1 - 10 ** rng.uniform(-8, -0.4)
+        )
+        m = toy.NRFModel(p, 10 ** rng.uniform(-3, 0.5), int(10 ** rng.uniform(0, math.log10(most))))
+        if m.c < 60 and 0.5 < p:
+            share = 10 ** rng.uniform(-3, 0) if rng.random() < 0.9 else 1 - 10 ** rng.uniform(-4, -1)
+            return m, min(share, 0.9999)

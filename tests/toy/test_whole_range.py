@@ -1,0 +1,83 @@
+"""The toy model over its whole range: extreme, log-spaced models against 50 digits, or a clear error.
+
+Ten thousand models were judged once; here a sample. The routes share no formula with the library, see
+:mod:`tests.toy.precise`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from sam_edu import toy
+from tests.toy import precise
+
+COUNTS = {"robust-worst": 60, "l2-worst": 5, "linf-worst": 4}
+
+
+@pytest.mark.parametrize("key", COUNTS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_worst_cases(key, seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(COUNTS[key]):
+        m, share = precise.draw(rng, 1000 if key == "linf-worst" else 10**5)
+        rho = share * (1 if key == "linf-worst" else math.sqrt(m.d))
+        found = toy.sam_optimum(m, rho, **toy.CONVENTION[key].options)
+        assert precise.judge(m, rho, key, found), (m, rho, found)
+
+
+@pytest.mark.parametrize(
+    "m, share",
+    [
+        (toy.NRFModel(0.9, 0.3, 1000), 0.1),  # all accuracies are 1 to the last bit
+        (toy.NRFModel(0.6, 7 / math.sqrt(1000), 1000), 0.3),  # two minima of the rim, hardly apart
+        (toy.NRFModel(0.51, 0.1, 1000), 0.1),
+    ],
+)
+def test_large_signals(m, share):
+    rho = share * math.sqrt(m.d)
+    assert precise.judge(m, rho, "l2-worst", toy.sam_optimum(m, rho, "all"))
+
+
+def test_a_split_that_is_about_to_vanish():
+    m, rho = toy.NRFModel(0.9999977205070453, 0.05016764977307147, 1238), 0.9988159076095792
+    assert precise.judge(m, rho, "linf-worst", toy.sam_optimum(m, rho, "all", "linf"))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_thresholds_of_the_attack(seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(60):
+        m, _ = precise.draw(rng)
+        assert precise.judge_jump(m, toy.attack_thresholds(m).jump), m
+
+
+@pytest.mark.parametrize("key", [(0.95, 0.003, 1), (0.99, 0.005, 2), (0.999, 0.005, 3), (0.99, 1.2, 1)])
+def test_thresholds_far_out(key):
+    assert precise.judge_jump(toy.NRFModel(*key), toy.attack_thresholds(toy.NRFModel(*key)).jump)
+
+
+@pytest.mark.parametrize("d", [9000, 10_000, 40_000])
+def test_logistic_optimum_with_many_features(d):
+    """With so many features the norm of x hardly fluctuates, and the loss is about exp(-c^2/2)."""
+    m = toy.NRFModel(0.95, 0.1, d)
+    w1, w_nr = toy.logistic_optimum(m, "per-sample-sam", 0.1)
+    assert w1 / w_nr == pytest.approx(toy.standard_optimum(m), rel=1e-4)
+    assert w_nr > 2 * m.eta
+
+
+def test_logistic_optimum_of_a_loss_too_small_for_a_number():
+    m = toy.NRFModel(0.95, 0.1, 100_000)
+    assert toy.logistic_optimum(m) == (m.log_odds, 0.2)
+    for method in ("per-sample-sam", "full-batch-sam"):
+        with pytest.raises(ValueError, match=r"eta\*sqrt\(d\) must be at most 30"):
+            toy.logistic_optimum(m, method, 0.1)
+
+
+def test_log_odds_near_one_half():
+    p = 0.5 + 2.0**-40
+    assert toy.NRFModel(p, 0.1, 10).log_odds == pytest.approx(
+        float(precise.log_odds(toy.NRFModel(p, 0.1, 10))), rel=1e-15
+    )
