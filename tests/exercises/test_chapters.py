@@ -11,7 +11,7 @@ from book.tools import ROOT
 from book.tools.edition import chapter
 from sam_edu import exercises
 
-CHAPTERS = [path for path in chapter.chapters(ROOT) if not path.name.startswith("00")]
+CHAPTERS = [path for path in chapter.chapters(ROOT) if not path.name.startswith("00_")]
 FRAME = [
     "you can\n\n- ", ":class: predict", "**The answer.**", ":class: key-ideas",
     "## Limits", "## Exercises", "## Further reading",
