@@ -18,9 +18,9 @@ from tests.browser import chromium, formulas_tab
 class TwoTensors(nn.Module):
     """Two weights, each a tensor of its own: (1, w2)."""
 
-    def __init__(self, w2: float, matrices: bool) -> None:
+    def __init__(self, w2: float) -> None:
         super().__init__()
-        shape = (1, 1) if matrices else (1,)
+        shape = (1, 1)  # matrices: AWP and ASAM leave biases, of one dimension, alone or unscaled
         self.a = nn.Parameter(torch.full(shape, 1.0, dtype=torch.float64))
         self.b = nn.Parameter(torch.full(shape, w2, dtype=torch.float64))
 
@@ -33,7 +33,7 @@ def states(n: int) -> list[tuple[float, float, float]]:
 
 def climbed(member: str, rho: float, turn: float, w2: float) -> list[float]:
     """The perturbation that the objective makes, read off the weights inside its second pass."""
-    model = TwoTensors(w2, matrices=member == "AWP")
+    model = TwoTensors(w2)
     eta = {"ASAM": {"eta": family.ETA_ASAM}, "FisherSAM": {"eta": family.ETA_FISHER}}
     make = {method.name: method.make for method in drawn()}[member]
     g = torch.tensor([np.cos(np.radians(turn)), np.sin(np.radians(turn))])
