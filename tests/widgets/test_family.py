@@ -20,9 +20,9 @@ class TwoTensors(nn.Module):
 
     def __init__(self, w2: float) -> None:
         super().__init__()
-        shape = (1, 1)  # matrices: AWP and ASAM leave biases, of one dimension, alone or unscaled
-        self.a = nn.Parameter(torch.full(shape, 1.0, dtype=torch.float64))
-        self.b = nn.Parameter(torch.full(shape, w2, dtype=torch.float64))
+        shape = (1, 1)  # matrices called weights: what AWP and ASAM scale
+        self.weight_a = nn.Parameter(torch.full(shape, 1.0, dtype=torch.float64))
+        self.weight_b = nn.Parameter(torch.full(shape, w2, dtype=torch.float64))
 
 
 def states(n: int) -> list[tuple[float, float, float]]:
@@ -40,12 +40,12 @@ def climbed(member: str, rho: float, turn: float, w2: float) -> list[float]:
     seen: list[list[float]] = []
 
     def closure() -> torch.Tensor:
-        seen.append([model.a.item(), model.b.item()])
-        return (g[0] * model.a + g[1] * model.b).sum()
+        seen.append([model.weight_a.item(), model.weight_b.item()])
+        return (g[0] * model.weight_a + g[1] * model.weight_b).sum()
 
     objective = make(model, rho, **eta.get(member, {}))
     if member == "FriendlySAM":  # it has seen other batches
-        means = [torch.full_like(model.a, family.MEAN), torch.zeros_like(model.b)]
+        means = [torch.full_like(model.weight_a, family.MEAN), torch.zeros_like(model.weight_b)]
         objective.load_state_dict({"m": means})
     objective.backward(closure)
     return [after - before for after, before in zip(seen[1], seen[0], strict=True)]
