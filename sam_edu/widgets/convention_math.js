@@ -42,9 +42,11 @@ function oneMinimum(path, n) { // for a curve on the screen, which shows no tie
 function innerMinima(m, path, n) {
   if (n < 20) return oneMinimum(path, n);
   const first = rising(m, path(0)), last = rising(m, path(1)), found = [];
-  const ridge = first * last < 0 ? bisect((s) => -Math.sign(last) * rising(m, path(s)), 0, 1, 10) : 1;
+  const ridge = first * last < 0 ? bisect((s) => -Math.sign(last) * rising(m, path(s)), 0, 1, 40) : 1;
+  const cells = Math.ceil(n / 2), near = (1 - Math.cos(Math.PI / cells)) / 2, left = ridge * (1 - near), right = ridge + (1 - ridge) * near;
+  if (ridge < 1 && path(left).slope < 0 && path(right).slope >= 0) found.push(bisect((s) => -path(s).slope, left, right, 50)); // on the ridge
   for (const [low, high] of [[0, ridge], [ridge, 1]]) {
-    const cells = Math.ceil(n / 2), at = (i) => low + ((high - low) * (1 - Math.cos((Math.PI * i) / cells))) / 2;
+    const at = (i) => low + ((high - low) * (1 - Math.cos((Math.PI * i) / cells))) / 2;
     for (let i = 2, before = path(at(1)).slope; i < cells; i++) {
       const now = path(at(i)).slope;
       if (before < 0 && now >= 0) { found.push(bisect((s) => -path(s).slope, at(i - 1), at(i), 18)); break; }
@@ -191,6 +193,10 @@ export function samWeight(m, key, h) {
   while (gains(high) > 0) { high *= 2; if (high > 1e6 * star) return Infinity; }
   return bisect(gains, 0, high, 42);
 }
+
+// In the l-infinity ball all weak weights move together from this t* on; below, part goes up and part down, and
+// how that split is rounded to whole weights decides the sign.
+export const togetherFrom = (d) => (Math.sqrt(1 + 4 * d) - 1) / (2 * Math.sqrt(d));
 
 // Leading order: the relative change of w1 is coefficient * h ** order, at t* = w1*/√d.
 export function leading(m, key, t = standardOptimum(m) / Math.sqrt(m.d)) {
