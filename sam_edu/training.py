@@ -29,6 +29,7 @@ from sam_edu import _check
 from sam_edu.objectives import ERM, BatchLoss
 
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
+MILESTONES = (0.75, 0.9)  # shares of the epochs after which the learning rate is divided by 10
 Loss = Callable[..., Tensor]  # loss(outputs, y); with reduction="none" one per sample, if asked for
 
 
@@ -139,7 +140,7 @@ def _weighted(loss_of: Loss, weight: float) -> Loss:
 
 def fit(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, epochs: int,
         batch_size: int = 128, attack: Attack | None = None, loss_of: Loss = cross_entropy,
-        milestones: tuple[float, ...] = (0.75, 0.9), seed: int = 0) -> list[EpochResult]:  # fmt: skip
+        milestones: tuple[float, ...] = MILESTONES, seed: int = 0) -> list[EpochResult]:  # fmt: skip
     """Train for ``epochs``, dividing the learning rate by 10 at each milestone (share of the epochs).
 
     For runs that must survive an interruption use :mod:`sam_edu.experiments`.
