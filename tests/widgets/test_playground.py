@@ -231,7 +231,7 @@ def test_axe_finds_nothing_and_a_phone_has_buttons(show: Any, theme: str, width:
 
 
 def test_the_page_stays_free_while_digits_are_trained(show: Any) -> None:
-    """Input to painted frame within two frames while the worker trains; on a busy machine, as before Start."""
+    """Input to painted frame within two frames while the worker trains; on a busy one, as before Start."""
     tab = show(data="digits", method="both", epochs=100)
     slider = tab.locator("input[data-trait=rate]")
 
