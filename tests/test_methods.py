@@ -17,8 +17,9 @@ from sam_edu.experiments import RunConfig, protocols, summary
 from sam_edu.methods import METHODS, by_objective, drawn, family
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
-NAMES = {m.name for m in METHODS.values()} | set(METHODS) | {m.make.__name__ for m in METHODS.values()}
-MANY = 4  # so many methods named side by side are a list of methods
+NAMES = {m.make.__name__: m.key for m in reversed(METHODS.values())}  # which method a word means
+NAMES |= {word: m.key for m in METHODS.values() for word in (m.name, m.key)}
+MANY = 5  # so many methods named side by side are a list of methods
 
 
 @pytest.mark.parametrize("key", METHODS)
@@ -91,7 +92,7 @@ def _lists(path: Path) -> Iterator[str]:
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".js":
         for found in re.finditer(r"[\[{][^\[\]{}]*[\]}]", re.sub(r"\[[^\[\]]*\](?=,| \})", "0", text)):
-            words = set(re.findall(r"[\w+-]+", found[0])) & NAMES
+            words = {NAMES[word] for word in re.findall(r"[\w+-]+", found[0]) if word in NAMES}
             if len(words) >= MANY:
                 yield f"{path.name}: {sorted(words)}"
         return
@@ -111,15 +112,16 @@ def _lists(path: Path) -> Iterator[str]:
                 parts = [*node.keys]
             else:
                 continue
-            words = {getattr(p, "value", None) if isinstance(p, ast.Constant) else getattr(p, "id", None)
-                     for p in parts} & NAMES  # fmt: skip
+            said = [p.value if isinstance(p, ast.Constant) else getattr(p, "id", None) for p in parts]
+            words = {NAMES[word] for word in said if isinstance(word, str) and word in NAMES}
             if len(words) >= MANY:
-                yield f"{path.name}:{node.lineno}: {sorted(map(str, words))}"
+                yield f"{path.name}:{node.lineno}: {sorted(words)}"
 
 
 def test_no_list_of_methods_outside_methods() -> None:
     """`objectives/__init__.py` says what one can import, `styles.py` how they look; no more lists."""
-    files = [*ROOT.glob("sam_edu/**/*.py"), *ROOT.glob("sam_edu/**/*.js"), *ROOT.glob("benchmarks/*.py")]
+    files = [*ROOT.glob("sam_edu/**/*.py"), *ROOT.glob("sam_edu/**/*.js"), *ROOT.glob("benchmarks/*.py"),
+             *ROOT.glob("notebooks/*.ipynb")]  # fmt: skip
     assert len(files) > 100
     allowed = {ROOT / "sam_edu" / name for name in ("methods.py", "styles.py", "objectives/__init__.py")}
     found = [place for path in sorted(files) if path not in allowed for place in _lists(path)]
@@ -127,11 +129,59 @@ def test_no_list_of_methods_outside_methods() -> None:
     assert list(_lists(ROOT / "sam_edu/objectives/__init__.py"))  # the search can find
 
 
+def _label_parsing(path: Path) -> Iterator[str]:
+    """Places that take a label apart, or ask what it begins with, to find out what a row is."""
+    text = path.read_text(encoding="utf-8")
+    sources = [text]
+    if path.suffix == ".ipynb":
+        sources = ["".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "code"]
+    begins = re.compile(rf"({'|'.join(map(re.escape, sorted(NAMES, key=len, reverse=True)))})\b")
+    for source in sources:
+        try:
+            tree = ast.parse(source)
+        except SyntaxError:
+            continue
+        for node in ast.walk(tree):
+            found = False
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                words = [c.value for a in node.args for c in ast.walk(a) if isinstance(c, ast.Constant)]
+                found = node.func.attr in ("startswith", "removeprefix") and any(
+                    isinstance(w, str) and begins.match(w) for w in words)  # fmt: skip
+                cuts = node.func.attr in ("split", "partition", "rpartition")
+                found |= cuts and getattr(node.func.value, "id", "") in ("label", "labels")
+            elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In):
+                left, right = node.left, node.comparators[0]
+                named = isinstance(left, ast.Constant) and left.value in NAMES
+                found = named and getattr(right, "id", "") in ("label", "m", "n")
+            elif isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "label":
+                found = True
+            if found:
+                yield f"{path.name}: {ast.unparse(node)}"
+
+
+def test_nobody_parses_a_label() -> None:
+    chapters = [p for p in ROOT.glob("notebooks/*.ipynb") if "study(" in p.read_text(encoding="utf-8")]
+    files = [*ROOT.glob("sam_edu/**/*.py"), *chapters]
+    found = [place for path in sorted(files) for place in _label_parsing(path)]
+    assert not found, found
+
+
+@pytest.mark.parametrize("line", [
+    'label.startswith("SAM ρ")', 'label.split("=")', '"AT" in label', "label[:2]",
+    '[m for m in rows if m.startswith(("SAM", "x"))]',
+])  # fmt: skip
+def test_the_search_for_parsing_sees_what_it_should(line: str, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(line)
+    assert list(_label_parsing(tmp_path / "a.py"))
+    (tmp_path / "b.py").write_text('name.startswith("ch12"); text.split("="); "AT" in methods; row[:2]')
+    assert not list(_label_parsing(tmp_path / "b.py"))
+
+
 def test_the_search_for_lists_sees_python_and_javascript(tmp_path: Path) -> None:
-    for name, text in (("a.py", 'X = {"sam": 1, "asam": 2, "awp": 3, "at": 4}'),
-                       ("b.py", "X = [SAM, ASAM, AWP, ESAM]"),
-                       ("c.js", 'const S = { SGD: ["x", 1], SAM: ["y", 2], AT: ["z", 3], AWP: ["w", 4] };'),
-                       ("d.js", 'const M = ["SAM", "ASAM", "AWP", "ESAM"];')):  # fmt: skip
+    for name, text in (("a.py", 'X = {"sam": 1, "asam": 2, "awp": 3, "at": 4, "swa": 5}'),
+                       ("b.py", "X = [SAM, ASAM, AWP, ESAM, LookSAM]"),
+                       ("c.js", 'const S = { SGD: ["x", 1], SAM: [2], AT: [3], AWP: ["w", 4], ASAM: [5] };'),
+                       ("d.js", 'const M = ["SAM", "ASAM", "AWP", "ESAM", "AT"];')):  # fmt: skip
         (tmp_path / name).write_text(text)
         assert list(_lists(tmp_path / name)), name
     (tmp_path / "e.py").write_text('X = ["sam", "asam"]')

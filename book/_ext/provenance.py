@@ -16,7 +16,6 @@ from typing import Any
 
 from docutils import nodes
 
-from book._ext.records_behind import records_behind
 from book.tools.pages import made
 
 RECORDS = re.compile(r"<!-- records: (\[.*?\]) -->")  # in a drawing (sam_edu.plots.show)
@@ -99,7 +98,7 @@ def add_lines(app: Any, doctree: nodes.document, docname: str) -> None:
                 continue
             number += 1
             lines = lines_for(docname, number, app.provenance_commit, execution, sum(kinds[:index]),
-                              records_of(text) or records_behind(notebook, index))  # fmt: skip
+                              records_of(text))  # fmt: skip
             folded = details(number, lines)
             head, end, rest = text.rpartition("</figure>") if static else (text, "", "")
             node[:] = [nodes.Text(f"{head}{folded}{end}{rest}")]  # with .children = it would have no parent

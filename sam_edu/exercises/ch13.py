@@ -6,20 +6,21 @@ from collections.abc import Callable
 
 from sam_edu.exercises._kinds import Choice, Exercise, Function, Number
 from sam_edu.experiments import RunConfig, protocols, summary
+from sam_edu.methods import METHODS
 
 
 def _grid() -> dict[str, RunConfig]:
     return {label: group[0] for label, group in protocols.configs("cifar10", [0]).items()}
 
 
-def _attacks(label: str) -> bool:
-    return "AT" in label
+def _attacks(config: RunConfig) -> bool:
+    return METHODS[config.method].attacks
 
 
-def _share(counts: Callable[[str], bool]) -> float:
+def _share(counts: Callable[[RunConfig], bool]) -> float:
     """Of all gradient passes, those of the rows that count."""
-    price = {label: summary.gradient_passes(config) for label, config in _grid().items()}
-    return sum(value for label, value in price.items() if counts(label)) / sum(price.values())
+    runs, price = list(_grid().values()), summary.gradient_passes
+    return sum(price(run) for run in runs if counts(run)) / sum(map(price, runs))
 
 
 EXERCISES: dict[str, Exercise] = {
@@ -29,7 +30,7 @@ EXERCISES: dict[str, Exercise] = {
         digits=2,
         mistakes={
             "Give it in per cent.": lambda: _share(_attacks),
-            "SAM+AT is adversarial training, too.": lambda: 100 * _share(lambda label: label[:2] == "AT"),
+            "SAM+AT is adversarial training, too.": lambda: 100 * _share(lambda run: run.method == "at"),
         },
     ),
     "13.2": Function(

@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from sam_edu import styles
 from sam_edu.experiments.config import WALK, RunConfig
 from sam_edu.methods import family
 
@@ -258,11 +257,3 @@ def _places(seed: int) -> dict[str, PurePosixPath]:
             file = f"{words}-seed{seed}.{config.run_id}.json"
             found.setdefault(config.run_id, PurePosixPath(name, file))
     return found
-
-
-def kind(label: str) -> str:
-    """The style of a label in the figures: "SGD", "SAM", "ASAM", "AT", "SAM+AT", "AWP" or "control"."""
-    first = label.removeprefix("Short ").split()[0]
-    if first in styles.STYLES:
-        return first
-    return "SGD" if label == "SGD" else "control"

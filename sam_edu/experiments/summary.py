@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam_edu.evaluation import EvaluationRecord
-from sam_edu.experiments import protocols
 from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.records import Record
 from sam_edu.methods import METHODS
@@ -102,12 +101,15 @@ def gradient_passes(config: RunConfig) -> float:
 def grid_rows(groups: Mapping[str, Sequence[Record]], norm: str = "linf") -> list[dict[str, Any]]:
     """Rows for :class:`sam_edu.widgets.RhoEpsGrid`: one per label, over radius 0 and the attack's radii.
 
+    A figure takes a :class:`~sam_edu.experiments.study.Study` as well, which knows more about its rows.
+
     ``low`` and ``high`` are the extreme seeds.
     """
     rows = []
     for label, records in groups.items():
         values = accuracies(records, norm)
-        style = protocols.kind(label)
+        method = METHODS[records[0].config.method]
+        style = "control" if method.key == "sgd" and label != method.name else method.look
         rows.append({
             "method": label if style == "control" else style,
             "label": label,

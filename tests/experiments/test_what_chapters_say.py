@@ -1,4 +1,4 @@
-"""What the prose of chapters 12 to 14 says in words about the records: who is ahead, and by how much."""
+"""What the prose of chapters 3 and 12 to 14 says in words of the records: who is ahead, and by how much."""
 
 from __future__ import annotations
 
@@ -13,6 +13,20 @@ EPS = 8 / 255
 @cache
 def of(name: str) -> Study:
     return study(name)
+
+
+def test_chapter_3_the_family() -> None:
+    fashion, digits = of("fashion-mnist-family"), of("digits-family")
+    for eps in (0, 0.1):  # on digits every member lies above SGD
+        sgd = digits.row("sgd").at(eps).mean
+        assert min(row.at(eps).mean for row in digits if row.method.family) > sgd
+    for cheap in ("esam", "looksam"):
+        assert digits.row(cheap).at(0.1).mean > digits.row("sam").at(0.1).mean
+        assert fashion.row(cheap).at(0).mean < fashion.row("sam").at(0).mean - 0.05
+    for table, eps in ((digits, 0.1), (fashion, EPS)):
+        sgd, (walk,) = table.row("sgd"), [row for row in table if row.method.key == "entropy-sgd"]
+        assert abs(table.row("swa").minus(sgd, eps).mean) < 0.03
+        assert (walk.minus(sgd, eps).mean > 0) == (walk.eigenvalue < sgd.eigenvalue) == (table is digits)
 
 
 def test_digits() -> None:

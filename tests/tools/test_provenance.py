@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from book._ext import provenance
-from book._ext.records_behind import records_behind
 from book.tools.pages import made
 from tests import figure_data
 from tests.figure_data import ROOT, tool
@@ -145,36 +144,6 @@ def test_times_are_kept_beside_the_results_and_not_in_the_notebook(tmp_path: Pat
     known = made.read(tmp_path, {"cells": [code | {"source": "1 + 1"}, other]})  # prose does not count
     assert known["seconds"] == [2.5, None] and known["python"] and known["torch"] and len(known["lock"]) == 12
     assert made.read(tmp_path, {"cells": [other]}) == {}
-
-
-# ---- records --------------------------------------------------------------------------------
-
-LOAD = 'runs = load_records(protocols.configs("fashion-mnist", seeds=range(3)))'
-
-
-def cells(*sources: str) -> dict[str, Any]:
-    return {"cells": [{"cell_type": "code", "source": source, "metadata": {}} for source in sources]}
-
-
-@pytest.mark.parametrize("sources, reads", [
-    ([LOAD], True),
-    ([LOAD, "plot(runs)"], True),
-    ([LOAD, "a = {k: mean(v) for k, v in runs.items()}", "plot(a)"], True),
-    ([LOAD, "b = []\nfor r in runs:\n    b.append(r)", "plot(b)"], True),
-    ([LOAD, "def f():\n    return runs", "plot(f())"], True),
-    (['n = 3\np = "fashion-mnist"', "g = protocols.configs(p, range(n))", "plot(available(g))"], True),
-    ([LOAD, "plot(1)"], False),
-    ([LOAD, "runs = train()", "plot(runs)"], False),
-    ([LOAD, "for r in runs:\n    print(r)", "for r in others:\n    plot(r)"], False),
-    (['runs = sweep(protocols.configs("fashion-mnist", seeds=range(3)))', "plot(runs)"], False),
-    (["%pip install x", "plot(1)"], False),
-])  # fmt: skip
-def test_records_are_followed_to_the_figure(sources: list[str], reads: bool) -> None:
-    found = records_behind(cells(*sources), len(sources) - 1)
-    assert bool(found) is reads
-    if reads:
-        ((protocol, count, seeds),) = found
-        assert protocol == "fashion-mnist" and seeds == 3 and count >= 60 and count % 3 == 0
 
 
 # ---- the committed notebooks ----------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sam_edu import widgets
-from sam_edu.experiments import load_records, protocols
+from sam_edu.experiments import load_records, protocols, study
 from tests.browser import REST, chromium
 from tests.figures import MAKE, classwise_arguments
 from tests.widgets.page import page as page_of
@@ -33,7 +33,7 @@ CLASSES = [str(c) for c in range(10)]
 
 
 def test_from_records_takes_over_the_measurement(groups: dict[str, Any]) -> None:
-    kinds = {label: protocols.kind(label) for label in groups}
+    kinds = {row.label: row.kind for row in study("fashion-mnist", 2)}
     figure = widgets.ClasswiseExplorer.from_records(groups, kinds, CLASSES, method=1)
     assert figure.eps_grid[0] == 0 and figure.eps_grid[1:] == [e.eps for e in groups["SGD"][0].linf.at]
     for row, records in zip(figure.rows, groups.values(), strict=True):
