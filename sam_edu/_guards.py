@@ -14,7 +14,7 @@ Clip = tuple[float, float] | None
 
 
 @contextmanager
-def attack_mode(model: Model) -> Iterator[None]:
+def eval_mode(model: Model) -> Iterator[None]:
     """Eval mode with gradients enabled; every submodule gets its own mode back, also on an error."""
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
     training = [m for m in modules if getattr(m, "training", False)]  # frozen scripted modules have no mode

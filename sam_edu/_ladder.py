@@ -37,7 +37,8 @@ def build(ladder: str, norm: str, classes: int, seed: int, factor: float = 1.0) 
 
     "quick": FGSM, PGD-20, PGD-20 on the margin, APGD-CE-20, APGD-T-20 (needs four classes; with fewer,
     APGD-CE-20 on logits times ``factor``), and a short Square attack, which needs no gradient.
-    "standard": the same with five restarts of PGD, then the four parts of the official AutoAttack.
+    "standard": the same with five restarts of PGD and, in place of Square, the four parts of the official
+    AutoAttack.
     """
     restarts = 5 if ladder == "standard" else 1
     rungs = [] if norm == "l2" else [Rung("FGSM", _own(seed, norm, steps=1, one_step=True))]
@@ -51,8 +52,9 @@ def build(ladder: str, norm: str, classes: int, seed: int, factor: float = 1.0) 
         rungs.append(Rung(f"APGD-T-20 ({targets} targets)", _apgd_t(norm, 20, targets, seed)))
     else:  # the losses of APGD-T do not depend on the scale of the logits; this one need not either
         rungs.append(Rung("APGD-CE-20 scaled", _apgd_ce(norm, 20, seed, factor)))
-    rungs.append(Rung(f"Square ({QUERIES} queries)", _square(norm, QUERIES, seed)))
-    if ladder == "standard":
+    if ladder == "quick":  # the official one, below, has 5000 queries
+        rungs.append(Rung(f"Square ({QUERIES} queries)", _square(norm, QUERIES, seed)))
+    else:
         parts = ["apgd-ce", "apgd-t", "fab-t", "square"] if classes >= 4 else ["apgd-ce", "square"]
         rungs += [_autoattack(part, norm, classes, seed) for part in parts]
     return rungs

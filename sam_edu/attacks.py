@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from sam_edu import _check
 from sam_edu._balls import Ball
-from sam_edu._guards import Clip, Model, attack_mode, check_inputs, check_labels, check_logits, input_gradient
+from sam_edu._guards import Clip, Model, check_inputs, check_labels, check_logits, eval_mode, input_gradient
 
 
 def margin_loss(logits: Tensor, y: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ def pgd(model: Model, x: Tensor, y: Tensor, eps: float, norm: str = "linf", step
         return x.detach().clone()
 
     generator = generator or _own_generator(x.device)
-    with attack_mode(model):
+    with eval_mode(model):
         whole = Ball(norm, x.detach(), eps, clip)
         if restarts == 1:
             start = whole.random_point(generator) if random_start else whole.centre

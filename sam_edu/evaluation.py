@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sam_edu import _check, _ladder, _proofs, _sanity
 from sam_edu._fit import Fitted, by_content
-from sam_edu._guards import Model, attack_mode, check_inputs
+from sam_edu._guards import Model, check_inputs, eval_mode
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,9 @@ def evaluate(model: Model, x: Tensor, y: Tensor, eps: float | Sequence[float] | 
     norm : {"linf", "l2"}
     ladder : {"quick", "standard"}
         "quick" ends with APGD-CE-20, APGD-T-20 and 100 queries of a Square attack, which needs no gradient;
-        "standard" adds the official AutoAttack at 100 steps (minutes for a small net and hundreds of
-        images). The rungs of each radius say what was run; older records have no Square in "quick".
+        "standard" has the official AutoAttack instead, at 100 steps and 5000 queries (minutes for a small
+        net and hundreds of images). The rungs of each radius say what was run; older records have no
+        Square in "quick".
     batch_size : int
         Upper bound for every pass through the model.
     certify : bool or int
@@ -204,7 +205,7 @@ def evaluate(model: Model, x: Tensor, y: Tensor, eps: float | Sequence[float] | 
     network = cast(nn.Module, model)  # proofs read layers: _cases refuses what has none
     cases = _cases(network, x, certify)
     started, n = time.perf_counter(), len(x)
-    with attack_mode(model):
+    with eval_mode(model):
         fitted, raw = Fitted(model, x), Fitted(model, x, guarded=False)
         images = fitted.images(x)
         order = by_content(images, y)
@@ -263,7 +264,7 @@ def _cases(model: nn.Module, x: Tensor, certify: bool | int) -> int | None:
         return None
     from sam_edu.certify import from_model
 
-    with attack_mode(model):
+    with eval_mode(model):
         from_model(model, x.shape[1:])
     return _proofs.CASES if certify is True else _check.integer("certify", certify)
 

@@ -21,7 +21,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 
 from sam_edu import _check
 from sam_edu._balls import Ball
-from sam_edu._guards import Model, attack_mode, check_inputs, check_logits, input_gradient
+from sam_edu._guards import Model, check_inputs, check_logits, eval_mode, input_gradient
 
 
 def fourier_basis(height: int, width: int) -> Tensor:
@@ -78,7 +78,7 @@ def fourier_map(model: nn.Module, x: Tensor, y: Tensor, size: float, seed: int =
     sign = torch.randint(0, 2, (len(x), 1, 1, 1), generator=torch.Generator().manual_seed(seed))
     sign = (2 * sign - 1).to(x)
     errors = torch.zeros(height, width)
-    with attack_mode(model), torch.no_grad():
+    with eval_mode(model), torch.no_grad():
         for i in range(height):
             for j in range(width):
                 wrong = check_logits(model(x + sign * waves[i, j]), len(x)).argmax(1) != y
@@ -132,7 +132,7 @@ def alignment(model: Model, x: Tensor) -> Tensor:
     torch.Size([3])
     """
     _check_images(x)
-    with attack_mode(model):
+    with eval_mode(model):
         x = x.detach().requires_grad_()
         logits = check_logits(model(x.clone()), len(x))
         gradient = _finite(input_gradient(logits.amax(1), x, torch.ones_like(logits[:, 0])))
@@ -160,7 +160,7 @@ def mean_alignment(model: Model, x: Tensor, means: Tensor) -> Tensor:
         Shape (n,), in [-1, 1].
     """
     _check_images(x)
-    with attack_mode(model):
+    with eval_mode(model):
         x = x.detach().requires_grad_()
         logits = check_logits(model(x.clone()), len(x))
         if means.shape != (logits.shape[1], *x.shape[1:]):
@@ -219,7 +219,7 @@ def relabelled(model: Model, x: Tensor, classes: int, eps: float, norm: str = "l
     if eps == 0:
         return x.detach().clone(), target
     ball, moved = Ball(norm, x.detach(), eps, (0.0, 1.0)), x.detach()
-    with attack_mode(model):
+    with eval_mode(model):
         for _ in range(steps):
             moved = moved.detach().requires_grad_()
             losses = cross_entropy(check_logits(model(moved.clone()), len(x)), target, reduction="none")

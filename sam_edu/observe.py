@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sam_edu import _check, models
 from sam_edu.data import Dataset
+from sam_edu.training import MILESTONES
 from sam_edu.traps import Trap
 
 SYMPTOMS = {
@@ -107,7 +108,7 @@ def training(trap: Trap, data: Dataset, right: bool, seed: int = 0, rho: float =
     order = torch.Generator().manual_seed(seed)
     errors, symptoms = [], []
     for epoch in range(epochs):
-        fall = sum(epoch >= share * epochs for share in (0.75, 0.9))
+        fall = sum(epoch >= share * epochs for share in MILESTONES)
         optimizer.param_groups[0]["lr"] = lr * 0.1**fall
         model.train()
         for chosen in torch.randperm(len(data.train_x), generator=order).split(batch_size):

@@ -18,7 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
 from sam_edu import _check
-from sam_edu._guards import attack_mode
+from sam_edu._guards import eval_mode
 from sam_edu.objectives import perturbed
 from sam_edu.objectives.sam import global_norm
 
@@ -87,7 +87,7 @@ def worst_loss_in_ball(model: nn.Module, x: Tensor, y: Tensor, rho: float, steps
     steps = _check.integer("steps", steps, low=1)
     params = list(model.parameters())
     units = _units(params, adaptive)  # the search walks in u = e / units, where the ball is round
-    with attack_mode(model):
+    with eval_mode(model):
         at_w, gradient = _loss_and_gradient(model, x, y, loss, params)
         if not any(g.any() for g in gradient):
             gradient = _noise(params)
@@ -127,7 +127,7 @@ def average_loss(model: nn.Module, x: Tensor, y: Tensor, sigma: float, draws: in
     params = list(model.parameters())
     generator = torch.Generator().manual_seed(seed)
     total = 0.0
-    with attack_mode(model), torch.no_grad():
+    with eval_mode(model), torch.no_grad():
         for _ in range(draws):
             with perturbed(model, [sigma * z for z in _noise(params, generator)]):
                 total += float(loss(model(x), y).detach())
@@ -166,7 +166,7 @@ def top_eigenvalue(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = cross_en
     5.0
     """
     params = [p for p in model.parameters() if p.requires_grad]
-    with attack_mode(model), twice_differentiable(model):
+    with eval_mode(model), twice_differentiable(model):
         value = loss(model(x), y)
         _check_finite(float(value.detach()))
         gradient = torch.autograd.grad(value, params, create_graph=True, materialize_grads=True)

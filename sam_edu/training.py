@@ -31,6 +31,7 @@ from sam_edu import _score as score
 from sam_edu.objectives import ERM, BatchLoss, trees
 
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
+MILESTONES = (0.75, 0.9)  # shares of the epochs after which the learning rate is divided by 10
 Loss = Callable[..., Tensor]  # loss(outputs, y); with reduction="none" one per sample, if asked for
 
 
@@ -166,7 +167,7 @@ def _weighted(loss_of: Loss, weight: float) -> Loss:
 
 def fit(objective: ERM, optimizer: torch.optim.Optimizer, x: Any, y: Any, epochs: int,
         batch_size: int = 128, attack: Attack | None = None, loss_of: Loss = cross_entropy,
-        milestones: tuple[float, ...] = (0.75, 0.9), seed: int = 0,
+        milestones: tuple[float, ...] = MILESTONES, seed: int = 0,
         drop_last: bool = False) -> list[EpochResult]:  # fmt: skip
     """Train for ``epochs``, dividing the learning rate by 10 at each milestone (share of the epochs).
 

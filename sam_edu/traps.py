@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from sam_edu._guards import attack_mode
+from sam_edu._guards import eval_mode
 from sam_edu.objectives import SAM, BatchLoss, perturbed
 from sam_edu.objectives.sam import global_norm
 
@@ -214,7 +214,7 @@ def _squared_length(model: nn.Module) -> Tensor:
 def _pgd_by_backward(model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int) -> Tensor:
     """l-infinity PGD in [0, 1] as many scripts write it: ``backward()`` fills the weights' p.grad, too."""
     moved = x.detach().clone()
-    with attack_mode(model):
+    with eval_mode(model):
         for _ in range(steps):
             moved.requires_grad_()
             cross_entropy(model(moved), y).backward()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sam_edu import _check, attacks
 from sam_edu._balls import Ball
-from sam_edu._guards import attack_mode, check_inputs
+from sam_edu._guards import check_inputs, eval_mode
 from sam_edu.certify.network import Network, from_model
 from sam_edu.certify.region import Region
 from sam_edu.certify.relaxation import CHUNK, Bounds, crown, differences, lines, lower
@@ -105,7 +105,7 @@ def certify(model: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str = "lin
     _check.integer("cases", cases)
     _check.number("seconds", seconds, low=0)
     check_inputs(x, y)
-    with attack_mode(model):
+    with eval_mode(model):
         asked = _Asked(model, from_model(model, x.shape[1:]), x, y, float(eps), norm)
         asked.look()
         if broken is not None:

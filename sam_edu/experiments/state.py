@@ -22,8 +22,6 @@ from sam_edu.experiments.workers import Workers
 from sam_edu.fast_net import FastNet
 from sam_edu.methods import METHODS
 
-DROPS = (0.75, 0.9)  # shares of the epochs after which the learning rate is divided by 10
-
 
 class Training:
     """A run under way; ``to_dict`` and ``load`` carry all that its continuation depends on.
@@ -52,7 +50,7 @@ class Training:
         if config.schedule == "triangle":
             self.schedule = training.triangle_schedule(self.optimizer, config.epochs * batches)
         else:
-            drops = () if method.averages else DROPS
+            drops = () if method.averages else training.MILESTONES
             self.schedule = training.step_schedule(self.optimizer, config.epochs, drops)
         self.objective = method.build(self._seen(), config.sync, config.seed, rho=config.rho,
                                       gamma=config.gamma)  # fmt: skip
@@ -126,7 +124,7 @@ class Training:
 
     def _averaged(self) -> None:
         """SWA: a late epoch's weights join the mean, for which BatchNorm is measured at the end."""
-        if self.average is None or self.epoch <= int(DROPS[0] * self.config.epochs):
+        if self.average is None or self.epoch <= int(training.MILESTONES[0] * self.config.epochs):
             return
         self.average.update_parameters(self.net)
         if self.epoch == self.config.epochs:

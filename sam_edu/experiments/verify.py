@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu import data, models
-from sam_edu._guards import attack_mode
+from sam_edu._guards import eval_mode
 from sam_edu.evaluation import EvaluationRecord
 from sam_edu.experiments import weights
 from sam_edu.experiments.records import SHIPPED, Record, find, index, read
@@ -72,7 +72,7 @@ def verify(run_id: str, folder: str | Path | None = None, images: int | None = N
     model.load_state_dict(found)
     x, y = dataset.test_x[:images], dataset.test_y[:images]
     verdicts: list[Verdict] = []
-    with attack_mode(model):
+    with eval_mode(model):
         clean = _standing(model, x, y)
         for norm, evaluation in (("linf", record.linf), ("l2", record.l2)):
             if evaluation is not None and norm in norms:

@@ -1,5 +1,5 @@
 import { naturalAccuracy, standardOptimum } from "./math.js";
-import { leading, objective, rhoOf, samWeight, worst } from "./convention_math.js";
+import { leading, objective, rhoOf, samWeight, togetherFrom, worst } from "./convention_math.js";
 import { clamp, every, fixed, line, marker, minus, mount, move, panel, percent, scale, set, signif, svg, tabled, ticks } from "./kit.js";
 
 const N = 61;
@@ -73,7 +73,8 @@ function build(root, model) {
 
   function drawTurn(m, s, star, best) {
     const t = star / Math.sqrt(m.d), far = Math.max(3, 1.2 * t), h = Math.max(s.radius, 0.002);
-    const values = Array.from({ length: 41 }, (_, i) => 0.05 + ((far - 0.05) * i) / 40).map((q) => { const k = leading(m, s.convention, q); return [q, k.coefficient * h ** k.order]; });
+    const linf = s.convention === "linf-worst", begin = linf ? togetherFrom(m.d) : 0.05; // below it, a sawtooth
+    const values = Array.from({ length: 41 }, (_, i) => begin + ((far - begin) * i) / 40).map((q) => { const k = leading(m, s.convention, q); return [q, k.coefficient * h ** k.order]; });
     const exact = best / star - 1, ys = values.map(([, y]) => y), high = Math.max(...ys, Math.min(exact, 4 * Math.max(...ys)), 0.3 * h * h), low = Math.min(...ys, Math.max(exact, -1), -0.15 * high);
     const X = scale(0, far, turn.x0, turn.x1), Y = scale(low - 0.08 * (high - low), high + 0.12 * (high - low), turn.y0, turn.y1);
     curve.setAttribute("d", line(values.map(([q, y]) => [X(q), Y(y)])));
@@ -92,7 +93,7 @@ function build(root, model) {
     nowNote.textContent = exact === 0 ? "0" : exact < 1e9 ? change(exact) : "∞";
     turn.place("x", ticks(0, far, 4).map((v) => [X(v), signif(v, 2)]));
     turn.place("y", ticks(low, high, 5).map((v) => [Y(v), minus(Math.abs(v) < 1e-12 ? "0" : Number((100 * v).toPrecision(3)).toString()) + " %"]));
-    turn.entitle(sign ? `The sign turns at t* = ${s.convention === "l2-worst" ? "√2" : signif(sign, 3)}` : leading(m, s.convention).coefficient ? "Upwards for every model" : "No change for any model");
+    turn.entitle(linf ? `Up from t* = ${signif(sign, 3)}; below ${signif(begin, 2)} rounding decides` : sign ? `The sign turns at t* = ${s.convention === "l2-worst" ? "√2" : signif(sign, 3)}` : leading(m, s.convention).coefficient ? "Upwards for every model" : "No change for any model");
     return sign;
   }
 
@@ -100,6 +101,7 @@ function build(root, model) {
     const t = star / Math.sqrt(m.d), rho = rhoOf(m, s.convention, s.radius), exact = best / star - 1, k = leading(m, s.convention);
     const where = `t* = ${fixed(t, 2)}` + (sign ? (t > sign ? " > " : " < ") + (s.convention === "l2-worst" ? "√2" : signif(sign, 3)) : "") + ", ";
     const name = s.convention.includes("gaussian") ? "σ" : "ρ", size = `${name} = ${signif(rho, 3)}`;
+    const together = s.convention !== "linf-worst" || t >= togetherFrom(m.d);
     if (s.radius === 0) return `With ${name} = 0 nothing is perturbed: SAM is standard training, w₁ = ${signif(star)}, whatever the convention (here ${where.replace(", ", "")}).`;
     if (s.convention === "one-step") return `${where}${size}: no change. The gradient vanishes at the standard optimum w₁ = ${signif(star)} and points towards it from both sides, also after a step of length ρ; with small steps one-step SAM ends there.`;
     if (s.convention === "free-scale") return `${where}${size}: no change. Whoever may choose the length of w makes it so long that a ball of radius ρ is nothing; the best ratio stays ${signif(star)}, and no finite w is best.`;
@@ -107,8 +109,9 @@ function build(root, model) {
     const move = Math.abs(exact) < 5e-7 ? "leaves w₁ where it is" : `${exact > 0 ? "raises" : "lowers"} w₁ by ${change(Math.abs(exact)).slice(1)}, from ${signif(star, 4)} to ${signif(best, 4)}`;
     const cause = { "robust-worst": "Always upwards (theorem): the hill is flatter on the side of the robust feature.", "robust-uniform": "Exactly the optimum of the worst case.",
       "robust-gaussian": "Exactly σ²/d, for every model.", gaussian: "Noise in many weak weights blurs them together.", "per-sample": "First order in ρ; it acts like an attack on the inputs.",
-      "l2-worst": "Where t* < √2 small radii lower it.", "linf-worst": "The sign depends on w₁*(1 + w₁*) against 3d." }[s.convention];
-    return `${where}${size}: SAM ${move} (leading order ${change(k.coefficient * s.radius ** k.order)}). ${cause}`;
+      "l2-worst": "Where t* < √2 small radii lower it.", "linf-worst": together ? `Small radii ${t > sign ? "raise" : "lower"} it where w₁*(1 + w₁*) ${t > sign ? "> 3d" : "lies between d and 3d"}.`
+        : "Part of the weak weights goes up, part down: how that split is rounded decides the sign, and another d or radius can turn it." }[s.convention];
+    return `${where}${size}: SAM ${move}${together ? ` (leading order ${change(k.coefficient * s.radius ** k.order)})` : ""}. ${cause}`;
   }
 
   const table = () => plotted;

@@ -192,6 +192,10 @@ export function samWeight(m, key, h) {
   return bisect(gains, 0, high, 42);
 }
 
+// In the l-infinity ball all weak weights move together from this t* on; below, part goes up and part down, and
+// how that split is rounded to whole weights decides the sign.
+export const togetherFrom = (d) => (Math.sqrt(1 + 4 * d) - 1) / (2 * Math.sqrt(d));
+
 // Leading order: the relative change of w1 is coefficient * h ** order, at t* = w1*/√d.
 export function leading(m, key, t = standardOptimum(m) / Math.sqrt(m.d)) {
   const d = m.d, a = t * Math.sqrt(d);

@@ -53,7 +53,7 @@ export function curves(root) {
 
 // The rise of the loss along SAM's climb direction; the guide stands at the gauge's radius.
 export function gauge(root, at) {
-  const p = panel(root, { heading: "Sharpness: the loss along the climb", xLabel: "distance from the weights, ρ", yLabel: "rise of the loss", right: 68, left: 48 });
+  const p = panel(root, { heading: "Sharpness: the loss along the climb", xLabel: "distance from the weights, ρ", yLabel: "rise of the loss", right: 68, left: 58 });
   const drawn = threePaths(p.plot, { rise: "" }), notes = LETTERS.map(() => svg("text", { class: "se-note se-data" }, p.over, ""));
   const guide = svg("path", { class: "se-guide" }, p.plot);
   return (runs, lengths) => {

@@ -224,9 +224,19 @@ export function climb(net, rho, adaptive, eta = 0.01) {
 }
 
 function squares(w, g, from, to, eta) {
-  let sum = 0;
-  if (w) for (let i = from; i < to; i++) sum += ((Math.abs(w[i]) + eta) * g[i]) ** 2;
-  else for (let i = from; i < to; i++) sum += g[i] * g[i];
+  let sum = 0, i = from;
+  if (w) for (; i < to; i++) sum += ((Math.abs(w[i]) + eta) * g[i]) ** 2;
+  else { // four sums, so that no addition waits for the one before it
+    let p = 0, q = 0, r = 0;
+    for (; i + 3 < to; i += 4) {
+      sum += g[i] * g[i];
+      p += g[i + 1] * g[i + 1];
+      q += g[i + 2] * g[i + 2];
+      r += g[i + 3] * g[i + 3];
+    }
+    for (; i < to; i++) sum += g[i] * g[i];
+    sum += p + q + r;
+  }
   return sum;
 }
 

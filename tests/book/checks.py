@@ -318,8 +318,8 @@ def slow(visit: Visit) -> tuple[list[str], list[str]]:
 
 # --- colours
 
-# Contrast of the texts of live figures with the ground on which they stand (WCAG 2, opacity counted).
-FAINT = """(least) => {
+# Contrast of texts with the ground on which they stand (WCAG 2, opacity counted).
+FAINT = """([least, texts]) => {
   const canvas = Object.assign(document.createElement("canvas"), {width: 1, height: 1});
   const pen = canvas.getContext("2d", {willReadFrequently: true});
   const rgba = (color) => {
@@ -338,13 +338,13 @@ FAINT = """(least) => {
       layers.push(rgba(getComputedStyle(n).backgroundColor));
     return layers.reverse().reduce((below, c) => over(c, below, c[3]), [255, 255, 255]);
   };
-  const found = [], texts = ".sam-edu :is(svg text, label, output, .se-say, .se-button, .se-caption)";
+  const found = [];
   let number = 0;
   for (const node of document.querySelectorAll(texts)) {
     const style = getComputedStyle(node), text = node.textContent.trim();
     if (!text || !node.getClientRects().length || style.visibility === "hidden") continue;
     let opacity = 1;
-    for (let n = node; n && !n.matches(".sam-edu"); n = n.parentElement)
+    for (let n = node; n && !n.matches(".sam-edu, main"); n = n.parentElement)
       opacity *= Number(getComputedStyle(n).opacity);
     if (opacity === 0) continue;
     const ink = rgba(node.closest("svg") ? style.fill : style.color), below = ground(node);
@@ -356,9 +356,13 @@ FAINT = """(least) => {
   return [number, [...new Set(found)]]; }"""
 
 
-def faint(visit: Visit, least: float = 4.5) -> tuple[int, list[str]]:
-    """How many texts the live figures have, and those that are hard to read."""
-    number, found = visit.tab.evaluate(FAINT, least)
+FIGURE_TEXTS = ".sam-edu :is(svg text, label, output, .se-say, .se-button, .se-caption)"
+FORMULAS = "mjx-container"
+
+
+def faint(visit: Visit, least: float = 4.5, texts: str = FIGURE_TEXTS) -> tuple[int, list[str]]:
+    """How many such texts the page has, and those that are hard to read."""
+    number, found = visit.tab.evaluate(FAINT, [least, texts])
     return number, found
 
 
@@ -392,18 +396,30 @@ AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(enc
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 
 
+# axe-core is as slow as a page has nodes that can be seen, and two thirds of a chapter's are parts of
+# formulas: letters that its rule of contrast cannot see, because a style sheet draws them. So it looks for
+# contrast while they are hidden (they keep their room), and `faint` looks at the formulas.
+RUN_AXE = """async ([runOnly, contrast]) => {
+  const run = async (options) => (await axe.run(document, {resultTypes: ["violations"], iframes: false,
+    preload: false, ...options})).violations;  // preload: it would fetch the style sheets again, from disk
+  const style = document.createElement("style");
+  style.textContent = "mjx-container { visibility: hidden !important }";
+  const found = runOnly ? await run({runOnly, rules: {"color-contrast": {enabled: false}}}) : [];
+  document.head.append(style);
+  if (contrast) found.push(...await run({runOnly: {type: "rule", values: ["color-contrast"]}}));
+  style.remove();
+  return found.map((v) => [v.id, v.nodes.length, v.nodes[0].html.slice(0, 99), v.help]); }"""
+
+
 def barriers(visit: Visit, only: list[str] | None = None) -> list[str]:
     """What axe-core finds against WCAG 2.1 A and AA and its best practice; ``only`` names single rules."""
-    rules = {"type": "rule", "values": only} if only else {"type": "tag", "values": WCAG}
+    others = [name for name in only or () if name != "color-contrast"]
+    rules = {"type": "rule", "values": others} if only else {"type": "tag", "values": WCAG}
     visit.tab.evaluate(AXE)
-    found = visit.tab.evaluate(
-        """async (runOnly) => {
-          const all = await axe.run(document, {runOnly, resultTypes: ["violations"], iframes: false,
-            preload: false});  // axe would fetch the style sheets again, which a page from disk may not
-          return all.violations.map((v) => [v.id, v.nodes.length, v.nodes[0].html.slice(0, 99), v.help])}""",
-        rules,
-    )
-    return [f"{rule} ({count} times), such as {where!r}: {text}" for rule, count, where, text in found]
+    contrast = not only or "color-contrast" in only
+    found = visit.tab.evaluate(RUN_AXE, [rules if others or not only else None, contrast])
+    problems = [f"{rule} ({count} times), such as {where!r}: {text}" for rule, count, where, text in found]
+    return problems + (faint(visit, texts=FORMULAS)[1] if contrast else [])
 
 
 # Of every figure: what it is called, and whether its words are there.

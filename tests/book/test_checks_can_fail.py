@@ -156,6 +156,15 @@ def test_a_barrier_is_found(visit: Any, rule: str) -> None:
     assert checks.barriers(visit(BARRIERS[rule]), [rule]) == found
 
 
+def test_a_faint_formula_is_found(visit: Any) -> None:
+    """As MathJax writes it: the letter is drawn by a style sheet, the words are for screen readers."""
+    formula = '<p><mjx-container{}><mjx-c></mjx-c><span style="font-size: 0">x</span></mjx-container></p>'
+    letter = "<style>mjx-c::before { content: 'x' }</style>"
+    assert checks.barriers(visit(formula.format(""), letter)) == []
+    (found,) = checks.barriers(visit(formula.format(' style="color: #bbb"'), letter))
+    assert found.startswith("contrast 1.9")
+
+
 MADE = (
     '<details class="se-made" data-figure="1">Commit a, executed on b: python -m book.tools.author.figure'
     "</details>"

@@ -11,7 +11,7 @@ import pytest
 from book.tools import ROOT
 from sam_edu import exercises
 
-CHAPTERS = sorted(path for path in ROOT.glob("notebooks/*.ipynb") if not path.name.startswith("00"))
+CHAPTERS = sorted(path for path in ROOT.glob("notebooks/*.ipynb") if not path.name.startswith("00_"))
 FRAME = [
     "you can\n\n- ", ":class: predict", "**The answer.**", ":class: key-ideas",
     "## Limits", "## Exercises", "## Further reading",

@@ -75,7 +75,7 @@ def test_the_command_makes_a_still_of_a_live_figure(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments, message", [
     (["notebooks/99_none", "1"], "there is no notebooks/99_none.ipynb"),
-    (["notebooks/00_welcome", "7"], "00_welcome has figures 1 to 1, not 7"),
+    (["notebooks/00_welcome", "7"], "00_welcome has figures 1 to 2, not 7"),
 ])  # fmt: skip
 def test_a_wrong_name_is_one_line(arguments: list[str], message: str, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.chdir(ROOT)

@@ -187,6 +187,13 @@ def robust_lead(m, a, eps):
     return (1 - p) * mp.erfc(-down / mp.sqrt(2)) - p * mp.erfc(up / mp.sqrt(2))
 
 
+def robust_rise(m, low, high, eps):
+    """R_eps(high) - R_eps(low), each term where it is small."""
+    root, base, p = mp.sqrt(m.d), m.d * (mp.mpf(m.eta) - eps), mp.mpf(m.p)
+    ups, downs = ([(base + (s - eps) * a) / root for a in (low, high)] for s in (1, -1))
+    return p * difference(ups[1], ups[0]) + (1 - p) * difference(downs[1], downs[0])
+
+
 def best_under_attack(m, eps):
     """The larger of R's local maxima at finite a, and its lead over p."""
     odds, k = log_odds(m) - 2 * mp.atanh(eps), mp.mpf(m.eta) - eps

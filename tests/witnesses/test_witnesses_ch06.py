@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath as mp
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from sam_edu import toy
+from tests.toy import precise
 
 models = st.builds(toy.NRFModel, p=st.floats(0.52, 0.98), eta=st.floats(0.05, 1.0), d=st.integers(1, 60))
 
@@ -72,3 +74,25 @@ def test_lem_slope_the_derivative_against_autograd(m, a, kappa):
     )
     (slope,) = torch.autograd.grad(accuracy, at)
     assert float(m.accuracy_slope(a, shift=kappa)) == pytest.approx(float(slope), rel=1e-9, abs=1e-15)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_lem_slope_extreme_models_in_fifty_digits(seed):
+    """Log-spaced models: the sign and the size of a difference quotient of the accuracy as it is defined."""
+    rng = np.random.default_rng(seed)
+    m, _ = precise.draw(rng)
+    with mp.workdps(120):
+        kappa = mp.mpf(m.eta * rng.uniform(-1, 1))
+        a = mp.mpf(float(rng.uniform(0, 2))) * precise.log_odds(m) / (2 * mp.mpf(m.eta))
+        p, root, h = mp.mpf(m.p), mp.sqrt(m.d), mp.mpf(10) ** -40
+
+        def rise(low, high):  # of the accuracy, each term where it is small
+            up = precise.difference((m.d * kappa + high) / root, (m.d * kappa + low) / root)
+            return p * up + (1 - p) * precise.difference(
+                (m.d * kappa - high) / root, (m.d * kappa - low) / root
+            )
+
+        half = precise.log_odds(m) / 2
+        formula = 2 * mp.sqrt(p * (1 - p)) / mp.sqrt(2 * mp.pi * m.d)
+        formula *= mp.exp(-(a**2 + (m.d * kappa) ** 2) / (2 * m.d)) * mp.sinh(half - a * kappa)
+        assert abs(rise(a - h, a + h) / (2 * h) / formula - 1) < mp.mpf(10) ** -12

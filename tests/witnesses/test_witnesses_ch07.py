@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from scipy.optimize import brentq, minimize, minimize_scalar
 from scipy.stats import norm
 
 from sam_edu import toy
+from tests.toy import precise
 
 SETS = [(0.95, 0.1, 100), (0.90, 0.2, 10), (0.75, 0.05, 400)]
 models = st.builds(toy.NRFModel, p=st.floats(0.52, 0.98), eta=st.floats(0.05, 1.0), d=st.integers(1, 60))
@@ -430,3 +432,119 @@ def test_thm_feature_selection_needs_independence():
     points = np.array([(0.5 + n, n) for n in noise])
     w = train_adversarially(points, np.array([0.3, 0.4, 0.3]), 0.05, "logistic")
     assert points[:, 1] @ [0.3, 0.4, 0.3] == 0 and w[1] < -0.1
+
+
+def test_thm_feature_selection_needs_an_expectation_that_exists():
+    """With exp(-m) and the tails of Student's t the loss of w != 0 has no end: the more of the tail is
+    counted, the larger it gets, though the mean, 1, is above eps. At w = 0 it is 1."""
+
+    def counted(w, reach, eps=0.5):
+        t = -np.geomspace(1, reach, 200_001)
+        density = 2 / (np.pi * np.sqrt(3)) / (1 + t**2 / 3) ** 2
+        return np.trapezoid(density * np.exp(-w * (1 + t) + eps * w), -t)
+
+    for w in (0.01, 0.1):
+        few, more, most = (counted(w, reach / w) for reach in (50, 150, 450))
+        assert more > 1e20 and most > 1e100 * more > 1e100 * few
+
+
+def test_thm_feature_selection_keeps_a_feature_whose_mean_is_just_above_eps():
+    """At |mean| = eps the slope at 0 is 0: enumerated, for a strictly convex loss."""
+    points, weights = np.array([[1.0], [-1.0]]), np.array([0.75, 0.25])  # mean 1/2
+    for eps, kept in ((0.5, False), (0.5 - 1e-3, True)):
+        w = np.linspace(-0.01, 0.01, 2001)
+        loss = sum(
+            q * np.logaddexp(0, -(w * x[0] - eps * np.abs(w))) for x, q in zip(points, weights, strict=True)
+        )
+        assert (abs(w[loss.argmin()]) > 1e-4) == kept
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_thm_at_all_extreme_models_in_fifty_digits(seed):
+    """Log-spaced models, c up to 60, eta beyond 1: the maximum is where the theorem has it."""
+    m, _ = precise.draw(np.random.default_rng(seed))
+    jump = toy.attack_thresholds(m).jump
+    assert precise.judge_jump(m, jump)
+    with mp.workdps(50):
+        eps = mp.mpf(min(jump, m.eta, 1.0)) / 3
+        a, lead = precise.best_under_attack(m, eps)
+        tries = [a * (1 + s * mp.mpf(10) ** -k) for s in (-1, 1) for k in (1, 3, 8)]
+        assert all(precise.robust_rise(m, x, a, eps) > 0 for x in tries if x != a) and lead > 0
+
+
+@pytest.mark.parametrize("key", [(0.6, 3, 1), (0.95, 5, 100), (0.6, 1.5, 4)])
+def test_thm_at_all_needs_weak_features_that_an_attack_can_beat(key):
+    """eta > 1 and enough of them: the weak features alone beat sgn(x_1) at every eps < 1, no threshold."""
+    m = toy.NRFModel(*key)
+    assert norm.cdf(math.sqrt(m.d) * (m.eta - 1)) > m.p and toy.attack_thresholds(m).jump == math.inf
+    for eps in (0.5, 0.9, 0.999):
+        assert symmetric(m, 0.0, eps, eps) > m.p
+        assert toy.adversarial_optimum(m, eps, "all").regime == "interior"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_thm_standard_optimum_extreme_models_in_fifty_digits(seed):
+    m, _ = precise.draw(np.random.default_rng(seed))
+    with mp.workdps(50):
+        best = precise.star(m)
+        top = precise.Classifier(m, best, mp.mpf(m.d), mp.sqrt(m.d))
+        for shift in (-0.1, -1e-6, 1e-6, 0.1, 3):
+            other = precise.Classifier(m, best * (1 + mp.mpf(shift)), mp.mpf(m.d), mp.sqrt(m.d))
+            assert top.better_than(other) > 0
+        assert abs(toy.standard_optimum(m) / best - 1) < 1e-14
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_thm_at_nonrobust_extreme_models_in_fifty_digits(seed):
+    """Robust accuracy is that of the model with eta - eps; on either side of the formula it is lower."""
+    rng = np.random.default_rng(seed)
+    m, share = precise.draw(rng)
+    with mp.workdps(50):
+        left = mp.mpf(m.eta) * (1 - mp.mpf(share))
+        best, size = precise.log_odds(m) / (2 * left), mp.sqrt(m.d)
+        top = precise.Classifier(m, best, m.d * left / mp.mpf(m.eta), size)
+        for shift in (-0.1, -1e-6, 1e-6, 0.1):
+            other = precise.Classifier(m, best * (1 + mp.mpf(shift)), m.d * left / mp.mpf(m.eta), size)
+            assert top.better_than(other) > 0
+        assert abs(toy.adversarial_optimum(m, m.eta * share).w1 / best - 1) < 1e-11
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_exp_at_error_extreme_models_in_fifty_digits(seed):
+    m, _ = precise.draw(np.random.default_rng(seed))
+    with mp.workdps(60):
+        odds, c2 = precise.log_odds(m), mp.mpf(m.eta) ** 2 * m.d
+        eps = mp.mpf(10) ** -20 * mp.mpf(m.eta)
+        a, _lead = precise.best_under_attack(m, eps)
+        measured = (a / (odds / (2 * (mp.mpf(m.eta) - eps))) - 1) / eps
+        assert abs(measured - (odds / (2 * c2) - 2 / odds)) < mp.mpf(10) ** -8 * (odds / c2 + 1 / odds)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_thm_pareto_extreme_models_in_fifty_digits(seed):
+    """Gain of first order for every eps, also beyond eta; cost of second order; log-spaced models."""
+    rng = np.random.default_rng(seed)
+    m, _ = precise.draw(rng)
+    with mp.workdps(80):
+        best, eps, h = precise.star(m), mp.mpf(m.eta) * mp.mpf(10 ** rng.uniform(-2, 0.5)), mp.mpf(10) ** -25
+        size, weak = mp.sqrt(m.d), m.d * (1 - eps / mp.mpf(m.eta))
+
+        def pair(total):
+            here = precise.Classifier(m, best, total, size)
+            return precise.Classifier(m, best + h, total, size).better_than(here)
+
+        p, t, c = mp.mpf(m.p), best / size, mp.mpf(m.eta) * size
+        cost = p * mp.exp(-((c + t) ** 2) / 2) / mp.sqrt(2 * mp.pi) * mp.mpf(m.eta) / size * h**2
+        assert abs(-pair(mp.mpf(m.d)) / cost - 1) < 1e-6 and pair(weak) > 0
+
+
+def test_thm_tsipras_extreme_models():
+    """Linear classifiers of log-spaced models, in 50 digits, against the bound."""
+    for seed in range(20):
+        m, share = precise.draw(np.random.default_rng(seed))
+        with mp.workdps(50):
+            p, a, root = mp.mpf(m.p), precise.star(m) * mp.mpf(3 * share), mp.sqrt(m.d)
+            up, down = (m.d * mp.mpf(m.eta) + a) / root, (m.d * mp.mpf(m.eta) - a) / root
+            error = p * mp.ncdf(-up) + (1 - p) * mp.ncdf(-down)
+            robust = p * mp.ncdf(-down) + (1 - p) * mp.ncdf(-up)
+            assert robust <= p / (1 - p) * error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import mpmath as mp
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,7 @@ from scipy.optimize import brentq, minimize, minimize_scalar
 from scipy.stats import norm
 
 from sam_edu import toy
+from tests.toy import precise
 
 SETS = [(0.95, 0.1, 100), (0.90, 0.2, 10), (0.75, 0.05, 400)]
 LOSSES = {
@@ -346,3 +348,27 @@ def test_exp_equal_radii_one_step_has_none():
     for key in SETS:
         m = toy.NRFModel(*key)
         assert toy.equivalent_rho(m, 0.1 * m.eta, **toy.CONVENTION["one-step"].options) is None
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_prop_equal_w1_exactly_one_radius(seed):
+    """A(a + r) - A(a - r) over ten decades of r, 80 digits: first negative, then positive, one change."""
+    rng = np.random.default_rng(seed)
+    m, _ = precise.draw(rng)
+    with mp.workdps(80):
+        share = mp.mpf(10 ** rng.uniform(-3, -0.01))
+        a, root, d = precise.star(m) / (1 - share), mp.sqrt(m.d), mp.mpf(m.d)
+        # 1000 radii around those that matter: from far below a - a* to far beyond the tails
+        radii = [a * mp.mpf(10) ** e for e in np.linspace(-4, 2, 600)]
+        radii += [root * mp.mpf(10) ** e for e in np.linspace(-4, 3, 600)]
+        signs = []
+        for r in sorted(radii):
+            ends = [precise.Classifier(m, a + s * r, d, root) for s in (1, -1)]
+            signs.append(ends[0].better_than(ends[1]) > 0)
+        assert not signs[0] and signs[-1] and sum(x != y for x, y in itertools.pairwise(signs)) == 1
+        found = mp.mpf(toy.equivalent_rho(m, float(share) * m.eta))
+        sides = []
+        for room in (-1e-5, 1e-5):
+            ends = [precise.Classifier(m, a + s * found * (1 + room), d, root) for s in (1, -1)]
+            sides.append(ends[0].better_than(ends[1]) > 0)
+        assert sides == [False, True]

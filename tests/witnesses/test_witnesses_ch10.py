@@ -14,11 +14,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize, minimize_scalar
+from scipy.integrate import quad
+from scipy.optimize import brentq, minimize, minimize_scalar
 from scipy.special import expit, ndtr, ndtri
 from scipy.stats import norm
 
 from sam_edu import toy
+from tests.toy import precise
 
 SETS = [(0.95, 0.1, 100), (0.90, 0.2, 10), (0.75, 0.05, 400)]
 NODES, MASS = np.polynomial.hermite_e.hermegauss(120)
@@ -438,3 +440,88 @@ def test_prop_squared_1sam_is_the_worst_case_over_weights():
         assert ((1 - (w + e) @ x) ** 2).max() <= top + 1e-12
         push = -np.sign(1 - w @ x) * rho * x / np.linalg.norm(x)
         assert (1 - (w + push) @ x) ** 2 == pytest.approx(top)
+
+
+# --- extremes -------------------------------------------------------------------------------------------
+
+
+def second_and_third(t, c):
+    """H and T of the expected logistic loss at its minimiser, by adaptive quadrature of the definition."""
+    odds = 2 * c * t
+    p = 1 / (1 + math.exp(-odds))
+
+    def moment(powers, bend):
+        total = 0.0
+        for s, share in ((1, p), (-1, 1 - p)):
+
+            def density(g, s=s):
+                q = expit(odds * s + 2 * c * g)
+                second = q * (1 - q)
+                weight = second if bend == 2 else second * (1 - 2 * q)
+                return (
+                    math.exp(-((g - c) ** 2) / 2)
+                    / math.sqrt(2 * math.pi)
+                    * weight
+                    * s ** powers[0]
+                    * g ** powers[1]
+                )
+
+            total += (
+                share
+                * quad(density, c - 12, c + 12, points=[0, c, -t, t], epsabs=1e-15, epsrel=1e-9)[0]
+            )
+        return total
+
+    pairs = [[(2 - i - j, i + j) for j in (0, 1)] for i in (0, 1)]
+    h = np.array([[moment(q, 2) for q in row] for row in pairs])
+    third = np.array(
+        [[[moment((3 - i - j - k, i + j + k), 3) for k in (0, 1)] for j in (0, 1)] for i in (0, 1)]
+    )
+    return h, third
+
+
+def turn(t, c):
+    """Relative change of the ratio per rho^2 by Expansion 16."""
+    h, third = second_and_third(t, c)
+    values, v = np.linalg.eigh(h)
+    one, two = v[:, 1], v[:, 0]
+    pull = np.einsum("ijk,j,k->i", third, one, one)
+    shift = -(pull @ one) / (6 * values[1]) * one - (pull @ two) / (2 * values[0]) * two
+    return shift[0] / (2 * c * t) - shift[1] / (2 * c)
+
+
+def test_exp_logistic_nsam_the_sign_is_not_of_t_alone():
+    """At t* = 1.9 it is up for c = 1/2 and down for c = 1; the places where it turns climb with c."""
+    assert turn(1.9, 0.5) > 0 > turn(1.9, 1.0)
+    turns = [brentq(turn, 1.3, 3.5, args=(c,), xtol=1e-4) for c in (0.2, 1.0, 3.0)]
+    assert turns == pytest.approx([1.78, 1.95, 2.89], abs=0.01)
+    for t, c in ((1.9, 0.5), (1.9, 1.0), (0.3, 2.5), (4.0, 0.1)):
+        m = precise.of(t, c, 30)
+        assert toy.logistic_expansion(m, "full-batch-sam").coefficient == pytest.approx(turn(t, c), rel=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_thm_logistic_1sam_extreme_models(seed):
+    """lambda M' > M for log-spaced L and c, the law of Y by quadrature on the log scale."""
+    rng = np.random.default_rng(seed)
+    c, odds = 10 ** rng.uniform(-2, 1.3), 10 ** rng.uniform(-3, 1.3)
+    s0 = 2 * c
+    lam = odds / s0**2
+    center = min(max(odds - s0**2 / 2, 0.0), odds)
+    y = np.linspace(center - 12 * s0 - 40, center + 12 * s0 + 40, 400_001)
+    log_density = -(y**2) / (2 * s0**2) - np.logaddexp(y / 2, -y / 2) + lam * y
+    weight = np.exp(log_density - log_density.max())
+    mean = (weight * y).sum() / weight.sum()
+    variance = (weight * (y - mean) ** 2).sum() / weight.sum()
+    assert lam * variance > mean > 0
+    m = toy.NRFModel(1 / (1 + math.exp(-odds)), c / math.sqrt(50), 50)
+    assert toy.logistic_expansion(m, "per-sample-sam", "constant").coefficient > 0
+
+
+@pytest.mark.parametrize("key, drop", [(SETS[0], 0.6525), (SETS[1], 0.2313), (SETS[2], 0.8722)])
+def test_prop_reweights_needs_a_goal_that_falls_with_every_margin(key, drop):
+    """The accuracy does not: 1-SAM drops all weak features in one jump, before the attack like it."""
+    m = toy.NRFModel(*key)
+    below, above = (toy.sam_optimum(m, drop * f, "all", kind="per-sample") for f in (0.999, 1.001))
+    assert math.isfinite(below) and math.isinf(above)
+    assert drop * toy.input_norm_rms(m) / m.d < m.eta
