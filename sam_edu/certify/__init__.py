@@ -1,6 +1,6 @@
 """Certificates: robust accuracy from below. An attack shows "not robust", a proof shows "robust".
 
-``certify`` gives a verdict for each image; the parts are :func:`interval` and :func:`crown` bounds, slopes
+``certify`` gives a verdict for each image; the parts are ``interval`` and ``crown`` bounds, slopes
 that are optimised, and a complete search by cases. Nothing here trusts a solver: every bound is one for
 whatever lines and multipliers are put into it.
 """

@@ -30,7 +30,7 @@ def slack(network: Network, bounds: Bounds, highest: Tensor) -> Tensor:
     Parameters
     ----------
     bounds : list of pairs of Tensor
-        Of every layer, as :func:`sam_edu.certify.crown` returns them.
+        Of every layer, as ``sam_edu.certify.crown`` returns them.
     highest : Tensor
         The largest \|x\| of each pixel in the region (n, d).
 

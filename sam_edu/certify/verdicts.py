@@ -73,7 +73,7 @@ def certify(model: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str = "lin
     Parameters
     ----------
     model : torch.nn.Module
-        A ReLU network, see :func:`sam_edu.certify.from_model`; it is judged in eval mode.
+        A ReLU network, see ``sam_edu.certify.from_model``; it is judged in eval mode.
     x, y : Tensor
         Images (n, channels, height, width) in [0, 1], labels (n,).
     eps : float
