@@ -102,7 +102,7 @@ def _read(path: Path) -> np.ndarray:
             if (frames := getattr(image, "n_frames", 1)) > 1:
                 raise ValueError(f"it has {frames} frames")
             image.load()
-            return _pixels(image if image.mode in ("I", "F") else ImageOps.exif_transpose(image))
+            return _pixels(image if image.mode[0] in "IF" else ImageOps.exif_transpose(image))
     except (OSError, SyntaxError, EOFError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} cannot be used: {error}; remove it, or save it as 8-bit RGB") from error
 
@@ -110,7 +110,7 @@ def _read(path: Path) -> np.ndarray:
 def _pixels(image: Any) -> np.ndarray:
     from PIL import Image
 
-    if image.mode.startswith("I;16"):
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         return _grey(np.asarray(image).astype(np.float32) / 65535)
     if image.mode == "F":
         values = np.asarray(image, np.float32)

@@ -142,6 +142,8 @@ _ENTRIES = (
             "the ball, cut down to half of the weights: those with the larger slope", sees_batch=True),
     _family("fisher-sam", "FisherSAM", objectives.FisherSAM,
             "an ellipse that is short where the slope is large"),
+    _family("friendly-sam", "FriendlySAM", objectives.FriendlySAM,
+            "SAM’s ball, along what this gradient has beyond the mean of the earlier ones (here (½, 0))"),
     Method("at", "AT", objectives.ERM, needs=("eps",), passes=1, look="AT"),
     Method("sam+at", "SAM+AT", objectives.SAM, needs=("rho", "eps"), look="SAM+AT"),
     Method("awp", "AWP", objectives.AWP, needs=("eps", "gamma"), look="AWP",

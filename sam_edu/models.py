@@ -89,8 +89,8 @@ class PreActBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         active = relu(self.bn1(x))
-        # Every stride-th pixel, then a 1x1 convolution: the same as one with a stride, whose backward pass in
-        # torch 2.14 writes past its buffer on processors with AVX2 if 8 does not divide the channels.
+        # Pixels are left out first, then convolved: the same numbers as in the usual order, in which training
+        # crashed inside torch (its convolution's backward pass on CPUs, since version 2.14).
         skip = x if self.shortcut is None else self.shortcut(active[..., :: self.stride, :: self.stride])
         return self.conv2(relu(self.bn2(self.conv1(active)))) + skip
 

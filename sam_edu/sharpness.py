@@ -8,11 +8,13 @@ modern settings (Andriushchenko et al., ICML 2023, arXiv 2302.07011): report, do
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
 from sam_edu import _check
@@ -154,7 +156,8 @@ def top_eigenvalue(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = cross_en
     ValueError
         If the loss is not finite.
     RuntimeError
-        If it has not settled after ``max_iterations``: raise the limit or ``tol``.
+        If it has not settled after ``max_iterations``: raise the limit or ``tol``. If a part of the model
+        has no second derivative in torch; attention is computed by torch's plain formula, which has one.
 
     Examples
     --------
@@ -163,10 +166,12 @@ def top_eigenvalue(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = cross_en
     5.0
     """
     params = [p for p in model.parameters() if p.requires_grad]
-    with eval_mode(model):
+    with eval_mode(model), twice_differentiable(model):
         value = loss(model(x), y)
         _check_finite(float(value.detach()))
         gradient = torch.autograd.grad(value, params, create_graph=True, materialize_grads=True)
+        if not any(g.requires_grad for g in gradient):
+            return 0.0  # linear in the weights
         flat = torch.cat([g.flatten() for g in gradient])
         units = torch.cat([u.flatten() for u in _units(params, adaptive)])
 
@@ -181,6 +186,21 @@ def top_eigenvalue(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = cross_en
         shifted, _ = _power_iteration(lambda v: hessian_times(v) + size * v, flat.detach(),
                                       max_iterations, tol, seed)  # fmt: skip
         return shifted - size
+
+
+@contextmanager
+def twice_differentiable(model: nn.Module) -> Iterator[None]:
+    """Attention and recurrent layers by torch's own formulas: the fast kernels have no second derivative."""
+    recurrent = any(isinstance(m, nn.RNNBase) for m in model.modules())
+    slow = torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
+    with sdpa_kernel(SDPBackend.MATH), slow:
+        try:
+            yield
+        except RuntimeError as error:
+            if "is not implemented" not in str(error) and "once_differentiable" not in str(error):
+                raise
+            raise RuntimeError(f"a part of the model has no second derivative in torch ({error}): use "
+                               "another kernel for it, or the sharpness in a ball") from error  # fmt: skip
 
 
 def _power_iteration(times: Callable[[Tensor], Tensor], like: Tensor, max_iterations: int,

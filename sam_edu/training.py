@@ -20,13 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from sam_edu import _check
-from sam_edu.objectives import ERM, BatchLoss
+from sam_edu import _score as score
+from sam_edu.objectives import ERM, BatchLoss, trees
 
 Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
 MILESTONES = (0.75, 0.9)  # shares of the epochs after which the learning rate is divided by 10
@@ -35,15 +37,19 @@ Loss = Callable[..., Tensor]  # loss(outputs, y); with reduction="none" one per 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """Averages over one epoch, at the weights *before* each step and on the inputs trained on."""
+    """Averages over one epoch, at the weights *before* each step and on the inputs trained on.
+
+    The accuracy is the share of predictions that are right (pixels, words; labels that are ignored do not
+    count), NaN for tasks that have none, such as regression.
+    """
 
     loss: float
     accuracy: float
 
 
-def step(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor,
+def step(objective: ERM, optimizer: torch.optim.Optimizer, x: Any, y: Any,
          attack: Attack | None = None, loss_of: Loss = cross_entropy,
-         scaler: torch.amp.GradScaler | None = None) -> tuple[Tensor, Tensor]:  # fmt: skip
+         scaler: torch.amp.GradScaler | None = None) -> tuple[Tensor, Any]:  # fmt: skip
     """One training step; returns the loss and the logits at the weights before it.
 
     With float16, ``scaler`` scales the loss and skips a step whose gradient has overflowed.
@@ -58,6 +64,9 @@ def step(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor,
     torch.Size([2, 2])
     """
     model = objective.model
+    if any(group.get("maximize") for group in optimizer.param_groups):
+        raise ValueError("the loss is to be minimised (SAM climbs to larger ones): leave out the optimizer's "
+                         "maximize, and negate what is to be maximised")  # fmt: skip
     if attack is not None:
         x = attack(model, x, y)  # moves x within eps: adversarial training
     closure = BatchLoss(model, x, y, loss_of)
@@ -72,20 +81,23 @@ def step(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor,
     return loss, closure.outputs
 
 
-def train_epoch(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor,
+def train_epoch(objective: ERM, optimizer: torch.optim.Optimizer, x: Any, y: Any,
                 batch_size: int, attack: Attack | None = None, loss_of: Loss = cross_entropy,
                 augment: Callable[[Tensor], Tensor] | None = None,
                 generator: torch.Generator | None = None, scaler: torch.amp.GradScaler | None = None,
                 share: tuple[int, int] = (0, 1), mirrored: Tensor | None = None,
-                after_step: Callable[[], None] | None = None) -> EpochResult:  # fmt: skip
+                after_step: Callable[[], None] | None = None,
+                drop_last: bool = False) -> EpochResult:  # fmt: skip
     """Go once through the data in random order.
 
     Parameters
     ----------
     objective : ERM or a member of its family
         Holds the model, which is put into training mode.
-    x, y : Tensor
+    x, y : Tensor, or a tuple or dictionary of tensors
         All training inputs and labels, on the model's device: batches are slices, no workers needed.
+        Labels may be class numbers (one per row, pixel or word), probabilities, one logit's 0 and 1, or
+        anything else that ``loss_of(outputs, y)`` takes.
     attack : callable, optional
         ``attack(model, x, y) -> x``.
     augment : callable, optional
@@ -101,20 +113,31 @@ def train_epoch(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: 
         Which images are mirrored in this epoch, before ``augment``.
     after_step : callable, optional
         Called after each step, for a schedule that moves with every step.
+    drop_last : bool
+        Leave out a last batch that is smaller than the others (one row is too few for BatchNorm).
+
+    To clip gradients: ``optimizer.register_step_pre_hook(lambda *_: clip_grad_norm_(...))``.
 
     Raises
     ------
     FloatingPointError
         If the epoch's loss is not finite.
+    ValueError
+        If the optimizer maximises, or ``drop_last`` leaves nothing.
     """
     batch_size = _check.integer("batch_size", batch_size, low=1)
     objective.model.train()
-    total = torch.zeros(2, dtype=torch.float64, device=x.device)
-    order = torch.randperm(len(x), generator=generator).to(x.device)
+    n, device = trees.rows(x), trees.tensors(x)[0].device
+    if drop_last and n < batch_size:
+        raise ValueError(f"drop_last leaves nothing: {n} samples are less than batch_size = {batch_size}")
+    total = torch.zeros(4, dtype=torch.float64, device=device)
+    order = torch.randperm(n, generator=generator).to(device)
     rank, processes = share
     for whole in order.split(batch_size):
+        if drop_last and len(whole) < batch_size:
+            break
         chosen = whole if processes == 1 else whole.tensor_split(processes)[rank]
-        batch, labels = x[chosen], y[chosen]
+        batch, labels = trees.pick(x, chosen), trees.pick(y, chosen)
         if mirrored is not None:
             batch = torch.where(mirrored[chosen, None, None, None], batch.flip(3), batch)
         if augment is not None:
@@ -125,11 +148,15 @@ def train_epoch(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: 
         if after_step is not None:
             after_step()
         total[0] += loss * (len(whole) / processes)
-        total[1] += (logits.argmax(1) == labels).sum()
-    mean_loss, accuracy = (total / len(x)).tolist()
+        total[1] += len(whole)
+        right, counted = score.predictions(logits, labels, loss_of)
+        total[2] += right
+        total[3] += counted * len(whole) / len(chosen)
+    mean_loss, accuracy = (total[0] / total[1]).item(), (total[2] / total[3]).item()
     if not abs(mean_loss) < float("inf"):
         raise FloatingPointError(
-            f"training diverged: the loss is {mean_loss}; lower the learning rate or rho"
+            f"training diverged: the loss is {mean_loss}; lower the learning rate or rho (or is there a "
+            "batch without any label that counts?)"
         )
     return EpochResult(mean_loss, accuracy)
 
@@ -138,9 +165,10 @@ def _weighted(loss_of: Loss, weight: float) -> Loss:
     return lambda logits, y, **reduction: weight * loss_of(logits, y, **reduction)
 
 
-def fit(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, epochs: int,
+def fit(objective: ERM, optimizer: torch.optim.Optimizer, x: Any, y: Any, epochs: int,
         batch_size: int = 128, attack: Attack | None = None, loss_of: Loss = cross_entropy,
-        milestones: tuple[float, ...] = MILESTONES, seed: int = 0) -> list[EpochResult]:  # fmt: skip
+        milestones: tuple[float, ...] = MILESTONES, seed: int = 0,
+        drop_last: bool = False) -> list[EpochResult]:  # fmt: skip
     """Train for ``epochs``, dividing the learning rate by 10 at each milestone (share of the epochs).
 
     For runs that must survive an interruption use :mod:`sam_edu.experiments`.
@@ -160,7 +188,7 @@ def fit(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, 
     results = []
     for _ in range(epochs):
         results.append(train_epoch(objective, optimizer, x, y, batch_size, attack, loss_of,
-                                   generator=generator))  # fmt: skip
+                                   generator=generator, drop_last=drop_last))  # fmt: skip
         schedule.step()
     objective.model.eval()
     return results
@@ -168,8 +196,13 @@ def fit(objective: ERM, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, 
 
 def step_schedule(optimizer: torch.optim.Optimizer, epochs: int,
                   milestones: tuple[float, ...]) -> torch.optim.lr_scheduler.MultiStepLR:  # fmt: skip
-    """Learning rate divided by 10 after each of these shares of the epochs."""
-    at = [int(share * epochs) for share in milestones]
+    """Learning rate divided by 10 after each of these shares of the epochs.
+
+    Shares are rounded down to whole epochs: with 0.75 and 0.9, one epoch has no milestone, two to four
+    have one, before the last epoch; from five on there are both.
+    """
+    # for few epochs two milestones are one, and none comes before the first epoch
+    at = sorted({int(share * epochs) for share in milestones} - {0})
     return torch.optim.lr_scheduler.MultiStepLR(optimizer, at, gamma=0.1)
 
 

@@ -76,6 +76,24 @@ def frontier_rows(rng: np.random.Generator, n: int = 6) -> list[dict[str, Any]]:
     ]
 
 
+def bracket_arguments() -> dict[str, Any]:
+    """Brackets of three 'networks', one of them with two radii, at four radii of attack."""
+
+    def row(kind: str, proved: list[float], standing: list[float], **more: Any) -> dict[str, Any]:
+        name = f"{kind} ρ={more['rho']}" if more else kind
+        return {"name": name, "kind": kind, "proved": proved, "standing": standing, **more}
+
+    return {
+        "rows": [
+            row("SGD", [0.93, 0.7, 0.2, 0.0], [0.93, 0.8, 0.5, 0.2]),
+            row("SAM", [0.95, 0.75, 0.2, 0.0], [0.96, 0.85, 0.6, 0.3], rho=0.1),
+            row("SAM", [0.96, 0.82, 0.3, 0.0], [0.97, 0.88, 0.7, 0.4], rho=0.4),
+            row("AT", [0.97, 0.9, 0.2, 0.0], [0.97, 0.95, 0.9, 0.6]),
+        ],
+        "eps_grid": [0.03, 0.06, 0.1, 0.15], "unit": (0.2, 4.0), "eps": 0.06, "rho": 0.4,
+    }  # fmt: skip
+
+
 def ladder_arguments() -> dict[str, Any]:
     """Three 'networks', two radii, four rungs; the last network falls at the last rung."""
     return {
@@ -163,6 +181,7 @@ MAKE: dict[str, Callable[[], widgets.Explorer]] = {
     "classwise": lambda: widgets.ClasswiseExplorer(**classwise_arguments(), method=2, chosen=2),
     "ladder": lambda: widgets.LadderExplorer(**ladder_arguments(), model=2, rung=1, eps=0.1),
     "family": widgets.FamilyExplorer,
+    "bracket": lambda: widgets.BracketExplorer(**bracket_arguments()),
     "frontier": lambda: widgets.FrontierExplorer(frontier_rows(np.random.default_rng(4), 12)),
     "plane": widgets.RhoEpsPlane,
     "rho-eps": lambda: widgets.RhoEpsGrid(grid_rows(), rho=0.4, eps=0.1),

@@ -79,13 +79,17 @@ def from_model(model: nn.Module, shape: Sequence[int]) -> Network:
     ------
     ValueError
         If a layer is of another kind, if BatchNorm is in training mode (the verdict on an image would depend
-        on the others in its batch), or if a matrix would have more than 20 million entries.
+        on the others in its batch), if its weights are coarser than float32, or if a matrix would have
+        more than 20 million entries.
 
     Examples
     --------
     >>> from_model(nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), (1, 2, 2)).hidden
     [3]
     """
+    coarse = {p.dtype for p in model.parameters()} - {torch.float32, torch.float64}
+    if coarse:
+        raise ValueError(f"proofs know how float32 and float64 round, not {coarse.pop()}; call model.float()")
     parts: list[list[nn.Module]] = [[]]
     for module in _modules(model):
         if isinstance(module, nn.ReLU):

@@ -37,6 +37,18 @@ def _pairs() -> list[tuple[NDArray, NDArray]]:
     return cases
 
 
+def _relu_lines(low: float, high: float) -> NDArray:
+    """CROWN's lower slope, its upper slope and the height of the upper line at zero."""
+    if low >= 0 or high <= 0:
+        return np.array([low >= 0, low >= 0, 0], dtype=float)
+    slope = high / (high - low)
+    return np.array([high > -low, slope, -low * slope])
+
+
+def _ends() -> list[tuple[float, float]]:
+    return [(-1.0, 3.0), (-2.0, 0.5), (0.5, 2.0), (-3.0, -1.0), (-0.7, 0.8)]
+
+
 EXERCISES: dict[str, Exercise] = {
     "11.1": Number(
         lambda: (1.959964 * 0.5 / 0.01) ** 2,
@@ -74,5 +86,18 @@ EXERCISES: dict[str, Exercise] = {
             "That is the radius of the ball; the attack does not get there.": lambda: 0.3,
             "Ten steps, each of 2/255.": lambda: 2 / 255,
         },
+    ),
+    "11.6": Number(
+        lambda: 0.3 + 0 - 0.2,
+        right="Positive, so the image is proved; the true minimum is 0.3.",
+        digits=2,
+        mistakes={
+            "That is the true minimum. Intervals do not see that both units share x.": lambda: 0.3,
+            "That is the margin of the image itself; the attacker may move each pixel by 0.1.": lambda: 0.5,
+            "The lowest margin needs the lowest h1 and the highest h2.": lambda: 0.3 + 0.4 - 0.0,
+        },
+    ),
+    "11.7": Function(
+        _relu_lines, _ends, right="All that CROWN needs of a ReLU are these three numbers."
     ),
 }  # fmt: skip

@@ -18,11 +18,15 @@ MARK: dict[str, dict[str, Any]] = {"control": {"marker": "x"}}  # a dot would be
 def apart(ax: Axes, places: Mapping[str, tuple[float, float]]) -> None:
     """Write each label beside its point, where two are close one above the other."""
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]
-    height = {n: ax.transData.transform(xy)[1] * 72 / ax.figure.dpi for n, xy in places.items()}
-    low = float("-inf")
-    for name in sorted(places, key=lambda n: height[n]):
-        low = max(height[name], low + 13)
-        plots.end_label(ax, *places[name], name, dy=low - height[name])
+    points = {n: ax.transData.transform(xy)[1] * 72 / ax.figure.dpi for n, xy in places.items()}
+    names = sorted(places, key=lambda n: points[n])
+    heights = [points[name] for name in names]
+    for _ in range(200):  # neighbours that are too close push each other away
+        for i in range(len(heights) - 1):
+            push = max(0.0, 13 - (heights[i + 1] - heights[i])) / 2
+            heights[i], heights[i + 1] = heights[i] - push, heights[i + 1] + push
+    for name, height in zip(names, heights, strict=True):
+        plots.end_label(ax, *places[name], name, dy=height - points[name])
 
 
 def frontier(study: Study, eps: float, caption: str, title: str = "",

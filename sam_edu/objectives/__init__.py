@@ -7,6 +7,7 @@ from sam_edu.objectives.closures import BatchLoss
 from sam_edu.objectives.entropy_sgd import EntropySGD
 from sam_edu.objectives.esam import ESAM
 from sam_edu.objectives.fisher_sam import FisherSAM
+from sam_edu.objectives.friendly_sam import FriendlySAM
 from sam_edu.objectives.looksam import LookSAM
 from sam_edu.objectives.optimizer import SAMOptimizer
 from sam_edu.objectives.perturb import perturbed
@@ -22,6 +23,7 @@ __all__ = [
     "BatchLoss",
     "EntropySGD",
     "FisherSAM",
+    "FriendlySAM",
     "LookSAM",
     "SAMOptimizer",
     "SparseSAM",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sam_edu.objectives import trees
 from sam_edu.objectives.closures import BatchLoss
 from sam_edu.objectives.perturb import Tensors, dense, magnitudes
 
@@ -20,7 +21,7 @@ def fisher_information(model: nn.Module, batch: BatchLoss, params: Tensors, samp
         for m in training:
             m.training = False
         for i in range(min(samples, len(batch))):
-            one = torch.tensor([i], device=batch.x.device)
+            one = torch.tensor([i], device=trees.tensors(batch.x)[0].device)
             with torch.enable_grad():
                 g = torch.autograd.grad(batch.each(one).sum(), params, materialize_grads=True)
             sizes = magnitudes(dense(g))

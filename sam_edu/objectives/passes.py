@@ -9,7 +9,6 @@ from torch import Tensor
 
 from sam_edu.objectives.closures import Closure
 from sam_edu.objectives.randomness import RandomState
-from sam_edu.objectives.reach import reached
 from sam_edu.objectives.state import Kept, State
 
 
@@ -17,10 +16,9 @@ class FirstPass:
     """Made before the first pass; ``end()`` after it; ``again()`` sets everything back for the second."""
 
     def __init__(self, state: State, params: Sequence[Tensor], closure: Closure) -> None:
-        modules, generators = reached(closure)
-        state.add(modules)
+        generators = state.watch(closure)
         self.state, self.before = state, state.before()
-        self.random = RandomState(params, [*generators, *state.generators])
+        self.random = RandomState(params, generators)
 
     def end(self) -> Kept:
         """What the first pass has left: the state after the step."""

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from sam_edu.objectives.reach import OF_EVERY_MODULE, hidden
+from sam_edu.objectives.reach import OF_EVERY_MODULE, hidden, reached, signature
 
 SMALL = 2**14  # buffers up to this size are kept in any case: cheaper than to find out
 LARGE = 2**20  # of tensors above this size the first step looks at a sample only
 MISSING = object()
-#: wrappers whose attributes say where in a step they are: theirs to change
-_WRAPPERS = ("torch.nn.parallel", "torch.distributed", "torch._dynamo", "torch.jit")
+#: torch's own layers keep their state in buffers; attributes of its wrappers say where in a step they are
+_WITHOUT_ATTRIBUTES = "torch."
 _CONTAINERS = (list, dict, deque, set)
 
 
@@ -64,6 +64,8 @@ class State:
         self._still: list[tuple[Slot, Any, int]] = []  # with what was last seen there, and its version
         self._new: list[Slot] = []
         self._owners: list[nn.Module] = []
+        self._reached: tuple[Any, ...] | None = None
+        self._drawn: list[Any] = []
         self.add([model])
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -84,9 +86,19 @@ class State:
                 self.generators += generators
                 todo += others
 
+    def watch(self, closure: Any) -> list[Any]:
+        """Add the modules that the closure reaches; returns the random generators, theirs and its own."""
+        here = signature(closure)
+        if here is None or here != self._reached:
+            modules, self._drawn = reached(closure)
+            self.add(modules)
+            self._reached = here
+        return [*self._drawn, *self.generators] if self._drawn or self.generators else []
+
     def before(self) -> Kept:
         """The state that the first pass starts from: what moves, and what has not been looked at yet."""
-        return Kept(self._moving + self._new, LARGE)
+        slots = self._moving + self._new
+        return Kept(slots, LARGE) if slots else NOTHING
 
     def after(self, before: Kept) -> Kept:
         """The state that the first pass has left; what is seen to move is kept from now on."""
@@ -101,7 +113,7 @@ class State:
             else:
                 self._moving.append(slot)
         self._still = still
-        return Kept(self._moving)
+        return Kept(self._moving) if self._moving else NOTHING
 
     def _learn(self, before: Kept) -> None:
         moved = before.changed()
@@ -165,11 +177,14 @@ class Kept:
         return {slot for slot, thing in self.found.items() if not same(slot, thing)}
 
 
+NOTHING = Kept(())
+
+
 def _slots(module: nn.Module) -> Iterator[Slot]:
     for kind in ("buffer", "parameter"):
         space = getattr(module, f"_{kind}s")
         yield from [Slot(space, name, kind) for name in space.keys()]  # not always a dict
-    if not type(module).__module__.startswith(_WRAPPERS):
+    if not type(module).__module__.startswith(_WITHOUT_ATTRIBUTES):
         for name, value in vars(module).items():
             if name not in OF_EVERY_MODULE and not callable(value):
                 yield Slot(vars(module), name, "attribute")

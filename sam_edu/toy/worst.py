@@ -29,7 +29,9 @@ from sam_edu.toy.numerics import sign_change
 
 _NODES, _WEIGHTS = leggauss(10)
 _ROOT = np.sqrt(2 * np.pi)
+_TIPS = np.geomspace(1e-9, 5e-4, 12)
 _SHARES = (1 - np.cos(np.linspace(0, np.pi, 50))) / 2  # of an interval, dense at both ends
+_SHARES = np.concatenate([[0], _TIPS, _SHARES[1:-1], 1 - _TIPS[::-1], [1]])
 
 
 Path = Callable[[NDArray], "tuple[Candidates, NDArray]"]
@@ -162,7 +164,7 @@ def interval(model: NRFModel, w1: NDArray, rho: NDArray) -> Candidates:
 
 
 def l2_ball(model: NRFModel, w1: NDArray, rho: NDArray) -> Candidates:
-    r"""All weights move, :math:`\|e\|_2\le\rho<\sqrt d`: two tilts in the plane, up to two out of it.
+    r"""All weights move, :math:`\|e\|_2\le\rho<\sqrt d`: two tilts in the plane, up to three out of it.
 
     The accuracy does not depend on the scale, so the ball is a cone of half angle
     :math:`\Delta=\arcsin(\rho/\|w\|)`, and the worst lies on its rim. At angle psi on the rim, 0 being the
@@ -172,7 +174,7 @@ def l2_ball(model: NRFModel, w1: NDArray, rho: NDArray) -> Candidates:
     """
     w1, rho = np.broadcast_arrays(w1, rho)
     a, rho = w1[..., None], rho[..., None]
-    psi = np.zeros((*a.shape[:-1], 4 if model.d > 1 else 2))
+    psi = np.zeros((*a.shape[:-1], 5 if model.d > 1 else 2))
     psi[..., 0] = np.pi
     if model.d > 1:
         psi[..., 2:] = np.pi * _inner_minima(model, lambda at: _on_rim(model, a, rho, np.pi * at), w1.shape)
@@ -198,7 +200,7 @@ def _on_rim(model: NRFModel, a: NDArray, rho: NDArray, psi: NDArray) -> tuple[Ca
 
 
 def _inner_minima(model: NRFModel, along: Path, shape: tuple[int, ...]) -> NDArray:
-    """The first minimum on either side of the ridge inside (0, 1), shape (..., 2); 0 if there is none.
+    """The first minimum on either side of the ridge and one on it, inside (0, 1), shape (..., 3); 0 for none.
 
     ``along`` takes shares of shape (..., n) of a path to its classifiers and the sign of the accuracy's
     derivative. The ridge is where they stop to gain from a larger robust weight. Where the weak features are
@@ -211,7 +213,7 @@ def _inner_minima(model: NRFModel, along: Path, shape: tuple[int, ...]) -> NDArr
     def before_ridge(at: NDArray) -> NDArray:
         return turned * along(at)[0].rising(model)
 
-    crossed = sign_change(before_ridge, zero, one, bits=10, parts=32)
+    crossed = sign_change(before_ridge, zero, one, bits=45, parts=32)
     ridge = np.where(ends[..., 0] * ends[..., 1] < 0, crossed, one)
     low, high = np.stack([zero, ridge], -1)[..., None], np.stack([ridge, one], -1)[..., None]
     grid = low + (high - low) * _SHARES
@@ -231,7 +233,11 @@ def _inner_minima(model: NRFModel, along: Path, shape: tuple[int, ...]) -> NDArr
     turns = falls[..., :-1] & ~falls[..., 1:]
     cell = turns.argmax(-1)[..., None] + 1
     start, end = (np.take_along_axis(grid, cell + i, -1)[..., 0] for i in (0, 1))
-    return np.where(turns.any(-1), sign_change(lambda at: -slope(at), start, end, bits=25, parts=32), 0.0)
+    beside = np.where(turns.any(-1), sign_change(lambda at: -slope(at), start, end, bits=25, parts=32), 0.0)
+    start, end = grid[..., 0, -2], grid[..., 1, 1]
+    across = sign_change(lambda at: -along(at)[1], start, end, parts=32)  # its side of the ridge is asked for
+    over = (rates[..., 0, -2] < 0) & (rates[..., 1, 1] >= 0) & (ridge < 1)
+    return np.concatenate([beside, np.where(over, across, 0.0)[..., None]], -1)
 
 
 def linf_ball(model: NRFModel, w1: NDArray, rho: NDArray) -> Candidates:
@@ -246,7 +252,7 @@ def linf_ball(model: NRFModel, w1: NDArray, rho: NDArray) -> Candidates:
     a, shift = np.broadcast_arrays(w1[..., None, None], rho[..., None, None] * [[-1.0], [1.0]])  # two sides
     on_side = partial(_on_side, model, a, shift)
     found = _inner_minima(model, on_side, a.shape[:-1]) * model.d
-    ends = np.broadcast_to([0.0, model.d], found.shape)
+    ends = np.broadcast_to([0.0, model.d], (*found.shape[:-1], 2))
     corners = on_side(np.concatenate([ends, np.floor(found), np.ceil(found)], -1) / model.d)[0]
     return Candidates(*(part.reshape(*w1.shape, -1) for part in corners._parts()))
 

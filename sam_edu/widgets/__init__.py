@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sam_edu.widgets.base import Explorer, WidgetValueError
 from sam_edu.widgets.batch import BatchExplorer
+from sam_edu.widgets.bracket import BracketExplorer
 from sam_edu.widgets.classwise import ClasswiseExplorer
 from sam_edu.widgets.convention import ConventionExplorer
 from sam_edu.widgets.digit_attack import DigitAttackExplorer
@@ -27,6 +28,7 @@ from sam_edu.widgets.units import UnitsExplorer
 
 __all__ = [
     "BatchExplorer",
+    "BracketExplorer",
     "ClasswiseExplorer",
     "ConventionExplorer",
     "DigitAttackExplorer",

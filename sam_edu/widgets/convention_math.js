@@ -42,9 +42,11 @@ function oneMinimum(path, n) { // for a curve on the screen, which shows no tie
 function innerMinima(m, path, n) {
   if (n < 20) return oneMinimum(path, n);
   const first = rising(m, path(0)), last = rising(m, path(1)), found = [];
-  const ridge = first * last < 0 ? bisect((s) => -Math.sign(last) * rising(m, path(s)), 0, 1, 10) : 1;
+  const ridge = first * last < 0 ? bisect((s) => -Math.sign(last) * rising(m, path(s)), 0, 1, 40) : 1;
+  const cells = Math.ceil(n / 2), near = (1 - Math.cos(Math.PI / cells)) / 2, left = ridge * (1 - near), right = ridge + (1 - ridge) * near;
+  if (ridge < 1 && path(left).slope < 0 && path(right).slope >= 0) found.push(bisect((s) => -path(s).slope, left, right, 50)); // on the ridge
   for (const [low, high] of [[0, ridge], [ridge, 1]]) {
-    const cells = Math.ceil(n / 2), at = (i) => low + ((high - low) * (1 - Math.cos((Math.PI * i) / cells))) / 2;
+    const at = (i) => low + ((high - low) * (1 - Math.cos((Math.PI * i) / cells))) / 2;
     for (let i = 2, before = path(at(1)).slope; i < cells; i++) {
       const now = path(at(i)).slope;
       if (before < 0 && now >= 0) { found.push(bisect((s) => -path(s).slope, at(i - 1), at(i), 18)); break; }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MEMBERS = tuple(method.name for method in drawn())
 ETA_ASAM, ETA_FISHER = 0.01, 4.0
+MEAN = 0.5  # first component of the mean gradient that Friendly SAM takes away; the second is 0
 
 
 def axes(member: str, rho: float, turn: float, w2: float) -> tuple[float, float]:
@@ -45,6 +46,8 @@ def step(member: str, rho: float, turn: float, w2: float) -> tuple[float, float]
         return a * _sign(g[0]), 0.0
     if member == "AWP":
         return a * _sign(g[0]), b * _sign(g[1])
+    if member == "FriendlySAM":
+        g = g[0] - MEAN, g[1]
     length = hypot(a * g[0], b * g[1])  # the point of an ellipse furthest along g
     return (a * a * g[0] / length, b * b * g[1] / length) if length > 0 else (0.0, 0.0)
 

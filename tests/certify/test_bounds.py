@@ -198,6 +198,8 @@ def test_what_cannot_be_read_is_refused_with_a_reason():
         from_model(models.build("cnn", (1, 8, 8), 10).train(), (1, 8, 8))
     with pytest.raises(ValueError, match="Tanh"):
         from_model(nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.Tanh()), (4,))
+    with pytest.raises(ValueError, match="bfloat16"):
+        from_model(models.build("mlp", (1, 8, 8), 10).bfloat16(), (1, 8, 8))
     with pytest.raises(ValueError, match="too large"):
         from_model(models.build("cnn-nobn", (1, 28, 28), 10), (1, 28, 28))
     with pytest.raises(ValueError, match="PreActResNet"):

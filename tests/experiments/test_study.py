@@ -109,6 +109,17 @@ def test_tables_and_figures_hold_the_rows(digits: Study, family: Study) -> None:
     assert "Class 8: SAM ρ=0.05 " in lines.alt
 
 
+def test_names_beside_crowded_points_do_not_touch() -> None:
+    _, ax = plots.figure("", "x", "y")
+    places = {f"row {i}": (0.5, 0.5 + 0.001 * i) for i in range(5)} | {"far": (0.5, 0.9)}
+    ax.plot([x for x, _ in places.values()], [y for _, y in places.values()])
+    ax.set_ylim(0, 1)
+    study_plots.apart(ax, places)
+    ax.figure.draw_without_rendering()
+    at = sorted(ax.transData.transform(t.xy)[1] * 72 / ax.figure.dpi + t.xyann[1] for t in ax.texts)
+    assert min(np.diff(at)) > 12.5 and {t.xyann[1] for t in ax.texts if t.get_text() == "far"} == {0}
+
+
 def test_live_figures_are_handed_the_study(digits: Study) -> None:
     grid = widgets.RhoEpsGrid(digits, rho=0.4, eps=0.1)
     assert [row["label"] for row in grid.rows] == [row.label for row in digits]

@@ -26,6 +26,8 @@ def test_chapter_3_the_family() -> None:
     for table, eps in ((digits, 0.1), (fashion, EPS)):
         sgd, (walk,) = table.row("sgd"), [row for row in table if row.method.key == "entropy-sgd"]
         assert abs(table.row("swa").minus(sgd, eps).mean) < 0.03
+        friendly, sam = table.row("friendly-sam"), table.row("sam")
+        assert comparison.paired_p(friendly.minus(sam, eps)) > 0.05, "not to be told from SAM"
         assert (walk.minus(sgd, eps).mean > 0) == (walk.eigenvalue < sgd.eigenvalue) == (table is digits)
 
 

@@ -23,6 +23,7 @@ from sam_edu.objectives import (
     BatchLoss,
     EntropySGD,
     FisherSAM,
+    FriendlySAM,
     LookSAM,
     SAMOptimizer,
     SparseSAM,
@@ -133,6 +134,43 @@ def test_fisher_sam_with_another_norm_leaves_the_ellipsoid():
         _form(metric, FisherSAM(model, rho, eta).direction(list(model.parameters()), g)), rho**2
     )
     assert _form(metric, [size * u for u in inverse]) > 1.5 * rho**2
+
+
+def test_friendly_sam_is_the_rule_of_the_authors_code():
+    kept = {}
+
+    def reference(flat, w, x, y, t):
+        g = flat.grad(w, x, y)
+        v = g - 0.8 * kept["m"] if t else g
+        kept["m"] = 0.7 * kept["m"] + 0.3 * g if t else g
+        return flat.grad(w + 0.5 * v / v.norm(), x, y)
+
+    check_path(lambda m: FriendlySAM(m, 0.5, sigma=0.8, lmbda=0.7), reference)
+
+
+def test_pytorch_optimizers_friendly_sam_over_20_steps(peers):
+    """Theirs follows the authors' code, first step included: the same weights after every step."""
+    model = net(norm=False)
+    theirs, settings_ = copy.deepcopy(model), {"lr": 0.1, "momentum": 0.9}
+    numbers = {"rho": 0.4, "sigma": 0.9, "lmbda": 0.8}
+    wrapped = peers.FriendlySAM(theirs.parameters(), torch.optim.SGD, **numbers, **settings_)
+    plain, objective = torch.optim.SGD(model.parameters(), **settings_), FriendlySAM(model, **numbers)
+    for step in range(STEPS):
+        x, y = batch(seed=step)
+        two_steps(wrapped, theirs, x, y)
+        plain.zero_grad()
+        objective.backward(loss_closure(model, x, y))
+        plain.step()
+        assert distance(model, theirs) <= CLOSE
+
+
+def test_friendly_sam_forgets_a_batch_whose_gradient_is_not_finite():
+    model, (x, y) = net(norm=False), batch()
+    objective = FriendlySAM(model, 0.5)
+    objective.backward(loss_closure(model, x, y))
+    mean = {p: m.clone() for p, m in objective.m.items()}
+    objective.backward(lambda: cross_entropy(model(x * float("inf")), y))
+    assert mean and all(torch.equal(objective.m[p], m) for p, m in mean.items())
 
 
 def test_looksam_is_the_formula_of_the_paper():

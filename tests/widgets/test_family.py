@@ -18,11 +18,11 @@ from tests.browser import chromium, formulas_tab
 class TwoTensors(nn.Module):
     """Two weights, each a tensor of its own: (1, w2)."""
 
-    def __init__(self, w2: float, matrices: bool) -> None:
+    def __init__(self, w2: float) -> None:
         super().__init__()
-        shape = (1, 1) if matrices else (1,)
-        self.a = nn.Parameter(torch.full(shape, 1.0, dtype=torch.float64))
-        self.b = nn.Parameter(torch.full(shape, w2, dtype=torch.float64))
+        shape = (1, 1)  # matrices called weights: what AWP and ASAM scale
+        self.weight_a = nn.Parameter(torch.full(shape, 1.0, dtype=torch.float64))
+        self.weight_b = nn.Parameter(torch.full(shape, w2, dtype=torch.float64))
 
 
 def states(n: int) -> list[tuple[float, float, float]]:
@@ -33,17 +33,21 @@ def states(n: int) -> list[tuple[float, float, float]]:
 
 def climbed(member: str, rho: float, turn: float, w2: float) -> list[float]:
     """The perturbation that the objective makes, read off the weights inside its second pass."""
-    model = TwoTensors(w2, matrices=member == "AWP")
+    model = TwoTensors(w2)
     eta = {"ASAM": {"eta": family.ETA_ASAM}, "FisherSAM": {"eta": family.ETA_FISHER}}
     make = {method.name: method.make for method in drawn()}[member]
     g = torch.tensor([np.cos(np.radians(turn)), np.sin(np.radians(turn))])
     seen: list[list[float]] = []
 
     def closure() -> torch.Tensor:
-        seen.append([model.a.item(), model.b.item()])
-        return (g[0] * model.a + g[1] * model.b).sum()
+        seen.append([model.weight_a.item(), model.weight_b.item()])
+        return (g[0] * model.weight_a + g[1] * model.weight_b).sum()
 
-    make(model, rho, **eta.get(member, {})).backward(closure)
+    objective = make(model, rho, **eta.get(member, {}))
+    if member == "FriendlySAM":  # it has seen other batches
+        means = [torch.full_like(model.weight_a, family.MEAN), torch.zeros_like(model.weight_b)]
+        objective.load_state_dict({"m": means})
+    objective.backward(closure)
     return [after - before for after, before in zip(seen[1], seen[0], strict=True)]
 
 
@@ -66,7 +70,7 @@ def test_sparse_sam_keeps_the_direction_and_loses_length():
 def test_every_step_is_the_best_of_its_set():
     """No point of the set raises the loss more (not claimed for SparseSAM, which shortens its e)."""
     angles = np.linspace(0, 2 * np.pi, 721)
-    for member in set(family.MEMBERS) - {"SparseSAM"}:
+    for member in set(family.MEMBERS) - {"SparseSAM", "FriendlySAM"}:
         for rho, turn, w2 in states(20):
             (a, b), e = family.axes(member, rho, turn, w2), family.step(member, rho, turn, w2)
             g = np.array([np.cos(np.radians(turn)), np.sin(np.radians(turn))])

@@ -1,0 +1,47 @@
+"""How many predictions are right, for whatever is predicted."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sam_edu.objectives import trees
+
+
+def predictions(outputs: Any, y: Any, loss_of: Any) -> tuple[Tensor | float, Tensor | float]:
+    """How many predictions are right, and how many there are; (0, 0) where right and wrong have no meaning.
+
+    * Class numbers, y (n, ...) against outputs (n, classes, ...): the largest logit, for each row, pixel or
+      word; labels that are no class (-100, 255) are ignored ones and do not count.
+    * Probabilities of classes, y of the outputs' shape and of sum 1: the largest against the largest.
+    * One logit (or probability) for each yes or no, with a binary cross-entropy: its sign.
+    """
+    logits = trees.logits(outputs)
+    if logits is None or not isinstance(y, Tensor):
+        return 0.0, 0.0
+    logits = logits.detach()
+    if not y.is_floating_point() and not y.is_complex() and logits.dim() == y.dim() + 1 and logits.dim() > 1:
+        if y.shape != logits.shape[:1] + logits.shape[2:]:
+            return 0.0, 0.0
+        counted = (y >= 0) & (y < logits.shape[1])
+        return (logits.argmax(1) == y).sum(), counted.sum()
+    if y.numel() != logits.numel() or len(y) != len(logits):
+        return 0.0, 0.0
+    y = y.reshape(logits.shape)
+    name = _name(loss_of)
+    if "bce" in name or "binary_cross_entropy" in name:
+        border = 0.0 if "logit" in name else 0.5
+        return ((logits > border) == (y > 0.5)).sum(), float(y.numel())
+    several = logits.dim() > 1 and logits.shape[1] > 1 and y.is_floating_point()
+    if several and bool((y >= 0).all()) and torch.allclose(y.sum(1), torch.ones_like(y.sum(1))):
+        return (logits.argmax(1) == y.argmax(1)).sum(), float(y.numel() // y.shape[1])
+    return 0.0, 0.0
+
+
+def _name(loss_of: Any) -> str:
+    while isinstance(loss_of, functools.partial):
+        loss_of = loss_of.func
+    return str(getattr(loss_of, "__name__", type(loss_of).__name__)).lower()

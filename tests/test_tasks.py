@@ -1,0 +1,216 @@
+"""The loop on tasks other than one label per row: right numbers, or a clear refusal."""
+
+from __future__ import annotations
+
+import math
+from collections import namedtuple
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from sam_edu import sharpness, training
+from sam_edu.objectives import ERM, ESAM, SAM, BatchLoss, EntropySGD, SparseSAM
+
+
+def epoch(model, x, y, loss_of=functional.cross_entropy, size=8, make=SAM, **more):
+    torch.manual_seed(0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    return training.train_epoch(make(model), optimizer, x, y, size, loss_of=loss_of, **more)
+
+
+def test_segmentation_and_tagging_count_predictions_and_leave_ignored_labels_out():
+    torch.manual_seed(0)
+    x, y = torch.rand(16, 3, 8, 8), torch.randint(5, (16, 8, 8))
+    y[:, :3], y[0] = 255, 255
+    model = nn.Conv2d(3, 5, 1)
+    found = epoch(model, x, y, nn.CrossEntropyLoss(ignore_index=255))
+    counts = y != 255
+    assert found.accuracy == pytest.approx(float((model(x).argmax(1) == y)[counts].double().mean()))
+    x, y = torch.rand(16, 7, 4), torch.randint(6, (16, 7))
+    words = nn.Sequential(nn.Linear(4, 6), nn.Flatten(), nn.Unflatten(1, (7, 6)))
+    model = nn.Sequential(words)
+    swapped = lambda o, y, **k: functional.cross_entropy(o.transpose(1, 2), y, **k)  # noqa: E731
+    assert 0 <= epoch(model, x, y, swapped).accuracy <= 1 or math.isnan(epoch(model, x, y, swapped).accuracy)
+
+
+def test_one_logit_many_labels_soft_labels_and_regression():
+    torch.manual_seed(0)
+    x, model = torch.randn(32, 4), nn.Linear(4, 1)
+    yes = torch.randint(2, (32, 1)).float()
+    right = float(((model(x) > 0) == (yes > 0.5)).double().mean())
+    for loss in (functional.binary_cross_entropy_with_logits, nn.BCEWithLogitsLoss()):
+        assert epoch(model, x, yes, loss).accuracy == pytest.approx(right)
+    squashed = nn.Sequential(model, nn.Sigmoid())
+    assert epoch(squashed, x, yes, nn.BCELoss()).accuracy == pytest.approx(right)
+    many, each = nn.Linear(4, 5), torch.randint(2, (32, 5)).float()
+    expected = float(((many(x) > 0) == (each > 0.5)).double().mean())
+    assert epoch(many, x, each, nn.BCEWithLogitsLoss()).accuracy == pytest.approx(expected)
+    assert math.isnan(epoch(model, x, torch.zeros(32, 1), functional.mse_loss).accuracy)
+    assert math.isnan(epoch(many, x, torch.randn(32, 5), nn.HuberLoss()).accuracy)
+    for classes in (6, 8):  # 8 is the size of the batch, too
+        soft, model = torch.rand(32, classes).softmax(1), nn.Linear(4, classes)
+        expected = float((model(x).argmax(1) == soft.argmax(1)).double().mean())
+        assert epoch(model, x, soft).accuracy == pytest.approx(expected)
+
+
+Inception = namedtuple("Inception", "logits aux_logits")
+
+
+class Auxiliary(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.a, self.b, self.kind = nn.Linear(4, 3), nn.Linear(4, 3), kind
+
+    def forward(self, x):
+        one, other = self.a(x), self.b(x)
+        return {
+            "tuple": (one, other), "named": Inception(one, other), "list": [one, other],
+            "dict": {"aux": other, "out": one}, "logits": {"loss": other.mean(), "logits": one},
+        }[self.kind]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["tuple", "named", "list", "dict", "logits"])
+@pytest.mark.parametrize("make", [
+    ERM, SAM, lambda m: SAM(m, m=3), ESAM, lambda m: SparseSAM(m, samples=2),
+    lambda m: EntropySGD(m, steps=2),
+])  # fmt: skip
+def test_several_outputs(kind, make):
+    def loss_of(outputs, y, **reduction):
+        parts = list(outputs.values()) if isinstance(outputs, dict) else list(outputs)
+        return sum(functional.cross_entropy(p, y, **reduction) for p in parts if p.dim() == 2)
+
+    torch.manual_seed(0)
+    x, y, model = torch.randn(20, 4), torch.randint(3, (20,)), Auxiliary(kind)
+    found = epoch(model, x, y, loss_of, make=make)
+    if isinstance(make(model), EntropySGD):  # sees all but its first mini-batch during the walk
+        assert 0 <= found.accuracy <= 1
+    else:
+        assert found.accuracy == pytest.approx(float((model.a(x).argmax(1) == y).double().mean()))
+
+
+class TwoInputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words, self.numbers = nn.EmbeddingBag(9, 3), nn.Linear(4, 3)
+
+    def forward(self, x):
+        words, numbers = (x["words"], x["numbers"]) if isinstance(x, dict) else x
+        return self.words(words) + self.numbers(numbers)
+
+
+@pytest.mark.parametrize("make", [
+    ERM, SAM, lambda m: SAM(m, m=3), ESAM, lambda m: SparseSAM(m, samples=2),
+    lambda m: EntropySGD(m, steps=2),
+])  # fmt: skip
+@pytest.mark.parametrize("kind", [dict, tuple])
+def test_several_inputs(make, kind):
+    torch.manual_seed(0)
+    parts, y = {"words": torch.randint(9, (20, 5)), "numbers": torch.randn(20, 4)}, torch.randint(3, (20,))
+    x, model = parts if kind is dict else tuple(parts.values()), TwoInputs()
+    found = epoch(model, x, y, make=make)
+    if isinstance(make(model), EntropySGD):
+        assert 0 <= found.accuracy <= 1
+    else:
+        assert found.accuracy == pytest.approx(float((model(x).argmax(1) == y).double().mean()))
+
+
+def test_a_module_as_loss_where_single_losses_are_needed():
+    torch.manual_seed(0)
+    x, y, results = torch.randn(12, 4), torch.randint(3, (12,)), []
+    for loss in (functional.cross_entropy, nn.CrossEntropyLoss()):
+        torch.manual_seed(1)
+        model = nn.Linear(4, 3)
+        ESAM(model).backward(BatchLoss(model, x, y, loss))
+        results.append(model.weight.grad)
+    assert torch.equal(*results)
+
+
+def test_a_last_batch_of_one_row():
+    torch.manual_seed(0)
+    x, y = torch.randn(33, 4), torch.randint(3, (33,))
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+    with pytest.raises(ValueError, match=r"a last batch of one \(drop_last=True\)"):
+        epoch(model, x, y)
+    assert epoch(model, x, y, drop_last=True).loss < 10
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    assert len(training.fit(SAM(model), optimizer, x, y, 2, 8, drop_last=True)) == 2
+    with pytest.raises(ValueError, match="33 samples are less than batch_size = 64"):
+        epoch(model, x, y, size=64, drop_last=True)
+
+
+@pytest.mark.parametrize("epochs, falls", [
+    (1, []), (2, [1]), (3, [2]), (4, [3]), (5, [3, 4]), (20, [15, 18]),
+])  # fmt: skip
+def test_schedules_of_few_epochs(epochs, falls):
+    model, rates = nn.Linear(2, 2), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    optimizer.register_step_pre_hook(lambda *_: rates.append(optimizer.param_groups[0]["lr"]))
+    training.fit(ERM(model), optimizer, torch.eye(2), torch.tensor([0, 1]), epochs=epochs, batch_size=2)
+    assert rates == pytest.approx([0.5 * 0.1 ** sum(e >= at for at in falls) for e in range(epochs)])
+
+
+def test_maximising_in_the_loop_is_refused():
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, maximize=True)
+    with pytest.raises(ValueError, match="negate what is to be maximised"):
+        training.step(SAM(model), optimizer, torch.eye(2), torch.tensor([0, 1]))
+
+
+def test_all_labels_ignored_is_no_divergence_without_a_hint():
+    with pytest.raises(FloatingPointError, match="without any label that counts"):
+        epoch(nn.Linear(4, 3), torch.randn(8, 4), torch.full((8,), -100), make=ERM)
+
+
+# --- second derivatives -----------------------------------------------------------------------------------
+
+
+def test_attention_linear_losses_and_recurrent_layers_have_a_top_eigenvalue():
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    model, y = nn.Sequential(layer, nn.Flatten(), nn.Linear(40, 3)), torch.tensor([0, 1, 2, 0])
+    assert 0 < sharpness.top_eigenvalue(model, torch.randn(4, 5, 8), y, tol=1e-2) < 1e3
+
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.qkv, self.head = nn.Linear(8, 24), nn.Linear(8, 3)
+
+        def forward(self, x):
+            q, k, v = self.qkv(x).chunk(3, -1)
+            return self.head(functional.scaled_dot_product_attention(q, k, v, is_causal=True).mean(1))
+
+    assert 0 < sharpness.top_eigenvalue(Own(), torch.randn(4, 5, 8), y, tol=1e-2) < 1e3
+    linear = sharpness.top_eigenvalue(nn.Linear(3, 1), torch.ones(4, 3), torch.zeros(4),
+                                      loss=lambda out, y: out.mean())  # fmt: skip
+    constant = sharpness.top_eigenvalue(nn.Linear(3, 1), torch.ones(4, 3), torch.zeros(4),
+                                        loss=lambda out, y: (out - 1).sum() * 3)  # fmt: skip
+    assert linear == constant == 0
+
+    class Reads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.LSTM(8, 6, batch_first=True, bidirectional=True), nn.Linear(12, 3)
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1])
+
+    assert 0 < sharpness.top_eigenvalue(Reads(), torch.randn(4, 5, 8), y, tol=1e-2) < 1e3
+
+
+def test_a_missing_second_derivative_is_said():
+    class Fused(nn.Module):
+        """A fast kernel called by its own name, which no setting replaces."""
+
+        def __init__(self):
+            super().__init__()
+            self.qkv, self.head = nn.Linear(8, 24), nn.Linear(8, 3)
+
+        def forward(self, x):
+            q, k, v = self.qkv(x)[:, None].chunk(3, -1)
+            out = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v)[0]
+            return self.head(out[:, 0].mean(1))
+
+    with pytest.raises(RuntimeError, match="no second derivative in torch"):
+        sharpness.top_eigenvalue(Fused(), torch.randn(4, 5, 8), torch.tensor([0, 1, 0, 1]))
