@@ -1,6 +1,6 @@
-"""Are the doubts of an evaluation silent about honest models? The table of ``benchmarks/honest.md``.
+"""Are the doubts of an evaluation silent about honest models? A table of networks of many families.
 
-python -m benchmarks.honest          networks of many families, trained and not; writes the table
+python -m benchmarks.honest          an hour; writes benchmarks/honest.md
 python -m benchmarks.honest --quick  prints the first few rows
 
 Every network is evaluated with the quick ladder at three radii. "foretold" is the share of the change of its

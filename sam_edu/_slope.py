@@ -63,7 +63,7 @@ def _along_lines(model: nn.Module, x: Tensor, eps: float, norm: str, pieces: int
     with torch.no_grad():
         logits = model(x)
         top = logits.topk(2, dim=1).indices
-        rounding = logits.abs().amax(1).double() * 2**-20
+        rounding = logits.abs().amax(1).double() * _coarseness(logits)
 
     def margin(at: Tensor) -> Tensor:
         both = model(at).gather(1, top)
@@ -89,6 +89,14 @@ def _along_lines(model: nn.Module, x: Tensor, eps: float, norm: str, pieces: int
             moved += change**2 + foretold**2
     error = torch.where(missed > 0, missed / moved.clamp_min(1e-300), 0)
     return Slope(error, spoiled.flatten(1).double().mean(1))
+
+
+def _coarseness(logits: Tensor) -> float:
+    """Relative rounding of the logits: numbers that half precision can hold were computed in it."""
+    for dtype in (torch.bfloat16, torch.float16):
+        if torch.equal(logits.to(dtype).to(logits.dtype), logits):
+            return torch.finfo(dtype).eps
+    return 2.0**-20
 
 
 def _offset(shape: torch.Size, eps: float, norm: str, sparse: bool, generator: torch.Generator) -> Tensor:

@@ -222,8 +222,10 @@ def _inner_minima(model: NRFModel, along: Path, shape: tuple[int, ...]) -> NDArr
         return along(at.reshape(*shape, -1))[1].reshape(at.shape)
 
     rates = slope(grid)
-    for _ in range(2):  # a minimum that is about to vanish hides between two points: zoom in on it
-        at = rates[..., 1:-1].argmin(-1)[..., None]
+    for _ in range(4):  # a minimum that is about to vanish hides between two points: zoom in on the dip
+        inner = rates[..., 1:-1]
+        dips = (inner >= 0) & (inner <= rates[..., :-2]) & (inner <= rates[..., 2:])
+        at = np.where(dips, inner, np.inf).argmin(-1)[..., None]
         left, right = (np.take_along_axis(grid, at + i, -1) for i in (0, 2))
         new = left + (right - left) * np.arange(1, 8) / 8
         order = (grid := np.concatenate([grid, new], -1)).argsort(-1)

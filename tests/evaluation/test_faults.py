@@ -202,6 +202,24 @@ def test_the_slope_of_known_functions():
         assert (error(wrong) - expected).abs().max() < 1e-3
 
 
+def test_half_precision_inside_raises_no_doubt():
+    """Its rounding is no jump of the function; with many classes margins are small beside it."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 100))
+    x = torch.rand(40, 1, 8, 8)
+
+    def half(v):
+        with torch.autocast("cpu", torch.bfloat16):
+            return net(v).float()
+
+    def masked(v):
+        return half(v * (v > 0.2))
+
+    for eps in (0.03, 0.1):
+        assert not _slope.doubtful(_slope.measure(Fitted(half, x, guarded=False), x, eps, "linf").error)
+    assert _slope.doubtful(_slope.measure(Fitted(masked, x, guarded=False), x, 0.1, "linf").error)
+
+
 # --- pgd and features return numbers -----------------------------------------------------------------
 
 
