@@ -148,7 +148,7 @@ def _wrong(kind: str, reason: str, words: list[str], page: Page) -> str:
 
 def _glues(cell: CodeCell, name: str) -> bool:
     """Whether the cell has glue("NAME", ...), also as glue(f"...{x}...", ...)."""
-    for template in re.findall(r"""\bglue\(f?["']([^"']+)["']""", cell.source):
+    for template in re.findall(r"""\bglue\(\s*f?["']([^"']+)["']""", cell.source):
         if re.fullmatch(re.sub(r"\\\{.*?\\\}", ".+", re.escape(template)), name):
             return True
     return False
