@@ -3,7 +3,8 @@
 The theme ships the icon set twice (1.5 MB of JavaScript that draws the icons as SVG, and the web
 fonts that show them); the fonts are enough, and of those the icons that occur. Source maps and
 .ttf copies are not needed. The search index, which grows with the book, is loaded by every page but
-used by the search page alone. The style and script of sphinx-design (cards, tabs) go with its last use.
+used by the search page alone. The style and script of sphinx-design (cards, tabs) go with its last use. Our own scripts
+go without the comment at their head.
 """
 
 import re
@@ -14,6 +15,7 @@ from book._ext.icons import slim_icons
 
 UNUSED = ("**/*.map", "**/*.ttf")
 SEARCH = re.compile(r' *<script src="[^"]*(?:searchindex|searchtools|language_data)\.js"></script>\n')
+HEAD = re.compile(r"\A/\*.*?\*/\s*", re.DOTALL)  # what a script of ours says to its authors
 DESIGN = re.compile(r'class="[^"]*\bsd-')
 
 
@@ -34,6 +36,8 @@ def slim(app, exception):
     if not designed:
         for name in ("sphinx-design.min.css", "design-tabs.js"):
             (outdir / "_static" / name).write_text("/* No page has cards or tabs. */\n")
+    for own in (outdir / "_static" / "js").glob("*.js"):
+        own.write_text(HEAD.sub("", own.read_text(encoding="utf-8")), encoding="utf-8")
     write_excerpts(outdir, list(app.env.found_docs))
     for pattern in UNUSED:
         for path in (outdir / "_static").glob(pattern):
