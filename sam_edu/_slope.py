@@ -1,6 +1,6 @@
 """Is the gradient of a model the slope of its function? Attacks that follow gradients rest on it.
 
-Along a straight line from a to b, a function changes by the integral of its gradient,
+Along a straight line from a to b, a function changes by the integral of its gradient::
 
     f(b) - f(a) = integral of grad f(a + t (b - a)) . (b - a) dt,
 

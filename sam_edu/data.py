@@ -37,6 +37,11 @@ def class_names(name: str) -> tuple[str, ...]:
     ------
     ValueError
         If the names come with the files.
+
+    Examples
+    --------
+    >>> class_names("fashion-mnist")[:3]
+    ('t-shirt', 'trouser', 'pullover')
     """
     known = {"digits": tuple("0123456789"), "fashion-mnist": _FASHION_CLASSES}
     if name not in known:

@@ -190,7 +190,22 @@ def top_eigenvalue(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = cross_en
 
 @contextmanager
 def twice_differentiable(model: nn.Module) -> Iterator[None]:
-    """Attention and recurrent layers by torch's own formulas: the fast kernels have no second derivative."""
+    """Attention and recurrent layers by torch's own formulas: the fast kernels have no second derivative.
+
+    Raises
+    ------
+    RuntimeError
+        If a part of the model has none all the same.
+
+    Examples
+    --------
+    >>> x = torch.rand(1, 2, 4, requires_grad=True)
+    >>> layer = nn.MultiheadAttention(4, 1, batch_first=True)
+    >>> with twice_differentiable(layer):
+    ...     (g,) = torch.autograd.grad(layer(x, x, x)[0].pow(2).sum(), x, create_graph=True)
+    ...     torch.autograd.grad(g.sum(), x)[0].shape
+    torch.Size([1, 2, 4])
+    """
     recurrent = any(isinstance(m, nn.RNNBase) for m in model.modules())
     slow = torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
     with sdpa_kernel(SDPBackend.MATH), slow:

@@ -25,6 +25,7 @@ TOP_LEVEL = {
     "sam_edu",
     "tests",
     "benchmarks",
+    "findings",
     ".ci",
     "_config.yml",
     "_toc.yml",

@@ -3,8 +3,8 @@
 The theme ships the icon set twice (1.5 MB of JavaScript that draws the icons as SVG, and the web
 fonts that show them); the fonts are enough, and of those the icons that occur. Source maps and
 .ttf copies are not needed. The search index, which grows with the book, is loaded by every page but
-used by the search page alone. The style and script of sphinx-design (cards, tabs) go with its last use. Our own scripts
-go without the comment at their head.
+used by the search page alone. The style and script of sphinx-design (cards, tabs) go with its last use.
+Scripts of our own go without the comment at their head.
 """
 
 import re

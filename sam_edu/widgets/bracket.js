@@ -32,8 +32,8 @@ function build(root, model) {
   const table = (s) => {
     const k = near(s.eps), here = seen(s);
     return [
-      { title: `Brackets at ε = ${grid[k]}`, columns: { network: here.map((r) => r.name), proved: here.map((r) => r.proved[k]), unknown: here.map((r) => r.standing[k] - r.proved[k]), "left standing": here.map((r) => r.standing[k]) } },
-      { title: "The lines around the unit", columns: { quantity: ["lowest input", "highest input", "slope of the upper line", "its lift", "slope of the lower line", "area between"], value: (({ low, high, above: a, lift, below: b, area }) => [low, high, a, lift, b, area])(unit(s)) } },
+      { title: `Brackets at ε = ${grid[k]}`, columns: { network: here.map((r) => r.name), proved: here.map((r) => r.proved[k]), "left standing": here.map((r) => r.standing[k]) } },
+      { title: "The lines around the unit", columns: (({ low, high, above: a, lift, below: b }) => ({ line: ["upper", "lower"], slope: [a, b], "at the lowest input": [a * low + lift, b * low], "at the highest input": [a * high + lift, b * high] }))(unit(s)) },
     ];
   };
 
@@ -49,8 +49,8 @@ function build(root, model) {
       for (const node of [unknown, proved, note]) node.style.display = row ? "" : "none";
       if (!row) return;
       const [low, high] = ends(row, k);
-      set(proved, { x: XB(0).toFixed(1), width: (XB(low) - XB(0)).toFixed(1), class: `se-data ${row.style.css}`, style: "fill: var(--se, currentColor)" });
-      set(unknown, { x: XB(low).toFixed(1), width: (XB(high) - XB(low)).toFixed(1), class: `se-data ${row.style.css}`, style: "fill: var(--se, currentColor); fill-opacity: 0.25; stroke: var(--se, currentColor); stroke-dasharray: 3 2" });
+      set(proved, { x: XB(0).toFixed(1), width: (XB(low) - XB(0)).toFixed(1), class: `se-bar se-data ${row.style.css}`, style: "fill: var(--se, currentColor)" });
+      set(unknown, { x: XB(low).toFixed(1), width: (XB(high) - XB(low)).toFixed(1), class: `se-bar se-data ${row.style.css}`, style: "fill: var(--se, currentColor); fill-opacity: 0.25; stroke: var(--se, currentColor); stroke-dasharray: 3 2" });
       note.setAttribute("class", `se-note se-data ${row.style.css}`);
       say(note, `${row.name}: ${percent(low, 1)} proved, ${percent(1 - high, 1)} broken`);
     });
