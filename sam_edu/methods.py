@@ -15,14 +15,18 @@ Examples
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from sam_edu import styles
 
-from sam_edu import objectives, styles
+if TYPE_CHECKING:  # figures list the methods, and are drawn where torch is not installed
+    from torch import nn
+
+    from sam_edu.objectives import ERM
 
 BETA = 0.6  # the share of ESAM's tensors that climb
 
@@ -37,8 +41,8 @@ class Method:
         As settings and the command line name it: ``RunConfig(method="fisher-sam")``.
     name : str
         As readers see it.
-    make : callable
-        The constructor of its objective: ``make(model, radius, ...)``.
+    objective : str
+        Name of its objective in :mod:`sam_edu.objectives`.
     needs : tuple of str
         Which of the radii ``rho``, ``eps``, ``gamma`` it must be given; the others are 0. ``eps`` is that
         of the attack on the inputs; each other one goes to ``make``.
@@ -64,7 +68,7 @@ class Method:
 
     key: str
     name: str
-    make: Callable[..., objectives.ERM]
+    objective: str
     needs: tuple[str, ...] = ()
     passes: float = 2
     family: bool = False
@@ -82,6 +86,11 @@ class Method:
         return styles.STYLES[self.look]
 
     @property
+    def make(self) -> Callable[..., ERM]:
+        """The constructor of its objective: ``make(model, radius, ...)``."""
+        return getattr(importlib.import_module("sam_edu.objectives"), self.objective)
+
+    @property
     def attacks(self) -> bool:
         """Whether it trains on attacked inputs."""
         return "eps" in self.needs
@@ -89,14 +98,14 @@ class Method:
     @property
     def perturbs(self) -> bool:
         """Whether it takes gradients at perturbed weights."""
-        return self.make is not objectives.ERM
+        return self.objective != "ERM"
 
     @property
     def syncs(self) -> bool:
         """Whether several processes may agree on one perturbation (``sync``)."""
         return "sync" in inspect.signature(self.make).parameters
 
-    def build(self, model: nn.Module, sync: bool = False, seed: int = 0, **radii: float) -> objectives.ERM:
+    def build(self, model: nn.Module, sync: bool = False, seed: int = 0, **radii: float) -> ERM:
         """The objective for a model; of ``radii`` it takes the ones that it needs.
 
         Raises
@@ -118,35 +127,35 @@ class Method:
         return self.make(model, **{name: radii[name] for name in wanted}, **more)
 
 
-def _family(key: str, name: str, make: Callable[..., objectives.ERM], looks_in: str, **more: Any) -> Method:
-    return Method(key, name, make, needs=("rho",), family=True, looks_in=looks_in, **more)
+def _family(key: str, name: str, objective: str, looks_in: str, **more: Any) -> Method:
+    return Method(key, name, objective, needs=("rho",), family=True, looks_in=looks_in, **more)
 
 
 _ENTRIES = (
-    Method("sgd", "SGD", objectives.ERM, passes=1, look="SGD"),
-    Method("swa", "SWA", objectives.ERM, passes=1, averages=True),
+    Method("sgd", "SGD", "ERM", passes=1, look="SGD"),
+    Method("swa", "SWA", "ERM", passes=1, averages=True),
     # walks over parts of the batch, each once; its gradient contains gamma
-    Method("entropy-sgd", "Entropy-SGD", objectives.EntropySGD, needs=("gamma",), passes=1, sees_batch=True,
+    Method("entropy-sgd", "Entropy-SGD", "EntropySGD", needs=("gamma",), passes=1, sees_batch=True,
            seeded=True, fixed={"steps": 5, "lr": 0.1}),
-    _family("sam", "SAM", objectives.SAM, "a ball, the same in all directions", look="SAM"),
-    _family("asam", "ASAM", objectives.ASAM, "an ellipse that is wide where the weight is large", unit=10,
+    _family("sam", "SAM", "SAM", "a ball, the same in all directions", look="SAM"),
+    _family("asam", "ASAM", "ASAM", "an ellipse that is wide where the weight is large", unit=10,
             look="ASAM"),
     # beyond SGD's pass 1.5 forward and 0.5 backward passes; a backward pass costs about two forward ones
-    _family("esam", "ESAM", objectives.ESAM,
+    _family("esam", "ESAM", "ESAM",
             f"one tensor drawn at random (here the first), and a radius of ρ/β = ρ/{BETA}", passes=1 + 5 / 6,
             sees_batch=True),
-    _family("looksam", "LookSAM", objectives.LookSAM,
+    _family("looksam", "LookSAM", "LookSAM",
             "SAM’s ball, but only at every fifth step; in between SAM’s correction is used again",
             passes=1.2),
-    _family("sparse-sam", "SparseSAM", objectives.SparseSAM,
+    _family("sparse-sam", "SparseSAM", "SparseSAM",
             "the ball, cut down to half of the weights: those with the larger slope", sees_batch=True),
-    _family("fisher-sam", "FisherSAM", objectives.FisherSAM,
+    _family("fisher-sam", "FisherSAM", "FisherSAM",
             "an ellipse that is short where the slope is large"),
-    _family("friendly-sam", "FriendlySAM", objectives.FriendlySAM,
+    _family("friendly-sam", "FriendlySAM", "FriendlySAM",
             "SAM’s ball, along what this gradient has beyond the mean of the earlier ones (here (½, 0))"),
-    Method("at", "AT", objectives.ERM, needs=("eps",), passes=1, look="AT"),
-    Method("sam+at", "SAM+AT", objectives.SAM, needs=("rho", "eps"), look="SAM+AT"),
-    Method("awp", "AWP", objectives.AWP, needs=("eps", "gamma"), look="AWP",
+    Method("at", "AT", "ERM", needs=("eps",), passes=1, look="AT"),
+    Method("sam+at", "SAM+AT", "SAM", needs=("rho", "eps"), look="SAM+AT"),
+    Method("awp", "AWP", "AWP", needs=("eps", "gamma"), look="AWP",
            looks_in="a box: each layer may move by the share ρ of its own size"),
 )  # fmt: skip
 
@@ -161,8 +170,8 @@ def family() -> list[Method]:
 
 def by_objective() -> list[Method]:
     """One method for each objective: the first that is made of it."""
-    makes = [method.make for method in METHODS.values()]
-    return [method for i, method in enumerate(METHODS.values()) if method.make not in makes[:i]]
+    made_of = [method.objective for method in METHODS.values()]
+    return [method for i, method in enumerate(METHODS.values()) if method.objective not in made_of[:i]]
 
 
 def drawn() -> list[Method]:
