@@ -54,6 +54,7 @@ class RunConfig:
     schedule : "steps", or "triangle": the learning rate rises for a fifth of all steps, then falls to 0
     nesterov, bias_lr : Nesterov's momentum; factor of the learning rate of biases and BatchNorm (their decay
         per step stays)
+    plain_epochs : epochs of plain SGD before the method's perturbations and attack begin: a warm start
     validation_size : training images set aside (not among ``train_size``), on which the trained model is
         evaluated, too, at ``eval_linf``: to choose settings by
     eval_linf, eval_l2 : radii at which the trained model is attacked
@@ -104,6 +105,7 @@ class RunConfig:
     schedule: str = "steps"
     nesterov: bool = False
     bias_lr: float = 1.0
+    plain_epochs: int = 0
     validation_size: int = 0
     eval_linf: tuple[float, ...] = ()
     eval_l2: tuple[float, ...] = ()
@@ -134,7 +136,8 @@ class RunConfig:
         _check.integer("certify", self.certify)
         _check.choice("augment", self.augment, AUGMENTATIONS)
         _check.choice("schedule", self.schedule, SCHEDULES)
-        _check.integer("validation_size", self.validation_size, low=0)
+        for name in ("validation_size", "plain_epochs"):
+            _check.integer(name, getattr(self, name), low=0)
         _check.number("bias_lr", self.bias_lr, low=0, open_low=True)
         _check.number("attack_step", self.attack_step, low=0, open_low=True)
         _check.choice("precision", self.precision, PRECISIONS)
@@ -147,6 +150,17 @@ class RunConfig:
         if self.sync and (self.workers == 1 or not _METHODS[self.method].perturbs):
             raise ValueError("sync is about the ascent directions of several workers: it needs workers > 1 "
                              "and a method that perturbs the weights")  # fmt: skip
+        method = _METHODS[self.method]
+        if self.plain_epochs and not (method.attacks or (method.perturbs and not method.sees_batch)):
+            raise ValueError(f"plain_epochs = {self.plain_epochs} delays perturbed weights or attacked "
+                             f"inputs; method {self.method!r} has neither: leave it at 0")  # fmt: skip
+        if self.plain_epochs >= self.epochs:
+            raise ValueError(f"plain_epochs = {self.plain_epochs} leaves nothing of epochs = {self.epochs} "
+                             f"to the method {self.method!r}: at most {self.epochs - 1}")  # fmt: skip
+        if self.schedule == "triangle" and method.averages:
+            raise ValueError("schedule='triangle' ends at a learning rate of 0, where the weights of method "
+                             f"{self.method!r} stand still and their average is one of them: schedule='steps'"
+                             )  # fmt: skip
         for name, what in (("rho", "SAM"), ("eps", "AT"), ("gamma", "AWP or Entropy-SGD")):
             if (self.method in NEEDS[name]) != (getattr(self, name) > 0):
                 raise ValueError(f"{name} = {getattr(self, name)} does not fit method {self.method!r}: "

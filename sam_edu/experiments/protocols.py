@@ -54,9 +54,15 @@ FASHION: Protocol = {
     **{f"SGD, {epochs} epochs": {"epochs": epochs} for epochs in (3, 8, 15)},
     **{f"SGD, weight decay {decay:g}": {"weight_decay": decay} for decay in (5e-3, 2e-2)},
     "SGD, label smoothing 0.1": {"label_smoothing": 0.1},
-    # AT with no more gradient passes than SAM
-    **{f"Short AT ε={n}/255, 10 epochs": {"method": "at", "eps": n / 255, "epochs": 10} for n in (4, 8)},
-}
+    # AT with no more gradient passes than SAM: fewer epochs, or fewer steps of its attack (1.25 eps in all)
+    **{f"Short AT ε={n}/255, 10 epochs": {"method": "at", "eps": n / 255, "epochs": 10}
+       for n in (4, 8, 2, 3)},
+    **{f"AT ε={n}/255, attack steps {steps}": {"method": "at", "eps": n / 255, "attack_steps": steps,
+                                               "attack_step": 1.25 / steps}
+       for n, steps in ((2, 1), (4, 1), (2, 2), (2, 3))},
+    # a warm start: does it cure what SAM loses at its largest radius?
+    "SAM ρ=0.8 after 10 epochs of SGD": {"method": "sam", "rho": 0.8, "plain_epochs": 10},
+}  # fmt: skip
 
 #: Chapter 3: SAM's family and its two elder relatives on Fashion-MNIST, each with the epochs of the others.
 FAMILY_BASE: dict[str, Any] = {**FASHION_BASE, "test_size": 1_000, "eval_linf": (8 / 255,), "eval_l2": ()}
@@ -114,6 +120,11 @@ FASHION_CNN: Protocol = {
     **{f"SGD, {epochs} epochs": {"epochs": epochs} for epochs in (40, 3, 8)},
     **{f"SGD, weight decay {decay:g}": {"weight_decay": decay} for decay in (5e-3, 2e-2)},
     "SGD, label smoothing 0.1": {"label_smoothing": 0.1},
+    # the best control's decay and SAM together; AT at SAM's price; a warm start at the radius where SAM fails
+    "SAM ρ=0.2, weight decay 0.005": {"method": "sam", "rho": 0.2, "weight_decay": 5e-3},
+    "SAM ρ=0.1, weight decay 0.005": {"method": "sam", "rho": 0.1, "weight_decay": 5e-3},
+    "Short AT ε=2/255, 10 epochs": {"method": "at", "eps": 2 / 255, "epochs": 10},
+    "SAM ρ=0.4 after 7 epochs of SGD": {"method": "sam", "rho": 0.4, "plain_epochs": 7},
 }
 
 #: Chapter 12: a convolutional net with BatchNorm (24 thousand parameters) on digits.

@@ -35,7 +35,8 @@ class Record:
         of weights that went into the average, not of the average.
     linf, l2 : EvaluationRecord or None
     sharpness : dict
-        ``top_eigenvalue`` and ``ball`` (worst loss in a ball of radius ``ball_rho`` minus the loss).
+        ``top_eigenvalue`` and ``ball`` (worst loss in a ball of radius ``ball_rho`` minus the loss); in newer
+        records ``adaptive``, too: the same in the adaptive ball of radius ``adaptive_rho``.
     curves : list of dict
         Loss and accuracy of each epoch.
     seconds : dict
@@ -45,6 +46,10 @@ class Record:
         training images a second and the checksum of the weights.
     validation : EvaluationRecord or None
         On training images that were set aside (``validation_size``), at the radii ``eval_linf``.
+    confidence : dict
+        Mean probability of the predicted class on the ``test`` images and on those ``train`` images that
+        sharpness was measured on, and ``train_accuracy``, that of the final weights on these, without
+        attack. Older records do not have it.
     """
 
     config: RunConfig
@@ -56,6 +61,7 @@ class Record:
     seconds: dict[str, float]
     origin: dict[str, Any] = field(repr=False)
     validation: EvaluationRecord | None = None
+    confidence: dict[str, float] = field(default_factory=dict)
 
     @property
     def clean_accuracy(self) -> float:
@@ -78,8 +84,10 @@ class Record:
             "linf": self.linf.to_dict() if self.linf else None,
             "l2": self.l2.to_dict() if self.l2 else None,
         }
-        del plain["validation"]
-        return {**plain, **({"validation": self.validation.to_dict()} if self.validation else {})}
+        for newer in ("validation", "confidence"):  # a record without them stays what it was
+            del plain[newer]
+        validation = {"validation": self.validation.to_dict()} if self.validation else {}
+        return {**plain, **validation, **({"confidence": self.confidence} if self.confidence else {})}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Record:

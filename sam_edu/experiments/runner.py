@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from sam_edu import data, sharpness
@@ -21,6 +23,7 @@ from sam_edu.experiments.state import Training
 from sam_edu.experiments.workers import Workers, join
 
 BALL_RHO = 0.1  # radius at which every run's sharpness is reported
+ADAPTIVE_RHO = 2.0  # and that of the adaptive ball, which does not change when a network is rescaled
 SHARPNESS_IMAGES = 1000
 LARGE, LARGE_IMAGES = 150_000, 100  # second derivatives of large nets take long: fewer images
 # torch's random state and threads belong to the process: runs in two threads would disturb each other
@@ -190,20 +193,39 @@ def _record(config: RunConfig, dataset: data.Dataset, state: Training) -> record
     seconds = {"train": state.seconds, "evaluate": time.perf_counter() - started}
     about = {**origin(dataset, state.device), "images_per_second": round(state.images_per_second(), 1)}
     return records.Record(config, state.curves[-1]["accuracy"], evaluations["linf"], evaluations["l2"],
-                          sharp, state.curves, seconds, about, validation)  # fmt: skip
+                          sharp, state.curves, seconds, about, validation,
+                          _confidence(state, x))  # fmt: skip
+
+
+def _few(state: Training) -> tuple[Tensor, Tensor]:
+    """The training images on which sharpness is measured."""
+    large = sum(p.numel() for p in state.result.parameters()) > LARGE
+    images = LARGE_IMAGES if large else SHARPNESS_IMAGES
+    return state.x[:images], state.y[:images]
+
+
+@torch.no_grad()
+def _confidence(state: Training, test: Tensor) -> dict[str, float]:
+    train, y = _few(state)
+    seen, unseen = (torch.cat([state.result(part) for part in x.split(500)]).softmax(1).max(1)
+                    for x in (train, test))  # fmt: skip
+    return {"test": float(unseen.values.mean()), "train": float(seen.values.mean()),
+            "train_accuracy": float((seen.indices == y).float().mean())}  # fmt: skip
 
 
 def _sharpness(state: Training) -> dict[str, float]:
+    few = _few(state)
     large = sum(p.numel() for p in state.result.parameters()) > LARGE
-    images = LARGE_IMAGES if large else SHARPNESS_IMAGES
-    few = state.x[:images], state.y[:images]
     tol = 1e-2 if large else 1e-3
     return {
         "top_eigenvalue": sharpness.top_eigenvalue(state.result, *few, max_iterations=1000, tol=tol),
         "ball": sharpness.worst_loss_in_ball(state.result, *few, rho=BALL_RHO).sharpness,
         "ball_rho": BALL_RHO,
+        "adaptive": sharpness.worst_loss_in_ball(state.result, *few, rho=ADAPTIVE_RHO,
+                                                 adaptive=True).sharpness,
+        "adaptive_rho": ADAPTIVE_RHO,
         "images": len(few[0]),
-    }
+    }  # fmt: skip
 
 
 def _bar(config: RunConfig, done: int, progress: bool) -> tqdm:

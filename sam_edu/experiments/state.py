@@ -54,6 +54,8 @@ class Training:
             self.schedule = training.step_schedule(self.optimizer, config.epochs, drops)
         self.objective = method.build(self._seen(), config.sync, config.seed, rho=config.rho,
                                       gamma=config.gamma)  # fmt: skip
+        # a warm start: plain SGD for the first epochs
+        self.plain = METHODS["sgd"].build(self._seen()) if config.plain_epochs else None
         self.scaler = torch.amp.GradScaler(self.device.type) if config.precision == "float16" else None
         self.order = torch.Generator().manual_seed(config.seed)
         own = config.seed + 1_000_003 * self.workers.rank  # every worker has random starts of its own
@@ -104,8 +106,10 @@ class Training:
         # an image that was mirrored in the last epoch is not in this one: two epochs see both
         odd = self.epoch % 2 == 1
         mirrored = None if self.mirrored is None else self.mirrored ^ odd
+        warming = self.plain is not None and self.epoch < self.config.plain_epochs
+        objective, attack = (self.plain, None) if warming and self.plain else (self.objective, self.attack)
         result = asdict(training.train_epoch(
-            self.objective, self.optimizer, self.x, self.y, self.config.batch_size, self.attack,
+            objective, self.optimizer, self.x, self.y, self.config.batch_size, attack,
             loss_of=partial(cross_entropy, label_smoothing=smoothing),
             augment=self.augment, generator=self.order, scaler=self.scaler,
             share=(self.workers.rank, self.workers.count), mirrored=mirrored,
