@@ -14,7 +14,7 @@ GREEK = (
     "alpha beta gamma delta varepsilon zeta eta theta kappa lambda mu nu xi rho sigma tau chi omega "
     "Delta Phi varphi ell"
 ).split()
-IN_TEXT = dict(zip("αβγδεζηθκλμνξρστχω", GREEK))
+IN_TEXT = dict(zip("αβγδεζηθκλμνξρστχω", GREEK, strict=False))
 
 
 def letters(text: str) -> set[str]:
