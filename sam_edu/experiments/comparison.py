@@ -1,8 +1,7 @@
-"""Are two methods different? Paired tests over seeds, the error of a finite test set, honest choices.
+"""Are two methods different? Paired tests, corrected for their number, and honest choices.
 
-Three sources of error are kept apart: other seeds (:func:`compare`), other test images
-(:func:`image_error`) and the freedom to choose (:func:`choose`: on one half of the images, reported on
-the other).
+A test contains other seeds and other test images (:mod:`sam_edu.experiments.uncertainty`). A third source of
+error is the freedom to choose: :func:`choose` chooses on one half of the images and reports on the other.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from scipy import stats
 
 from sam_edu.experiments import summary
 from sam_edu.experiments.records import Record
+from sam_edu.experiments.uncertainty import NOTHING, estimate, verdicts
 
 Records = Sequence[Record]
-NOTHING = 1e-12  # a difference of accuracies that is a rounding error
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,15 @@ class Comparison:
     difference : Spread
         Mean and sample standard deviation of the differences.
     interval : (float, float)
-        95 % interval of the mean difference over seeds (Student's t).
+        95 % interval of the mean difference, over seeds and test images.
     effect : float
         Cohen's d_z, mean over standard deviation of the differences.
     p, p_holm : float
-        Two-sided paired t-test; corrected for the number of comparisons made together (Holm 1979).
+        Two-sided, over seeds and test images; corrected for the number of comparisons made together (Holm
+        1979).
+    images : bool
+        Whether interval and p contain the test images, see
+        :class:`~sam_edu.experiments.uncertainty.Estimate`.
     """
 
     label: str
@@ -43,6 +46,7 @@ class Comparison:
     effect: float
     p: float
     p_holm: float
+    images: bool = True
 
 
 def compare(groups: Mapping[str, Records], reference: str, eps: float, norm: str = "linf",
@@ -58,34 +62,37 @@ def compare(groups: Mapping[str, Records], reference: str, eps: float, norm: str
     if not chosen:
         raise ValueError("there is nothing to compare: labels is empty")
     differences = [summary.gain(groups[label], groups[reference], eps, norm) for label in chosen]
-    if min(d.n for d in differences) < 2:
-        raise ValueError("a test over seeds needs at least two seeds")
-    ps = [paired_p(d) for d in differences]
-    return [Comparison(label, d, _interval(d), _effect(d), p, q)
-            for label, d, p, q in zip(chosen, differences, ps, holm(ps), strict=True)]  # fmt: skip
+    found = [estimate(groups[label], groups[reference], eps, norm) for label in chosen]
+    return [Comparison(label, d, e.interval(), _effect(d), e.p, q, e.images) for label, d, e, q
+            in zip(chosen, differences, found, holm([e.p for e in found]), strict=True)]  # fmt: skip
 
 
 def columns(groups: Mapping[str, Records], reference: str, eps: float, norm: str = "linf",
             labels: Sequence[str] | None = None) -> dict[str, list[str]]:  # fmt: skip
     """What :func:`compare` finds, in points, as the columns of a table; of one seed only the difference.
 
-    Columns: method, difference at ``eps``, 95 % interval, effect, p (Holm), the same without attack, and the
-    standard error from the test images.
+    Columns: method, difference at ``eps``, its 95 % interval and p (Holm), and the same without attack; these
+    are marked with * where they are of the seeds alone.
     """
     chosen = [label for label in groups if label != reference] if labels is None else list(labels)
     base, unknown = groups[reference], ["–"] * len(chosen)
     attacked, clean = ([summary.gain(groups[n], base, e, norm) for n in chosen] for e in (eps, 0))
     several = len(base) > 1 and len(chosen) > 0
     tests, clean_tests = (compare(groups, reference, e, norm, chosen) if several else [] for e in (eps, 0))
+    def shown(found: Sequence[Comparison], what: Callable[[Comparison], str]) -> list[str]:
+        return [what(c) + ("" if c.images else "*") for c in found] or unknown
+
+    def interval(c: Comparison) -> str:
+        return " to ".join(map(_points, c.interval))
+
     return {
         "method": chosen,
         "attacked": [_points(d.mean) for d in attacked],
-        "95 % interval": [" to ".join(map(_points, c.interval)) for c in tests] or unknown,
-        "effect": [f"{c.effect:.1f}" for c in tests] or unknown,
-        "p": [_p(c.p_holm) for c in tests] or unknown,
+        "95 % interval": shown(tests, interval),
+        "p": shown(tests, lambda c: _p(c.p_holm)),
         "clean": [_points(d.mean) for d in clean],
-        "p, clean": [_p(c.p_holm) for c in clean_tests] or unknown,
-        "images": [f"± {100 * image_error(groups[n], base, eps, norm):.1f}" for n in chosen],
+        "95 % interval, clean": shown(clean_tests, interval),
+        "p, clean": shown(clean_tests, lambda c: _p(c.p_holm)),
     }
 
 
@@ -104,18 +111,14 @@ def _effect(d: summary.Spread) -> float:
 
 
 def paired_p(d: summary.Spread) -> float:
-    """Two-sided p-value of paired differences of two seeds or more: Student's t.
+    """Two-sided p-value of paired differences of two seeds or more, over the seeds alone: Student's t.
 
-    Where all seeds differ by the same few images there is no *t*; then the exact sign test.
+    Where all seeds differ by the same few images there is no *t*; then the exact sign test. See
+    :func:`~sam_edu.experiments.uncertainty.estimate` for a test that contains the images, too.
     """
     if d.sd < NOTHING:
         return 2 * 0.5**d.n if abs(d.mean) > NOTHING else 1.0
     return float(2 * stats.t.sf(abs(d.mean) / (d.sd / np.sqrt(d.n)), d.n - 1))
-
-
-def _interval(d: summary.Spread) -> tuple[float, float]:
-    half = stats.t.ppf(0.975, d.n - 1) * d.sd / np.sqrt(d.n)
-    return float(d.mean - half), float(d.mean + half)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -135,15 +138,6 @@ def image_error(records: Records, reference: Records, eps: float, norm: str = "l
     """
     difference = verdicts(records, eps, norm).mean(0) - verdicts(reference, eps, norm).mean(0)
     return float(difference.std(ddof=1) / np.sqrt(len(difference)))
-
-
-def verdicts(records: Records, eps: float, norm: str = "linf") -> NDArray:
-    """Which image survived the whole ladder in which run: shape (seeds, images), 0 or 1."""
-    try:
-        rows = [summary.evaluation(record, norm).entry(eps).robust for record in records]
-    except KeyError as error:
-        raise ValueError(f"these runs were not attacked in {norm} at this radius: {error.args[0]}") from None
-    return np.array(rows, dtype=float)
 
 
 @dataclass(frozen=True)
@@ -173,15 +167,23 @@ def choose(groups: Mapping[str, Records], eps: float, norm: str = "linf",
     return by(0), by(1)
 
 
+def held_out_verdicts(groups: Mapping[str, Records], by: float, eps: float, norm: str = "linf") -> NDArray:
+    """Verdicts at ``eps`` of the group chosen at ``by``, on images that took no part in the choice.
+
+    Shape (seeds, images), odd images first; each half is judged by what the other half chose.
+    """
+    even, odd = choose(groups, by, norm)
+    odd_images = verdicts(groups[even.label], eps, norm)[:, 1::2]
+    even_images = verdicts(groups[odd.label], eps, norm)[:, ::2]
+    return np.concatenate([odd_images, even_images], axis=1)
+
+
 def held_out(groups: Mapping[str, Records], by: float, eps: float, norm: str = "linf") -> NDArray:
     """Accuracy at ``eps`` of the group chosen at ``by``, on the images that took no part in the choice.
 
     One number per seed; each half of the images is judged by what the other half chose.
     """
-    even, odd = choose(groups, by, norm)
-    odd_images = verdicts(groups[even.label], eps, norm)[:, 1::2]
-    even_images = verdicts(groups[odd.label], eps, norm)[:, ::2]
-    return np.concatenate([odd_images, even_images], axis=1).mean(1)
+    return held_out_verdicts(groups, by, eps, norm).mean(1)
 
 
 def choices(families: Mapping[str, Mapping[str, Records]], by: float, eps: float) -> dict[str, list[str]]:

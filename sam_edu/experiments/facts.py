@@ -20,9 +20,9 @@ quantity
 ======================  =====================================================================================
 
 FORM is a number format such as ``.0f`` (default ``.1f``, of differences ``+.1f``), ``sd`` for the standard
-deviation over the seeds, ``spread`` for mean ± standard deviation, ``min`` or ``max`` of the seeds, ``p`` for
-the paired t-test of a difference, ``images`` for its standard error from the test images; a number format may
-follow such a word: ``sd .2f``.
+deviation over the seeds, ``spread`` for mean ± standard deviation, ``min`` or ``max`` of the seeds; of a
+difference ``p``, and ``interval`` for its 95 % interval, both over seeds and test images, and ``images`` for
+its standard error from the test images alone; a number format may follow such a word: ``sd .2f``.
 
 Examples
 --------
@@ -45,7 +45,7 @@ from sam_edu.experiments.summary import Spread
 FACT = re.compile(r"(?P<protocol>[\w-]+)(?: \((?P<seeds>\d+) seeds?\))?: (?P<row>.+?)(?: - (?P<other>.+?))?"
                   r" (?P<what>at (?P<eps>\d+/\d+|[\d.]+)(?P<l2> in l2)?|on (?P<on>.+?)|clean|training"
                   r"|eigenvalue|passes|seeds)(?:, (?P<form>.+))?")  # fmt: skip
-FORM = re.compile(r"(sd|spread|min|max|p|images)? ?(\+?\.\d[fge]|\+?d)?")
+FORM = re.compile(r"(sd|spread|min|max|p|interval|images)? ?(\+?\.\d[fge]|\+?d)?")
 
 
 def resolve(fact: str) -> str:
@@ -61,7 +61,8 @@ def resolve(fact: str) -> str:
         raise ValueError(f'{fact!r} is no fact; write "PROTOCOL: ROW at RADIUS", as "digits: SGD at 0.1"')
     form = FORM.fullmatch(found["form"] or "")
     if form is None:
-        raise ValueError(f"{fact!r} ends with an unknown form; known: sd, spread, min, max, p, images, .1f")
+        raise ValueError(f"{fact!r} ends with an unknown form; known: sd, spread, min, max, p, interval, images, "
+                         ".1f")  # fmt: skip
     try:
         table = _study(found["protocol"], int(found["seeds"]) if found["seeds"] else None)
         row = table.labelled(found["row"])
@@ -97,12 +98,13 @@ def _shown(table: Study, row: Row, other: Row | None, found: re.Match[str], form
         values = row.values(eps, norm) - (0 if other is None else other.values(eps, norm))
         return format(100 * (values.min() if kind == "min" else values.max()), number)
     if other is None:
-        if kind in ("p", "images"):
+        if kind in ("p", "interval", "images"):
             raise ValueError(f"{kind} belongs to a difference: ROW - ROW")
         return _percent(row.at(eps, norm), kind, number)
     difference = row.minus(other, eps, norm)
-    if kind == "p":
-        return format(comparison.paired_p(difference), number)
+    if kind in ("p", "interval"):
+        found_both = row.versus(other, eps, norm)
+        return format(found_both.p, number) if kind == "p" else found_both.points()
     if kind == "images":
         return format(100 * comparison.image_error(row.records, other.records, eps, norm), number)
     return _percent(difference, kind, number, signed=True)

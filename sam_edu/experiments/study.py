@@ -29,6 +29,7 @@ from sam_edu.experiments import comparison, protocols, summary
 from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.records import Record, available, load_records
 from sam_edu.experiments.summary import Spread
+from sam_edu.experiments.uncertainty import Estimate, estimate
 from sam_edu.methods import METHODS, Method
 from sam_edu.styles import CONTROL, Style
 
@@ -109,6 +110,11 @@ class Row:
         if not common:
             raise ValueError(f"a paired difference needs the same seeds, got {self.seeds} and {other.seeds}")
         return summary.gain(self.of(common).records, other.of(common).records, eps, norm)
+
+    def versus(self, other: Row, eps: float, norm: str = "linf") -> Estimate:
+        """The same difference with its interval and p-value over seeds and test images."""
+        common = [seed for seed in self.seeds if seed in other.seeds]
+        return estimate(self.of(common).records, other.of(common).records, eps, norm)
 
     def of(self, seeds: Sequence[int]) -> Row:
         """The same row with these seeds only, in this order."""
@@ -305,10 +311,11 @@ class Study:
         columns = comparison.columns(self.groups, reference.label, eps, labels=labels)
         caption = (
             f"{about}: difference from {reference.label} in points at {pixels(eps)} and without attack; "
-            f"seeds: {self.seeds}; {self.images} test images. p: two-sided paired t-test over the seeds, "
-            f"Holm-corrected over {len(columns['method'])} comparisons; effect: mean over standard deviation "
-            "of the differences; images: standard error from the test images."
+            f"seeds: {self.seeds}; {self.images} test images. Intervals and p are over both, seeds and "
+            f"images; p: two-sided, paired, Holm-corrected over {len(columns['method'])} comparisons."
         )
+        if any(cell.endswith("*") for cell in columns["p, clean"]):
+            caption += " *: over the seeds alone, since these records keep no verdicts of clean images."
         return plots.show_table(columns, caption)
 
     def choose(self, rows: Iterable[Row], eps: float) -> tuple[Row, Row]:
@@ -319,6 +326,10 @@ class Study:
     def held_out(self, rows: Iterable[Row], by: float, eps: float) -> NDArray:
         """Accuracy at ``eps`` of the row chosen at ``by``, on the images that took no part; one per seed."""
         return comparison.held_out({row.label: row.records for row in rows}, by, eps)
+
+    def held_out_verdicts(self, rows: Iterable[Row], by: float, eps: float) -> NDArray:
+        """The verdicts behind :meth:`held_out`, shape (seeds, images); odd images first."""
+        return comparison.held_out_verdicts({row.label: row.records for row in rows}, by, eps)
 
     def choices(self, families: Mapping[str, Iterable[Row]], by: float, eps: float,
                 caption: str) -> plots.Shown:  # fmt: skip

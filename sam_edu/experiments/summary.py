@@ -95,7 +95,8 @@ def gradient_passes(config: RunConfig) -> float:
     and the training attack takes one per step of its own.
     """
     attack = config.attack_steps if config.eps > 0 else 0
-    return config.epochs * (METHODS[config.method].passes + attack)
+    plain = config.plain_epochs  # one pass each
+    return plain + (config.epochs - plain) * (METHODS[config.method].passes + attack)
 
 
 def grid_rows(groups: Mapping[str, Sequence[Record]], norm: str = "linf") -> list[dict[str, Any]]:
