@@ -61,8 +61,8 @@ def resolve(fact: str) -> str:
         raise ValueError(f'{fact!r} is no fact; write "PROTOCOL: ROW at RADIUS", as "digits: SGD at 0.1"')
     form = FORM.fullmatch(found["form"] or "")
     if form is None:
-        raise ValueError(f"{fact!r} ends with an unknown form; known: sd, spread, min, max, p, interval, images, "
-                         ".1f")  # fmt: skip
+        raise ValueError(f"{fact!r} ends with an unknown form; known: sd, spread, min, max, p, interval, "
+                         "images, .1f")  # fmt: skip
     try:
         table = _study(found["protocol"], int(found["seeds"]) if found["seeds"] else None)
         row = table.labelled(found["row"])
