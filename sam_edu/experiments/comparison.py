@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtr
 
 from sam_edu.experiments import summary
 from sam_edu.experiments.records import Record
@@ -118,7 +118,7 @@ def paired_p(d: summary.Spread) -> float:
     """
     if d.sd < NOTHING:
         return 2 * 0.5**d.n if abs(d.mean) > NOTHING else 1.0
-    return float(2 * stats.t.sf(abs(d.mean) / (d.sd / np.sqrt(d.n)), d.n - 1))
+    return float(2 * stdtr(d.n - 1, -abs(d.mean) / (d.sd / np.sqrt(d.n))))
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from sam_edu.experiments import summary
 from sam_edu.experiments.records import Record
@@ -82,7 +82,7 @@ class Estimate:
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Interval that contains the difference with this probability (Student's t)."""
-        half = float(stats.t.ppf(0.5 + level / 2, self.df)) * self.error
+        half = float(stdtrit(self.df, 0.5 + level / 2)) * self.error
         return self.mean - half, self.mean + half
 
     @property
@@ -93,7 +93,7 @@ class Estimate:
         """
         if self.error < NOTHING:
             return 2 * 0.5**self.seeds if abs(self.mean) > NOTHING else 1.0
-        return float(2 * stats.t.sf(abs(self.mean) / self.error, self.df))
+        return float(2 * stdtr(self.df, -abs(self.mean) / self.error))
 
     def within(self, margin: float) -> bool:
         """Whether the difference is shown to be smaller than ``margin``, either way.

@@ -18,7 +18,7 @@ from book.tools.edition import formulas
 from book.tools.edition.text import at_line_start, code_span, escaped, folded, indented, marked, quoted
 
 PASSED = {"comment", "target", "compound", "toctree", "colspec", "index", "substitution_definition"}
-PLAIN_BLOCKS = {"document", "section", "container", "proof_node"}
+PLAIN_BLOCKS = {"document", "section", "container", "proof_node", "place_map"}
 LISTS = {"bullet_list", "enumerated_list"}
 STATEMENTS = re.compile(r"(?!proof|exercise|solution)\w+_node$")
 
