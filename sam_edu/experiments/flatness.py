@@ -1,0 +1,103 @@
+"""Does flatness order networks by their robustness, and does it still when confidence is held fixed?
+
+Confident networks have small second derivatives of the cross-entropy and small gradients, so "flat" and
+"robust to the attack's loss" may both only mean "confident". The partial rank correlation removes what a third number
+explains from the ranks of both (M. G. Kendall, Biometrika 32, 1942, p. 277).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+
+from sam_edu.experiments.records import Record
+from sam_edu.experiments.study import Row
+
+#: What a record knows of a network's flatness.
+MEASURES: dict[str, Callable[[Record], float]] = {
+    "top eigenvalue": lambda record: record.sharpness["top_eigenvalue"],
+    "worst rise in a ball": lambda record: record.sharpness["ball"],
+    "adaptive rise": lambda record: record.sharpness["adaptive"],
+}
+#: What is held fixed.
+GIVEN: dict[str, Callable[[Record], float] | None] = {
+    "nothing": None,
+    "confidence": lambda record: record.confidence["train"],
+    "training accuracy": lambda record: record.confidence["train_accuracy"],
+}
+
+
+def rank_correlation(x: ArrayLike, y: ArrayLike, given: ArrayLike | None = None) -> float:
+    """Spearman's rank correlation of ``x`` and ``y``; with ``given`` the partial one.
+
+    Examples
+    --------
+    >>> rank_correlation([1, 2, 3, 4], [2, 3, 5, 9])
+    1.0
+    >>> z = [1, 2, 3, 4, 5, 6]  # both follow z; beyond it, they part
+    >>> round(rank_correlation([2, 1, 4, 3, 6, 5], [1, 3, 2, 5, 4, 6], z), 2)
+    -0.95
+    """
+    a, b = rankdata(x), rankdata(y)
+    if given is not None:
+        c = rankdata(given)
+        a, b = _beyond(a, c), _beyond(b, c)
+    if min(np.ptp(a), np.ptp(b)) < 1e-9:
+        return float("nan")  # nothing varies
+    return round(float(np.corrcoef(a, b)[0, 1]), 12)
+
+
+def _beyond(values: NDArray, by: NDArray) -> NDArray:
+    """What a straight line in ``by`` leaves."""
+    by = by - by.mean()
+    return values - values.mean() - by * (values @ by) / (by @ by)
+
+
+@dataclass(frozen=True)
+class Association:
+    """A rank correlation over networks, with a 95 % interval from drawing whole rows anew."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+
+
+def association(rows: Sequence[Row], eps: float, measure: str, given: str = "nothing",
+                draws: int = 2000, seed: int = 0) -> Association:  # fmt: skip
+    """How far a measure of sharpness orders the networks of these rows by accuracy at ``eps``.
+
+    Below 0: flatter is more robust. The seeds of a row are alike, so the bootstrap draws rows, not networks
+    (percentiles of ``draws`` draws).
+
+    Raises
+    ------
+    ValueError
+        If ``measure`` or ``given`` is unknown, or with fewer than five rows.
+    KeyError
+        If a record is too old to have the measure.
+    """
+    if measure not in MEASURES or given not in GIVEN:
+        raise ValueError(f"measure must be one of {', '.join(MEASURES)} and given one of {', '.join(GIVEN)}, "
+                         f"got {measure!r} and {given!r}")  # fmt: skip
+    if len(rows) < 5:
+        raise ValueError(f"an interval over rows needs five rows at least, got {len(rows)}")
+    fixed = GIVEN[given]
+    table = [np.array([[MEASURES[measure](r), robust, fixed(r) if fixed else 0.0]
+                       for r, robust in zip(row.records, row.values(eps), strict=True)])
+             for row in rows]  # fmt: skip
+
+    def of(chosen: Sequence[int] | NDArray) -> float:
+        x, y, z = np.concatenate([table[i] for i in chosen]).T
+        return rank_correlation(x, y, z if fixed else None)
+
+    rng = np.random.default_rng(seed)
+    drawn = [of(rng.integers(len(rows), size=len(rows))) for _ in range(draws)]
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    return Association(of(range(len(rows))), float(low), float(high))
