@@ -1,8 +1,8 @@
 """Does flatness order networks by their robustness, and does it still when confidence is held fixed?
 
 Confident networks have small second derivatives of the cross-entropy and small gradients, so "flat" and
-"robust to the attack's loss" may both only mean "confident". The partial rank correlation removes what a third number
-explains from the ranks of both (M. G. Kendall, Biometrika 32, 1942, p. 277).
+"robust to the attack's loss" may both only mean "confident". The partial rank correlation removes what a
+third number explains from the ranks of both (M. G. Kendall, Biometrika 32, 1942, p. 277).
 """
 
 from __future__ import annotations
