@@ -27,7 +27,7 @@ def test_chapter_3_the_family() -> None:
         sgd, (walk,) = table.row("sgd"), [row for row in table if row.method.key == "entropy-sgd"]
         assert abs(table.row("swa").minus(sgd, eps).mean) < 0.03
         friendly, sam = table.row("friendly-sam"), table.row("sam")
-        assert comparison.paired_p(friendly.minus(sam, eps)) > 0.05, "not to be told from SAM"
+        assert friendly.versus(sam, eps).p > 0.05, "not to be told from SAM"
         assert (walk.minus(sgd, eps).mean > 0) == (walk.eigenvalue < sgd.eigenvalue) == (table is digits)
 
 
@@ -81,7 +81,7 @@ def test_convolutional_network_on_digits() -> None:
     weak = cnn.row("at", eps=0.02)
     for row in (cnn.row("sam", rho=0.8), cnn.row("asam", rho=4)):
         assert (row.values(0.1) - weak.values(0.1)).min() > 0, "ahead of AT with a small radius in every seed"
-    assert comparison.paired_p(cnn.row("asam", rho=4).minus(weak, 0.1)) < 0.05
+    assert cnn.row("asam", rho=4).versus(weak, 0.1).p < 0.05
     assert cnn.row("sgd", weight_decay=2e-2).minus(sgd, 0.1).mean < 0.01
     gains = [row.minus(sgd, 0.1).mean for row in cnn.rows("sam", "asam")]
     assert at.minus(sgd, 0.1).mean > 1.5 * max(gains)
@@ -94,7 +94,7 @@ def test_convolutional_network_on_fashion_mnist() -> None:
     assert all(cnn.row("at", eps=n / 255).minus(sgd, EPS).mean > 0.2 for n in (2, 4))
     assert max(cnn.row("sam", rho=0.4).minus(sgd, n / 255).mean for n in (2, 4, 8)) < 0
     assert abs(rival.minus(sam, 0).mean) < 0.01 and rival.minus(sam, EPS).mean > 0.05
-    assert comparison.paired_p(rival.minus(sam, EPS)) < 0.05
+    assert rival.versus(sam, EPS).p < 0.05
 
 
 def test_chapter_13() -> None:
@@ -110,7 +110,7 @@ def test_chapter_13() -> None:
     assert best is other is small.row("sam", rho=0.2)
     beyond = small.held_out(small.rows("sam"), eps, eps) - comparison.verdicts(sgd.records, eps).mean(1)
     assert beyond.min() > 0 and abs(best.minus(decay, 0).mean) < 0.01
-    assert comparison.paired_p(best.minus(decay, eps)) > 0.05
+    assert best.versus(decay, eps).p > 0.05
     assert decay.at(eps).mean < sgd.at(eps).mean
     assert small.row("at").at(0).mean > sgd.at(0).mean > early.at(0).mean
     assert max(row.at(eps).mean for row in (sgd, *small.rows("sam"))) < early.at(eps).mean
@@ -121,11 +121,15 @@ def test_chapter_14() -> None:
     fashion = of("fashion-mnist")
     sgd, sam = fashion.row("sgd"), fashion.row("sam", rho=0.2)
     short = fashion.row("at", eps=4 / 255, epochs=10)
-    assert short.passes == sam.passes == fashion.row("sgd", epochs=60).passes
+    one_step = fashion.row("at", eps=4 / 255, attack_steps=1, attack_step=1.25)
+    assert short.passes == one_step.passes == sam.passes == fashion.row("sgd", epochs=60).passes
     assert short.minus(sam, EPS).mean > 0.02
+    lead, clean = one_step.versus(sam, EPS), one_step.versus(sam, 0)
+    assert lead.interval()[0] > 0.05 and clean.mean > 0, "AT at SAM's price is ahead on both axes"
     floor = sgd.at(0).mean - 0.01
     affordable = [row for row in fashion if fashion.cost(row) <= 2 and row.at(0).mean >= floor]
-    assert max(affordable, key=lambda row: row.at(EPS).mean) is sam
+    assert max(affordable, key=lambda row: row.at(EPS).mean) is one_step
+    assert one_step in fashion.choose(affordable, EPS)
     tests = fashion.against(sgd, EPS)
     assert {t.label for t in tests if not (t.p_holm < 0.05 and t.difference.mean > 0)} == {"SGD, 60 epochs"}
     controls = [fashion.row("sgd", epochs=8), fashion.row("sgd", weight_decay=5e-3)]
@@ -156,6 +160,6 @@ def test_at_is_first_everywhere() -> None:
 def test_the_loss_at_a_weak_attack_is_not_beyond_chance_after_the_correction() -> None:
     cnn = of("fashion-mnist-cnn")
     cells = [(row, eps) for row in cnn.rows("sam") for eps in cnn.radii()]
-    ps = comparison.holm([comparison.paired_p(row.minus(cnn.row("sgd"), eps)) for row, eps in cells])
+    ps = comparison.holm([row.versus(cnn.row("sgd"), eps).p for row, eps in cells])
     (p,) = [p for (row, eps), p in zip(cells, ps, strict=True) if row.config.rho == 0.2 and eps < 3 / 255]
     assert p > 0.05
