@@ -67,6 +67,25 @@ def test_no_answer_stands_open_under_its_question(path):
     assert leaks(blocks(path)) == []
 
 
+def options(path: Path) -> list[tuple[bool, int]]:
+    """(whether it is the right one, lines that say why it tempts) of each option of each question."""
+    found = []
+    for match in BOX.finditer(chapter.text_of(path)):
+        if match[2] == "predict":
+            right = int(re.findall(r"answer-(\d+)", match[0])[0])
+            items = re.split(r"^- ", match[0], flags=re.M)[1:]
+            found += [
+                (i == right, len(re.findall(r"^  - \S", item, re.M))) for i, item in enumerate(items, 1)
+            ]
+    return found
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=[path.stem for path in CHAPTERS])
+def test_each_wrong_option_says_why_it_tempts(path):
+    assert [pair for pair in options(path) if pair != (True, 0) and pair != (False, 1)] == []
+    assert options(path) or path.stem == "00_welcome"
+
+
 def test_an_open_answer_would_be_seen():
     question, answer, cell, output = (
         ("question", False, 1),
