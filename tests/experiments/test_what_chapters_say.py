@@ -55,7 +55,7 @@ def test_fashion_mnist_and_its_controls() -> None:
     assert at4.minus(sam, EPS).mean > 0.02 and at4.minus(sam, 0).mean > -0.01
     assert decay.eigenvalue > sgd.eigenvalue > sam.eigenvalue and decay.minus(sgd, EPS).mean > 0.08
     flagged = {row.label for row in fashion for r in row.records for e in (r.linf, r.l2) if e and e.flags}
-    assert flagged == {"SAM ρ=0.8"}
+    assert flagged == {"SAM ρ=0.8", "SAM ρ=0.8 after 10 epochs of SGD"}
 
 
 def test_autoattack_takes_little_and_whom_pgd_flatters() -> None:
@@ -104,8 +104,9 @@ def test_chapter_13() -> None:
     assert gap == sorted(gap) and gap[-1] > 5 * gap[0]
     sgd, early, decay = small.row("sgd"), small.row("sgd", epochs=10), small.row("sgd", weight_decay=5e-3)
     sure = {test.label for test in small.against(sgd, eps) if test.p_holm < 0.05}
-    assert sure == {"SAM ρ=0.05", "AT ε=2/255", "SGD, 10 epochs"}
-    assert small.row("sam", rho=0.05).minus(sgd, eps).mean < 0
+    assert sure == {"AT ε=2/255", "SGD, 10 epochs"}
+    default = small.row("sam", rho=0.05)
+    assert (default.values(eps) - sgd.values(eps)).max() < 0 < default.versus(sgd, eps).interval()[1]
     best, other = small.choose(small.rows("sam"), eps)
     assert best is other is small.row("sam", rho=0.2)
     beyond = small.held_out(small.rows("sam"), eps, eps) - comparison.verdicts(sgd.records, eps).mean(1)
