@@ -12,6 +12,7 @@ quantity
 ======================  =====================================================================================
 ``clean``               accuracy without attack, per cent
 ``at 8/255``            accuracy at this radius, l-infinity, per cent; ``at 0.5 in l2`` in the other norm
+``proved at 0.03``      share proved robust at this radius, l-infinity, per cent (protocols *-certified)
 ``on shirt``            accuracy on this class without attack, per cent
 ``training``            accuracy in training, per cent
 ``eigenvalue``          largest eigenvalue of the Hessian
@@ -43,8 +44,8 @@ from sam_edu.experiments.study import Row, Study, study
 from sam_edu.experiments.summary import Spread
 
 FACT = re.compile(r"(?P<protocol>[\w-]+)(?: \((?P<seeds>\d+) seeds?\))?: (?P<row>.+?)(?: - (?P<other>.+?))?"
-                  r" (?P<what>at (?P<eps>\d+/\d+|[\d.]+)(?P<l2> in l2)?|on (?P<on>.+?)|clean|training"
-                  r"|eigenvalue|passes|seeds)(?:, (?P<form>.+))?")  # fmt: skip
+                  r" (?P<what>(?:proved )?at (?P<eps>\d+/\d+|[\d.]+)(?P<l2> in l2)?|on (?P<on>.+?)|clean"
+                  r"|training|eigenvalue|passes|seeds)(?:, (?P<form>.+))?")  # fmt: skip
 FORM = re.compile(r"(sd|spread|min|max|p|interval|images)? ?(\+?\.\d[fge]|\+?d)?")
 
 
@@ -94,6 +95,10 @@ def _shown(table: Study, row: Row, other: Row | None, found: re.Match[str], form
             return _percent(row.training, kind, number)
         return format(100 * row.per_class()[_class(table, found["on"])], number)
     eps, norm = _radius(found["eps"]), "l2" if found["l2"] else "linf"
+    if what == "proved":
+        if other or kind not in (None, "sd", "spread"):
+            raise ValueError("of what is proved there is a mean over the seeds of one row only")
+        return _percent(row.proved(eps, norm), kind, number)
     if kind in ("min", "max"):
         values = row.values(eps, norm) - (0 if other is None else other.values(eps, norm))
         return format(100 * (values.min() if kind == "min" else values.max()), number)

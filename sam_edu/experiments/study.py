@@ -98,6 +98,19 @@ class Row:
         """Accuracy at radius ``eps`` (0: without attack) over the seeds."""
         return Spread.of(self.values(eps, norm))
 
+    def proved(self, eps: float, norm: str = "linf") -> Spread:
+        """Share of the images that no attack of radius ``eps`` can break: the floor below :meth:`at`.
+
+        Raises
+        ------
+        ValueError
+            If these runs asked for no proofs (``certify``).
+        """
+        entries = [summary.evaluation(record, norm).entry(eps) for record in self.records]
+        if any(entry.proved is None for entry in entries):
+            raise ValueError(f"{self.label}: these runs asked for no proofs; see the protocols *-certified")
+        return Spread.of([entry.bracket[0] for entry in entries])
+
     def minus(self, other: Row, eps: float, norm: str = "linf") -> Spread:
         """Paired difference to another row, over the seeds that both have.
 

@@ -164,3 +164,15 @@ def test_the_loss_at_a_weak_attack_is_not_beyond_chance_after_the_correction() -
     ps = comparison.holm([row.versus(cnn.row("sgd"), eps).p for row, eps in cells])
     (p,) = [p for (row, eps), p in zip(cells, ps, strict=True) if row.config.rho == 0.2 and eps < 3 / 255]
     assert p > 0.05
+
+
+def test_what_is_proved_on_digits() -> None:
+    table = of("digits-certified")
+    sgd, sam, at = table.row("sgd"), table.row("sam", rho=0.4), table.row("at", eps=0.1)
+    for eps in (0.03, 0.06):
+        assert sam.proved(eps).mean > sgd.at(eps).mean, "SAM's floor lies above SGD's ceiling"
+    assert at.proved(0.06).mean > sam.at(0.06).mean
+    assert sam.proved(0.1).mean < sgd.at(0.1).mean
+    decay = table.row("sgd", weight_decay=2e-2)
+    assert decay.at(0.1).mean - decay.proved(0.1).mean < 0.005
+    assert decay.proved(0.1).mean == max(row.proved(0.1).mean for row in table)

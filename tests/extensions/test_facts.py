@@ -46,6 +46,15 @@ def test_a_fact_is_the_number_of_the_study(text: str, expected: str) -> None:
     assert [node.astext() for node in nodes] == [expected] and not messages
 
 
+def test_facts_of_proofs() -> None:
+    row = study("digits-certified").row("sam", rho=0.4)
+    proved = [sum(record.linf.entry(0.03).proved) / 5 for record in row.records]  # of 500 images, in per cent
+    assert facts.resolve("digits-certified: SAM ρ=0.4 proved at 0.03") == f"{sum(proved) / 5:.1f}"
+    assert row.proved(0.03).mean <= row.at(0.03).mean
+    with pytest.raises(ValueError, match="asked for no proofs"):
+        facts.resolve("digits: SAM ρ=0.4 proved at 0.03")
+
+
 def test_facts_of_classes_and_fewer_seeds() -> None:
     digits = study("digits", 2)
     assert facts.resolve("digits (2 seeds): SGD on 8") == f"{100 * digits.row('sgd').per_class()[8]:.1f}"
