@@ -95,6 +95,8 @@ def test_convolutional_network_on_fashion_mnist() -> None:
     assert max(cnn.row("sam", rho=0.4).minus(sgd, n / 255).mean for n in (2, 4, 8)) < 0
     assert abs(rival.minus(sam, 0).mean) < 0.01 and rival.minus(sam, EPS).mean > 0.05
     assert rival.versus(sam, EPS).p < 0.05
+    both = cnn.row("sam", rho=0.2, weight_decay=5e-3)
+    assert both.versus(rival, EPS).interval()[1] < 0 and both.minus(rival, 0).mean < 0, "they do not add up"
 
 
 def test_chapter_13() -> None:
