@@ -8,7 +8,9 @@ from sam_edu.exercises._kinds import Exercise, Function, Number
 from sam_edu.experiments import RunConfig, summary
 
 #: One climb serves both radii in weight space: 2 epochs of 1 + 1 + 3 passes. (No run of the book has both.)
-_BOTH_RADII = SimpleNamespace(epochs=2, rho=0.1, gamma=0.01, eps=0.1, attack_steps=3, method="awp")
+_BOTH_RADII = SimpleNamespace(
+    epochs=2, plain_epochs=0, rho=0.1, gamma=0.01, eps=0.1, attack_steps=3, method="awp"
+)
 
 EXERCISES: dict[str, Exercise] = {
     "14.2": Number(

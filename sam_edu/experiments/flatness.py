@@ -70,7 +70,7 @@ class Association:
 
 
 def association(rows: Sequence[Row], eps: float, measure: str, given: str = "nothing",
-                draws: int = 2000, seed: int = 0) -> Association:  # fmt: skip
+                draws: int = 1000, seed: int = 0) -> Association:  # fmt: skip
     """How far a measure of sharpness orders the networks of these rows by accuracy at ``eps``.
 
     Below 0: flatter is more robust. The seeds of a row are alike, so the bootstrap draws rows, not networks
