@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import importlib.util
 import math
 import os
 import zlib
@@ -176,15 +177,26 @@ def load(name: str, root: str | Path | None = None, download: bool = False) -> D
 
 
 def _digits() -> Dataset:
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
+    images, labels = _digits_of_scikit_learn()
     # One fixed random split: the file is ordered by writer, and its tail is a different population.
-    order = np.random.default_rng(0).permutation(len(bunch.target))
-    x = torch.from_numpy(bunch.images[order].astype(np.float32) / 16).unsqueeze(1)
-    y = torch.from_numpy(bunch.target[order].astype(np.int64))
+    order = np.random.default_rng(0).permutation(len(labels))
+    x = torch.from_numpy(images[order].astype(np.float32) / 16).unsqueeze(1)
+    y = torch.from_numpy(labels[order].astype(np.int64))
     return Dataset("digits", x[:-500], y[:-500], x[-500:], y[-500:], tuple("0123456789"),
                    "handwritten digits, 8x8 pixels, shipped with scikit-learn")  # fmt: skip
+
+
+def _digits_of_scikit_learn() -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of ``load_digits``; its file is read without a second's import of scikit-learn."""
+    package = importlib.util.find_spec("sklearn")
+    path = Path(package.origin if package and package.origin else "").parent / "datasets/data/digits.csv.gz"
+    if path.is_file():
+        table = np.loadtxt(path, delimiter=",")
+        return table[:, :-1].reshape(-1, 8, 8), table[:, -1]
+    from sklearn.datasets import load_digits  # wherever this version keeps it; says it if it is missing
+
+    bunch = load_digits()
+    return bunch.images, bunch.target
 
 
 def _roots(root: str | Path | None) -> list[Path]:

@@ -81,6 +81,11 @@ class EvaluationRecord:
     seconds: float
     clean: list[bool] | None = field(default=None, repr=False)
 
+    @property
+    def attacked(self) -> list[AtRadius]:
+        """What was measured under attack: without an entry of radius 0, which is the clean accuracy again."""
+        return [entry for entry in self.at if entry.eps > 0]
+
     def entry(self, eps: float) -> AtRadius:
         """Everything that was measured at this radius; 8/255 finds 8/255 in float32, too.
 

@@ -60,6 +60,12 @@ def test_digits_are_scikit_learns_each_exactly_once():
     assert ours == theirs  # hence training and test images are disjoint
 
 
+def test_digits_are_found_wherever_scikit_learn_keeps_them(monkeypatch):
+    usual = data.load("digits").checksum()
+    monkeypatch.setattr(data.importlib.util, "find_spec", lambda name: None)
+    assert data.load("digits").checksum() == usual
+
+
 def test_the_checksum_notices_one_grey_level_and_one_label():
     d = data.load("digits").subset(train=20, test=10)
     x, y = d.train_x.clone(), d.test_y.clone()

@@ -1,7 +1,8 @@
 """Makes the built book light: after the HTML build, drop what no page needs.
 
 The theme ships the icon set twice (1.5 MB of JavaScript that draws the icons as SVG, and the web
-fonts that show them); the fonts are enough, and of those the icons that occur. Source maps and
+fonts that show them); the fonts are enough, and of those the icons that occur; and all of Bootstrap's
+rules, of which the pages use a third. Source maps and
 .ttf copies are not needed. The search index, which grows with the book, is loaded by every page but
 used by the search page alone. The style and script of sphinx-design (cards, tabs) go with its last use.
 Scripts of our own go without the comment at their head.
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from book._ext.excerpts import write_excerpts
 from book._ext.icons import slim_icons
+from book._ext.sheets import slim_sheets
 
 UNUSED = ("**/*.map", "**/*.ttf")
 SEARCH = re.compile(r' *<script src="[^"]*(?:searchindex|searchtools|language_data)\.js"></script>\n')
@@ -27,6 +29,7 @@ def slim(app, exception):
     script = outdir / "_static" / "scripts" / "fontawesome.js"
     script.write_text("/* The icons come from the web fonts. */\n")
     slim_icons(outdir)
+    slim_sheets(outdir)
     designed = False
     for page in outdir.rglob("*.html"):
         text = page.read_text(encoding="utf-8")

@@ -34,11 +34,25 @@ def tidy_ids(app, doctree, docname):
             node["ids"] = []
         elif node.get("ids") == ["proof"]:
             node["ids"] = []
-            node["classes"].append("proof-of-statement")
+            if "dropdown" not in node["classes"]:
+                node["classes"].append("proof-of-statement")
+
+
+def fold_proofs(app, doctree):
+    """A proof is folded under its first word: who reads for the first time passes it by."""
+    for proof in doctree.findall(nodes.admonition):
+        if type(proof.parent).__name__ != "proof_node" or "dropdown" in proof["classes"]:
+            continue
+        first = next(iter(proof.findall(nodes.Text)))
+        first.parent.replace(first, nodes.Text(first.removeprefix("Proof.").lstrip()))
+        if isinstance(proof[0], nodes.paragraph) and not proof[0].astext():
+            proof.pop(0)
+        proof.insert(0, nodes.title("", "Proof"))
+        proof["classes"].append("dropdown")
 
 
 def link_witnesses(app, doctree):
-    """End each statement with a link to the tests that try to break it."""
+    """Give the title of each statement a link to the tests that try to break it."""
     folder = Path(app.srcdir) / "tests" / "witnesses"
     tests = [(file, name, line) for file in sorted(folder.glob("test_witnesses_ch*.py"))
              for name, line in witnesses_in(file)]  # fmt: skip
@@ -52,9 +66,10 @@ def link_witnesses(app, doctree):
         if not found:
             continue
         file, line = found[0]
-        many = f"{len(found)} tests try" if len(found) > 1 else "a test tries"
-        link = nodes.reference("", f"Witness: {many} to break this.", refuri=f"{source}{file.name}#L{line}")
-        node.children[-1] += nodes.paragraph("", "", link, classes=["witness"])
+        many = f"{len(found)} tests" if len(found) > 1 else "1 test"
+        link = nodes.reference("", many, refuri=f"{source}{file.name}#L{line}", classes=["witness"],
+                               reftitle="The tests that try to break this statement")  # fmt: skip
+        node[0] += [nodes.Text(" "), link]
 
 
 def setup(app):
@@ -63,5 +78,6 @@ def setup(app):
     PROOF_TYPES["expansion"] = ExpansionDirective
     app.add_directive_to_domain("prf", "expansion", ExpansionDirective)
     app.connect("doctree-read", link_witnesses)
+    app.connect("doctree-read", fold_proofs)
     app.connect("doctree-resolved", tidy_ids)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -26,7 +26,7 @@ def _share(counts: Callable[[RunConfig], bool]) -> float:
 EXERCISES: dict[str, Exercise] = {
     "13.1": Number(
         lambda: 100 * _share(_attacks),
-        "The rows without an attack cost next to nothing beside them.",
+        "The rows without an attack cost the rest, less than a third of the whole.",
         digits=2,
         mistakes={
             "Give it in per cent.": lambda: _share(_attacks),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from sam_edu.experiments import summary
 from sam_edu.experiments.records import Record
@@ -110,11 +110,11 @@ def paired_p(d: summary.Spread) -> float:
     """
     if d.sd < NOTHING:
         return 2 * 0.5**d.n if abs(d.mean) > NOTHING else 1.0
-    return float(2 * stats.t.sf(abs(d.mean) / (d.sd / np.sqrt(d.n)), d.n - 1))
+    return float(2 * stdtr(d.n - 1, -abs(d.mean) / (d.sd / np.sqrt(d.n))))
 
 
 def _interval(d: summary.Spread) -> tuple[float, float]:
-    half = stats.t.ppf(0.975, d.n - 1) * d.sd / np.sqrt(d.n)
+    half = stdtrit(d.n - 1, 0.975) * d.sd / np.sqrt(d.n)
     return float(d.mean - half), float(d.mean + half)
 
 

@@ -56,7 +56,7 @@ class RunConfig:
         per step stays)
     validation_size : training images set aside (not among ``train_size``), on which the trained model is
         evaluated, too, at ``eval_linf``: to choose settings by
-    eval_linf, eval_l2 : radii at which the trained model is attacked
+    eval_linf, eval_l2 : radii at which the trained model is attacked; 0 alone measures it without attack
     ladder : "quick" or "standard"
     certify : cases of the complete search that an image may use, see :func:`sam_edu.evaluation.evaluate`; 0:
     no
@@ -122,8 +122,7 @@ class RunConfig:
         _check.choice("ladder", self.ladder, LADDERS)
         for name in ("eval_linf", "eval_l2"):
             for radius in getattr(self, name):
-                _check.number(name, radius, low=0, high=float("inf"), open_low=True, open_high=True,
-                              hint="clean accuracy comes by itself")  # fmt: skip
+                _check.number(name, radius, low=0, high=float("inf"), open_high=True)
         for name in ("train_size", "test_size"):
             if getattr(self, name) is not None:
                 _check.integer(name, getattr(self, name), low=1)

@@ -23,8 +23,9 @@ def line(record: Record) -> str:
     parts = [record.config.run_id, name(record.config), f"train {record.train_accuracy:.1%}"]
     for evaluation in (record.linf, record.l2):
         if evaluation is not None:
-            robust = ", ".join(f"{at.accuracy:.1%} at {at.eps:.3g}" for at in evaluation.at)
-            parts.append(f"clean {evaluation.clean_accuracy:.1%}, {evaluation.norm}: {robust}")
+            robust = ", ".join(f"{at.accuracy:.1%} at {at.eps:.3g}" for at in evaluation.attacked)
+            attacks = f", {evaluation.norm}: {robust}" if robust else ""
+            parts.append(f"clean {evaluation.clean_accuracy:.1%}{attacks}")
     speed = record.images_per_second
     pace = f", {speed:,.0f} images/s" if speed else ""
     return ", ".join(parts) + f" ({record.seconds['train']:.0f} s{pace})"
@@ -74,7 +75,7 @@ def table(groups: Mapping[str, Sequence[Record]]) -> list[str]:
     for label, group in groups.items():
         cells = {"seeds": str(len(group)), "clean": summary.at(group, 0).percent() if group[0].linf else ""}
         for norm, evaluation in (("linf", group[0].linf), ("l2", group[0].l2)):
-            for entry in evaluation.at if evaluation else ():
+            for entry in evaluation.attacked if evaluation else ():
                 cells[f"{norm} {entry.eps:.3g}"] = summary.at(group, entry.eps, norm).percent()
         if not rows:
             rows.append(["", *cells])

@@ -36,8 +36,8 @@ class Spread:
 
 
 def radii(records: Sequence[Record], norm: str = "linf") -> list[float]:
-    """Attack radii that all these runs were evaluated at, ascending."""
-    found = [tuple(entry.eps for entry in evaluation(record, norm).at) for record in records]
+    """Attack radii that all these runs were evaluated at, ascending; radius 0 is no attack."""
+    found = [tuple(entry.eps for entry in evaluation(record, norm).attacked) for record in records]
     if len(set(found)) != 1:
         raise ValueError(f"these runs were attacked at different radii: {sorted(set(found))}")
     return list(found[0])
@@ -46,7 +46,7 @@ def radii(records: Sequence[Record], norm: str = "linf") -> list[float]:
 def accuracies(records: Sequence[Record], norm: str = "linf") -> NDArray:
     """Accuracies of shape (seeds, 1 + radii): without attack first, then one column per radius."""
     return np.array([
-        [evaluation(r, norm).clean_accuracy, *(entry.accuracy for entry in evaluation(r, norm).at)]
+        [evaluation(r, norm).clean_accuracy, *(entry.accuracy for entry in evaluation(r, norm).attacked)]
         for r in records
     ])  # fmt: skip
 

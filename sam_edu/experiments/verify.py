@@ -120,7 +120,7 @@ def _loaded(name: str) -> data.Dataset:
 def _radii(run_id: str, model: nn.Module, x: Tensor, y: Tensor, clean: Tensor,
            evaluation: EvaluationRecord) -> list[Verdict]:  # fmt: skip
     verdicts, standing = [], clean.clone()
-    for entry in evaluation.at:
+    for entry in evaluation.attacked:
         for attack in _attacks(model, evaluation.norm, entry.eps):
             for chosen in standing.nonzero().squeeze(1).split(BATCH):
                 if len(chosen):

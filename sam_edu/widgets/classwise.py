@@ -96,12 +96,12 @@ class ClasswiseExplorer(Explorer):
         """
         rows, radii = [], None
         for label, records in groups.items():
-            found = [None if r.linf is None else [entry.eps for entry in r.linf.at] for r in records]
+            found = [None if r.linf is None else [entry.eps for entry in r.linf.attacked] for r in records]
             radii = found[0] if radii is None else radii
             if radii is None or any(some != radii for some in found):
                 raise WidgetValueError(f"ClasswiseExplorer: {label!r} was attacked at {found}, not {radii}")
             values = np.array([
-                [r.linf.clean_per_class, *(entry.per_class for entry in r.linf.at)]
+                [r.linf.clean_per_class, *(entry.per_class for entry in r.linf.attacked)]
                 for r in records if r.linf is not None
             ])  # fmt: skip
             rows.append({"name": label, "kind": kinds[label], "mean": values.mean(0), "low": values.min(0),

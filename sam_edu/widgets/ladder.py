@@ -90,7 +90,7 @@ class LadderExplorer(Explorer):
             If the records differ in rungs, radii or number of images.
         """
         shapes = {
-            name: (record.n, tuple((entry.eps, *(rung.label for rung in entry.rungs)) for entry in record.at))
+            name: (record.n, tuple((at.eps, *(rung.label for rung in at.rungs)) for at in record.attacked))
             for name, record in records.items()
         }
         if len(set(shapes.values())) != 1 or not next(iter(shapes.values()))[1]:
@@ -101,11 +101,11 @@ class LadderExplorer(Explorer):
         some = next(iter(records.values()))
         rows = [
             {"name": name, "kind": (kinds or {}).get(name, name), "clean": record.clean_accuracy,
-             "after": [[rung.accuracy for rung in entry.rungs] for entry in record.at]}
+             "after": [[rung.accuracy for rung in entry.rungs] for entry in record.attacked]}
             for name, record in records.items()
         ]  # fmt: skip
-        rungs = [rung.label for rung in some.at[0].rungs]
-        return cls(rows, rungs, [entry.eps for entry in some.at], some.n, **kwargs)
+        rungs = [rung.label for rung in some.attacked[0].rungs]
+        return cls(rows, rungs, [entry.eps for entry in some.attacked], some.n, **kwargs)
 
     def draw_still(self, figure: Figure) -> None:
         axes = figure.subplots()

@@ -5,7 +5,7 @@ const N = 81;
 
 function build(root, model) {
   const m = { p: model.get("p"), eta: model.get("eta"), d: model.get("d") };
-  const fig = panel(root, { heading: "SAM’s optimum keeps more accuracy under attack", xLabel: "attack radius ε", yLabel: "accuracy under attack", width: 400, height: 250, left: 50, right: 78 });
+  const fig = panel(root, { heading: "Accuracy under attack: standard, SAM, adversarial", xLabel: "attack radius ε", yLabel: "accuracy under attack", width: 400, height: 250, left: 50, right: 78 });
   const wide = 2 * m.eta, star = standardOptimum(m), EPS = Array.from({ length: N }, (_, i) => (wide * i) / (N - 1));
   const low = Math.floor(20 * robustAccuracy(m, star, wide)) / 20, high = Math.ceil(100 * naturalAccuracy(m, star) + 1) / 100;
   const X = scale(0, wide, fig.x0, fig.x1), Y = scale(low, high, fig.y0, fig.y1);
@@ -45,6 +45,9 @@ function build(root, model) {
     const cost = 100 * (naturalAccuracy(m, star) - naturalAccuracy(m, a));
     const text = s.rho === 0 ? `With ρ = 0 SAM is standard training: ${percent(kept, 1)} under an attack of radius ε = ${s.eps.toFixed(3)}; the best possible is ${percent(at.robust, 1)}.`
       : `In the toy model, SAM on the robust weight alone with ρ = ${s.rho.toFixed(1)} keeps ${percent(sam, 1)} under an attack of radius ε = ${s.eps.toFixed(3)}. Standard training keeps ${percent(kept, 1)}, adversarial training ${percent(at.robust, 1)}. Without attack SAM gives up ${cost.toFixed(2)} points.`;
+    const short = at.robust - sam, gained = sam - kept, alike = (v) => Math.abs(v) < 5e-4;
+    fig.entitle(s.rho === 0 ? "With ρ = 0 SAM is standard training" : alike(gained) ? "Here SAM keeps what standard training keeps"
+      : alike(short) ? "Here SAM keeps what adversarial training keeps" : gained > 0 ? "SAM stands between standard and adversarial training" : "Here SAM keeps less than standard training");
     fig.describe("Accuracy under attack against the attack radius, for standard training, SAM and adversarial training in the toy model. " + text);
     return text;
   });

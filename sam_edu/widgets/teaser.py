@@ -18,7 +18,7 @@ class Teaser(Explorer):
     """Accuracy under attack of the standard, the SAM and the adversarial optimum.
 
     SAM here perturbs the robust weight alone, by the exact worst case (Theorem 7). Under other
-    conventions it does less, or nothing; the text beside the figure must say so.
+    conventions it does more, nothing, or the opposite; the text beside the figure must say so.
 
     Parameters
     ----------

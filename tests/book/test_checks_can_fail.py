@@ -255,6 +255,11 @@ def test_questions(visit: Any) -> None:
     script = f"<script>{PREDICT}</script>"
     assert checks.questions(visit(QUESTION + ANSWER, head=script)) == (1, [])
     assert "no choices or no answer" in checks.questions(visit(QUESTION, head=script))[1][0]
+    tempting = QUESTION.replace("This.", '<p>This.</p><div class="predict-why">Why not.</div>')
+    page = visit(tempting + ANSWER, head=script).tab
+    assert page.locator(".predict-why").is_hidden()
+    page.get_by_label("This.").check()
+    assert page.locator(".predict-why").is_visible() and page.locator("label").first.inner_text() == "This."
     dead = f"<script>{PREDICT.replace('answer.hidden = !shown', 'answer.hidden = false')}</script>"
     problems = checks.questions(visit(QUESTION + ANSWER, head=dead))[1]
     assert "before any choice, its answer is shown" in problems[0]

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from sam_edu import _slope, attacks, data, features
+from sam_edu import _ladder, _slope, attacks, data, features
 from sam_edu._fit import Fitted, by_content, unit_peak
 from sam_edu._square import square
 from sam_edu.evaluation import evaluate
@@ -307,10 +307,25 @@ def test_inputs_of_any_shape(shape, norm):
         assert not robust or shape == (1,) or min(gaps) > 0.01
 
 
-@pytest.mark.slow
+@pytest.fixture
+def few_official_steps(monkeypatch):
+    """The official attacks as they are, with 10 steps and 100 queries instead of 100 and 5000."""
+    official, own = _ladder._official(), _ladder.square
+
+    class Short(official.AutoAttack):
+        def __init__(self, *arguments, **settings):
+            super().__init__(*arguments, **settings)
+            assert (self.apgd.n_iter, self.fab.n_iter, self.square.n_queries) == (100, 100, 5000)
+            self.apgd.n_iter = self.apgd_targeted.n_iter = self.fab.n_iter = 10
+            self.square.n_queries = 100
+
+    monkeypatch.setattr(official, "AutoAttack", Short)
+    monkeypatch.setattr(_ladder, "square", lambda *about: own(*about[:5], 100, *about[6:]))
+
+
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("shape", [(20,), (2, 30), (2, 3, 5, 5)])
-def test_the_official_rungs_take_any_shape(shape, norm):
+def test_the_official_rungs_take_any_shape(shape, norm, few_official_steps):
     torch.manual_seed(0)
     x = torch.rand(4, *shape, dtype=torch.float64)
     model = nn.Sequential(nn.Flatten(), nn.Linear(x[0].numel(), 5)).double()

@@ -15,8 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
-from sam_edu.experiments import RunConfig, files, load_records, records, run, runner
+from sam_edu.experiments import RunConfig, files, load_records, records, report, run, runner, summary
 from sam_edu.experiments.state import Training
+from sam_edu.experiments.verify import verify
+from sam_edu.widgets import ClasswiseExplorer, LadderExplorer
 
 SMALL = {"train_size": 100, "test_size": 20, "epochs": 2}
 
@@ -47,7 +49,7 @@ def test_equal_settings_are_one_run(one, other):
 
 
 @pytest.mark.parametrize("slip, hint", [
-    ({"ladder": "quik"}, "ladder must be one of"), ({"eval_linf": (-0.1,)}, "eval_linf must be > 0"),
+    ({"ladder": "quik"}, "ladder must be one of"), ({"eval_linf": (-0.1,)}, "eval_linf must be >= 0"),
     ({"eval_linf": ("a",)}, "eval_linf must be a number"), ({"eval_linf": 0.1}, "several numbers"),
     ({"eval_l2": "0.1"}, "several numbers"), ({"eval_l2": (float("nan"),)}, "eval_l2 must be"),
     ({"eval_l2": (float("inf"),)}, "eval_l2 must be"), ({"lr": float("inf")}, "lr must be"),
@@ -91,6 +93,25 @@ def test_a_failing_evaluation_does_not_cost_the_training(tmp_path, epochs, monke
         run(config, tmp_path)
     other = dataclasses.replace(config, eval_linf=(0.05,))
     assert run(other, tmp_path).linf and run(config, tmp_path).linf and len(epochs) == 2
+
+
+def test_radius_zero_is_a_radius_for_a_run_as_it_is_for_evaluate(tmp_path):
+    """It measures without attack; whatever speaks of attacks has the clean accuracy once."""
+    config = RunConfig(**{**SMALL, "test_size": 60})
+    radii = {"eval_linf": (0,)}, {"eval_linf": (0, 0.1), "eval_l2": (0.0,)}, {"eval_linf": (0.1,)}
+    only, both, plain = (run(dataclasses.replace(config, **some), tmp_path) for some in radii)
+    assert len({record.config.run_id for record in (only, both, plain)}) == 3
+    for record in (only, both):
+        assert record.linf.at[0].eps == 0 and record.linf.robust_accuracy(0) == record.clean_accuracy
+        assert record.clean_accuracy == plain.clean_accuracy and record.linf.clean == record.linf.at[0].robust
+    assert summary.radii([both]) == [0.1] and summary.radii([only]) == summary.radii([both], "l2") == []
+    assert (summary.accuracies([both]) == summary.accuracies([plain])).all()
+    assert report.table({"a": [both]}) == report.table({"a": [plain]})
+    assert "linf" not in report.line(only) and report.line(both).count("clean") == 2
+    classes = ClasswiseExplorer.from_records({"a": [both]}, {"a": "SGD"}, list("0123456789"))
+    assert classes.eps_grid == [0, 0.1] and LadderExplorer.from_records({"SGD": both.linf}).eps_grid == [0.1]
+    assert [v.eps for v in verify(both.config.run_id, tmp_path)] == [0, 0.1]
+    assert [v.eps for v in verify(only.config.run_id, tmp_path)] == [0]
 
 
 @pytest.fixture

@@ -254,3 +254,16 @@ def test_a_chapter_is_read_as_the_build_reads_it():
         lines = path.read_text("utf-8").splitlines()
         for part in parts:
             assert lines[part.line - 1] == part.source.splitlines()[0], (path.name, part.line)
+
+
+def test_why_a_wrong_option_tempts_is_told_with_the_answer():
+    page = nodes.admonition("", nodes.title("", "Predict first"), classes=["predict", "answer-2"])
+    why = nodes.container("", nodes.paragraph("", "It tempts."), classes=["predict-why"])
+    page += nodes.bullet_list(
+        "",
+        nodes.list_item("", nodes.paragraph("", "This."), why),
+        nodes.list_item("", nodes.paragraph("", "That.")),
+    )
+    question, answer = writer().block(page, 0)
+    assert question == "> **Predict first**\n>\n> - This.\n> - That."
+    assert "Answer 2: That." in answer and "Answer 1? It tempts." in answer

@@ -8,6 +8,7 @@
  *
  *     - It grows.
  *     - It shrinks.
+ *       - Why this tempts, and why it is wrong.
  *     :::
  *
  *     :::{admonition} What happens
@@ -16,7 +17,7 @@
  *     :::
  *
  * This script turns the list into radio buttons and hides the next `reveal` block (or code cell with the tag
- * `reveal`) until the reader has chosen, or asks to be shown. The guess is kept in this browser only. Without
+ * `reveal`) until the reader has chosen, or asks to be shown; so are the lines under the options. The guess is kept in this browser only. Without
  * JavaScript nothing is hidden. `answer-1` says that the first choice is right. The first guess on a question is
  * kept apart, so that the page "Where next" can count how many were right (book/_ext/generated.py). */
 (() => {
@@ -67,12 +68,19 @@
       if (part.matches("p")) part.remove();
     }
     const fieldset = make("fieldset", { className: "predict-choices" }, legend);
+    const whys = [];
     const radios = [...list.children].map((item, i) => {
       const radio = make("input", { type: "radio", name, value: String(i) });
       const text = make("span");
+      const why = item.querySelector(":scope > .predict-why");
+      why?.remove();
       for (const part of [...item.childNodes])
         text.append(...(part.nodeName === "P" ? [...part.childNodes] : [part]));
       fieldset.append(make("label", {}, radio, text));
+      if (why) {
+        whys.push(why);
+        fieldset.append(why);
+      }
       return radio;
     });
     const show = make("button", { type: "button", textContent: "Show me" });
@@ -83,6 +91,7 @@
 
     const render = (shown) => {
       answers.forEach((answer) => (answer.hidden = !shown));
+      whys.forEach((why) => (why.hidden = !shown));
       box.dataset.state = shown ? "answered" : "asking";
       show.hidden = shown;
       forget.hidden = !shown;

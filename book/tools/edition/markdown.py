@@ -18,7 +18,7 @@ from book.tools.edition import formulas
 from book.tools.edition.text import at_line_start, code_span, escaped, folded, indented, marked, quoted
 
 PASSED = {"comment", "target", "compound", "toctree", "colspec", "index", "substitution_definition"}
-PLAIN_BLOCKS = {"document", "section", "container", "proof_node"}
+PLAIN_BLOCKS = {"document", "section", "container", "proof_node", "place_map"}
 LISTS = {"bullet_list", "enumerated_list"}
 STATEMENTS = re.compile(r"(?!proof|exercise|solution)\w+_node$")
 
@@ -71,6 +71,8 @@ class Writer:
             yield from self._comment_only(node)
         elif name == "container" and node.get("nb_element") == "cell_code":
             yield Code(node["cell_index"])
+        elif name == "container" and "predict-why" in node["classes"]:
+            return  # told with the answer
         elif name == "section" and isinstance(node[0], nodes.title):
             yield Heading(f"{'#' * (level + 1)} {self.inline(node[0])}", node["ids"][0])
             yield from self.blocks(_without(node, node[0]), level + 1)
@@ -134,7 +136,9 @@ class Writer:
         if answer:
             items = [*node.findall(nodes.list_item)]
             said = "\n\n".join(self.texts(items[int(answer) - 1]))
-            yield folded("The answer", [f"Answer {answer}: {said}"])
+            whys = [f"Answer {number}? {' '.join(self.texts(why))}" for number, item in enumerate(items, 1)
+                    for why in item.children if "predict-why" in why.get("classes", ())]  # fmt: skip
+            yield folded("The answer", [f"Answer {answer}: {said}", *whys])
 
     def _solution(self, node: nodes.Element) -> Iterator[Piece]:
         """A folded text; its code cells are cells of their own, folded too."""
