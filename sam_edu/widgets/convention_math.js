@@ -8,16 +8,14 @@ export const rhoOf = (m, key, h) => (key === "linf-worst" || key === "gaussian" 
 
 function near(m, a, shift, mean, spread) {
   const x = a + shift, v = 1 + mean, root = Math.sqrt(1 + spread / (v * v)), lag = spread / (v * v) / (root * (1 + root));
-  const tau = (x / v / Math.sqrt(m.d)) * (1 - lag), gamma = m.eta * Math.sqrt(m.d) * (1 - lag);
-  return { a, shift, mean, x, v, lag, tau, gamma, rate: logOdds(m) / 2 - tau * gamma };
+  return { a, shift, mean, x, v, lag, tau: (x / v / Math.sqrt(m.d)) * (1 - lag), gamma: m.eta * Math.sqrt(m.d) * (1 - lag) };
 }
 const lead = (m, w) => (1 - m.p) * Phi(w.gamma - w.tau) - m.p * Phi(-w.gamma - w.tau); // accuracy - p, to draw
-const rising = (m, w) => w.rate; // L/2 - tau*gamma > 0 where a larger w1 would help
+const rising = (m, w) => logOdds(m) / 2 - w.tau * w.gamma; // > 0 where a larger w1 would help
 function ahead(m, one, two) { // > 0 where one is the more accurate: a sign, the accuracies can agree in all digits
-  if (one.cone) return rise(m, two, one, rimStep(two, one));
   const cross = one.a * (two.mean - one.mean) + (one.shift - two.shift) + one.shift * two.mean - two.shift * one.mean, lag = one.lag - two.lag;
-  const tau = ((cross / (one.v * two.v)) * (1 - one.lag) - (two.x / two.v) * lag) / Math.sqrt(m.d), gamma = -m.eta * Math.sqrt(m.d) * lag;
-  return rise(m, two, one, { tau, gamma, slope: lag === 0 ? 0 : gamma / tau });
+  const dtau = ((cross / (one.v * two.v)) * (1 - one.lag) - (two.x / two.v) * lag) / Math.sqrt(m.d);
+  return rise(m, (one.tau + two.tau) / 2, (one.gamma + two.gamma) / 2, dtau, -m.eta * Math.sqrt(m.d) * lag);
 }
 
 function bisect(f, low, high, rounds = 60) { // f > 0 at low, not at high
@@ -58,59 +56,19 @@ function innerMinima(m, path, n) {
   return found;
 }
 
-// l2 ball: the rim of a cone, as in sam_edu.toy.rim, where e and g are explained. Minima inside it are zeros of turn.
-function cone(m, a, rho) {
-  const root = Math.sqrt(m.d), length = Math.hypot(a, root), s0 = a / length, c0 = root / length, share = rho / root, S = share * c0;
-  const C = Math.sqrt((1 - S) * (1 + S)), room = (1 - share) * (1 + share), ratio = (share * s0) / C, near = room / (C * (C + share * Math.abs(s0)));
-  const c = m.eta * root;
-  return { length, root, c, s0, c0, share, S, C, room, low: -(ratio < 0 ? near : 1 + ratio), high: ratio < 0 ? 1 - ratio : near, scale: c * S * C, drift: a * m.eta - logOdds(m) / 2 };
-}
-const bend = (g) => (Math.abs(g) < 0.03 ? g ** 3 * (1 / 3 + g * g * (1 / 5 + g * g * (1 / 7 + (g * g) / 9))) : Math.atanh(g) - g);
-function onRim(k, e) {
-  const X = k.s0 / k.C + k.S * k.c0 * e, Y = k.c0 * (k.room / k.C - k.share * k.s0 * e), g = k.scale * e;
-  const N = Math.hypot(Y, k.S * Math.sqrt(Math.max(e - k.low, 0) * Math.max(k.high - e, 0)));
-  return { cone: k, e, X, N, x: k.length * k.C * X, v: (k.length * k.C * Y) / k.root, tau: X / N, gamma: (k.c * Y) / N, rate: -(k.drift + g / (N * N)) };
-}
-const turn = (k, e) => { const w = onRim(k, e), g = Math.min(Math.max(k.scale * e, -1), 1); return bend(g) - g * w.tau * w.tau - k.drift; };
-function rimStep(one, two) {
-  const k = one.cone, sizes = one.N + two.N, half = (k.S * k.c0 * (two.e - one.e)) / sizes, tau = (2 * half) / ((1 + half * half) * one.N * two.N);
-  const slope = k.c * k.C * ((k.S * (one.e + two.e)) / 2 + (((one.X + two.X) / 2) * half * half) / k.c0);
-  return { tau, gamma: slope * tau, slope };
-}
-function ridgeOf(k) { // where a larger w1 stops to help
-  const lean = k.c0 / k.c / k.C, square = -k.drift * lean * lean, linear = 1 - ((2 * k.drift * k.s0) / k.C) * lean, constant = (k.drift * k.c0 ** 2 * k.room) / k.C ** 2;
-  const root = Math.sqrt(linear * linear - 4 * square * constant);
-  return (linear >= 0 ? (-2 * constant) / (linear + root) : (root - linear) / (2 * square)) / k.scale;
-}
-const SHARES = [0, ...Array.from({ length: 34 }, (_, i) => 1e-15 * 2e13 ** (i / 33)), ...Array.from({ length: 50 }, (_, i) => (1 - Math.cos((Math.PI * i) / 49)) / 2).filter((s) => s > 0.02)];
-function zoomed(slope, grid) { // finer where the slope comes near 0 and turns back: a minimum about to vanish hides there
-  for (let round = 0; round < 4; round++) {
-    let best = Infinity, at = 0;
-    for (let i = 1; i < grid.length - 1; i++) {
-      const [before, here, after] = [grid[i - 1][1], grid[i][1], grid[i + 1][1]], around = Math.min(Math.abs(before), Math.abs(after));
-      if (here >= 0 === before >= 0 && here >= 0 === after >= 0 && Math.abs(here) <= around && Math.abs(here) / around < best) { best = Math.abs(here) / around; at = i; }
-    }
-    if (!at) break;
-    const left = grid[at - 1][0], width = grid[at + 1][0] - left;
-    for (let i = 1; i < 8; i++) grid.push([left + (width * i) / 8, slope(left + (width * i) / 8)]);
-    grid.sort((one, two) => one[0] - two[0]);
-  }
-  return grid;
-}
-function wells(k, fine) { // the first and the last on either side of the ridge
-  const found = [], bound = 1 / k.scale, ridge = Math.min(Math.max(ridgeOf(k), k.low), k.high);
-  for (const [end, way] of [[Math.min(Math.max(k.low, -bound), ridge), -1], [Math.max(Math.min(k.high, bound), ridge), 1]]) {
-    const slope = (s) => way * turn(k, ridge + (end - ridge) * s), shares = fine ? SHARES : SHARES.filter((_, i) => i % 4 === 0 || i === SHARES.length - 1);
-    let grid = shares.map((s) => [s, slope(s)]);
-    if (fine) grid = zoomed(slope, grid);
-    const turns = grid.slice(1).map((_, i) => i).filter((i) => grid[i][1] < 0 && grid[i + 1][1] >= 0);
-    for (const i of new Set([turns[0], turns[turns.length - 1]])) if (i !== undefined) found.push(ridge + (end - ridge) * bisect((s) => -slope(s), grid[i][0], grid[i + 1][0], fine ? 55 : 12));
-  }
-  return found;
+// l2 ball: the classifiers at angle psi of the cone's rim (0: tilted towards e_1, π: away from it), with the
+// sign of the accuracy's derivative along the rim; between 0 and π the weak weights are unequal.
+function onRim(m, a, rho, psi) {
+  const root = Math.sqrt(m.d), length = Math.hypot(a, root), s0 = a / length, c0 = root / length, sin = rho / length;
+  const cos = Math.sqrt((1 - sin) * (1 + sin)), tilt = sin * Math.cos(psi), out = psi < Math.PI ? sin * Math.sin(psi) : 0;
+  const w = near(m, a, length * (tilt * cos * c0 - sin * sin * s0), -sin * sin - (tilt * cos * s0) / c0, ((out * cos) / c0) ** 2);
+  const x = cos * s0 + tilt * c0, y = cos * c0 - tilt * s0, size = Math.hypot(y, out), grow = (out * (y * s0 + tilt)) / size; // derivative of size
+  w.slope = (Math.tanh(rising(m, w)) * (-out * c0 - (x * grow) / size) + m.eta * root * (out * s0 - (y * grow) / size)) / size;
+  return w;
 }
 function l2Ball(m, a, rho, n) {
-  const k = cone(m, a, rho);
-  return [k.low, k.high, ...(m.d > 1 && rho > 0 ? wells(k, n >= 20) : [])].map((e) => onRim(k, e));
+  const inner = innerMinima(m, (s) => onRim(m, a, rho, Math.PI * s), n);
+  return [Math.PI, 0, ...inner.map((s) => Math.PI * s)].map((psi) => onRim(m, a, rho, psi));
 }
 
 // l-infinity ball: w1 at an end, and a share of the other weights up, the rest down.
@@ -233,7 +191,7 @@ export function samWeight(m, key, h) {
   const gains = (a) => worst(m, key, h, a).gains;
   let high = 2 * star;
   while (gains(high) > 0) { high *= 2; if (high > 1e6 * star) return Infinity; }
-  return bisect(gains, 0, high, 55);
+  return bisect(gains, 0, high, 42);
 }
 
 // In the l-infinity ball all weak weights move together from this t* on; below, part goes up and part down, and

@@ -127,7 +127,32 @@ def l2_worst(m, a, rho, cells=1500):
     turns = np.flatnonzero((slope[:-1] < 0) & (slope[1:] >= 0))
     for i in turns[:12]:
         places.append(on_rim(m, a, rho, crossing(lambda q: -rim_rate(m, a, rho, q), psi[i], psi[i + 1])))
+    if m.log_odds < 0.02 * m.c:  # two minima around the ridge, too close for double precision
+        places += around_ridge(m, a, rho)
     return lowest(places)
+
+
+def around_ridge(m, a, rho):
+    """Minima around the angle where tau*gamma = L/2: 50 digits, a grid that is geometric on either side."""
+
+    def lag(q):
+        here = on_rim(m, a, rho, q)
+        return here.tau * here.gamma - log_odds(m) / 2
+
+    low, high = mp.mpf(0), mp.pi
+    if not lag(low) > 0 > lag(high):
+        return []
+    for _ in range(120):
+        middle = (low + high) / 2
+        low, high = (middle, high) if lag(middle) > 0 else (low, middle)
+    steps = [mp.mpf(10) ** (-10 + mp.mpf(i) / 12) for i in range(112)]
+    psi = [low - q for q in reversed(steps)] + [low] + [low + q for q in steps]
+    rates = [rim_rate(m, a, rho, q) for q in psi]
+    turns = [i for i in range(len(psi) - 1) if rates[i] < 0 <= rates[i + 1]]
+    return [
+        on_rim(m, a, rho, crossing(lambda q: -rim_rate(m, a, rho, q), psi[i], psi[i + 1], 30, 0))
+        for i in turns
+    ]
 
 
 def rim_rate(m, a, rho, psi):
@@ -140,10 +165,10 @@ def rim_rate(m, a, rho, psi):
     return (ratio * (dgamma + dtau) + dgamma - dtau) / (1 + ratio) / step
 
 
-def crossing(sign, low, high, rounds=12):
+def crossing(sign, low, high, rounds=12, beyond=1):
     """Where a function falls through 0, by the secant method; the bracket may be a bit off."""
     width = mp.mpf(high) - mp.mpf(low)
-    low, high = mp.mpf(low) - width, mp.mpf(high) + width
+    low, high = mp.mpf(low) - beyond * width, mp.mpf(high) + beyond * width
     one, two = sign(low), sign(high)
     if not one > 0 > two:
         return (low + high) / 2

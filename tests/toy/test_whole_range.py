@@ -36,6 +36,7 @@ def test_worst_cases(key, seed):
         (toy.NRFModel(0.51, 0.1, 1000), 0.1),
         (toy.NRFModel(0.5012, 0.9133, 869), 0.009),  # two minima on the ridge: a change of 1e-11
         (toy.NRFModel(0.5478, 0.9185, 3603), 0.8165),
+        (toy.NRFModel(0.50005, 3.0, 2), 0.15),
         (toy.NRFModel(0.99999998, 0.0181, 6), 0.9997),  # t* = 200, next to the largest ball
         (toy.NRFModel(0.5111, 0.00123, 13), 0.9993),  # the worst perturbation is a minimum about to vanish
     ],
