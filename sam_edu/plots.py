@@ -196,13 +196,18 @@ def _svg(fig: Figure, alt: str, panels: list[dict[str, Any]]) -> str:
     return text.replace("<svg", head, 1).replace(">", f"><metadata>{data}</metadata>", 1)
 
 
+# A cell that is a number with its spread, a range or a bound: a line must not end inside it.
+_NUMBERS = re.compile(r"[<>≤≥+−±\-\d.,%/ ]*\d[<>≤≥+−±\-\d.,%/ ]*(?:to [+−\-\d.% ]+)?")
+
+
 def _table(columns: Mapping[str, Sequence[Any]], remark: str = "") -> str:
     def cell(value: Any) -> str:
         if value is None:
             return "–"
         if isinstance(value, (float, np.floating)):
             return f"{value:.4g}"
-        return html.escape(str(value))
+        said = html.escape(str(value))
+        return said.replace(" ", "\N{NO-BREAK SPACE}") if _NUMBERS.fullmatch(str(value)) else said
 
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
     rows = "".join(

@@ -1,4 +1,4 @@
-"""A true minus sign before negative numbers in the text.
+"""A true minus sign before negative numbers in the text; a number stays beside its ± and its per cent.
 
 Formatted numbers carry the hyphen of the keyboard: too short beside a plus sign, and some screen readers
 pass over it, which turns a loss into a gain. Code, mathematics and tables of results keep theirs, to be
@@ -11,6 +11,8 @@ from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 MINUS = "\N{MINUS SIGN}"
+BREAK = re.compile(r"(?: (?=±)|(?<=±) | (?=%(?!\w)))")  # where a line must not end
+FIXED = "\N{NO-BREAK SPACE}"
 HYPHEN = re.compile(r"(?<![\w.,)\]/%–-])-(?=\d)")
 VERBATIM = (nodes.FixedTextElement, nodes.literal, nodes.math)  # the first: blocks of code, mathematics, HTML
 
@@ -22,8 +24,9 @@ class TrueMinus(SphinxPostTransform):
 
     def run(self, **kwargs):
         for text in list(self.document.findall(nodes.Text)):
-            if HYPHEN.search(text) and not _verbatim(text):
-                text.parent.replace(text, nodes.Text(HYPHEN.sub(MINUS, text)))
+            said = BREAK.sub(FIXED, HYPHEN.sub(MINUS, text))
+            if said != text and not _verbatim(text):
+                text.parent.replace(text, nodes.Text(said))
 
 
 def _verbatim(node):

@@ -11,13 +11,14 @@ Write it like any other statement and refer to it with {prf:ref}::
 `_config.yml` lets it count together with the theorems (prf_realtyp_to_countertyp).
 """
 
+import re
 from pathlib import Path
 
 from docutils import nodes
 from sphinx_proof.directive import DEFAULT_REALTYP_TO_COUNTERTYP, ElementDirective
 from sphinx_proof.proof_type import PROOF_TYPES
 
-from book._ext.witnesses import STATEMENTS, labels_in, of_label, witnesses_in
+from book._ext.witnesses import STATEMENTS, labels_in, of_label, statements_in, witnesses_in
 from book.tools.edition import chapter
 
 
@@ -72,6 +73,19 @@ def link_witnesses(app, doctree):
         node[0] += [nodes.Text(" "), link]
 
 
+def title_references(app, doctree, docname):
+    """A reference to a statement of another page carries its title, for the card that the page shows."""
+    if not hasattr(app, "statement_titles"):
+        pages = chapter.chapters(Path(app.srcdir))
+        found = [pair for page in pages for pair in statements_in(page)]
+        app.statement_titles = {label: re.sub(r"[$\\]", "", title) for title, label in found if label}
+    for node in doctree.findall(nodes.reference):
+        page, _, label = node.get("refuri", "").partition("#")
+        if page and app.statement_titles.get(label) and not page.startswith("http"):
+            node["reftitle"] = app.statement_titles[label]
+            node["classes"].append("prf-card")
+
+
 def setup(app):
     app.setup_extension("sphinx_proof")  # it registers one node per type, before ours joins the list
     DEFAULT_REALTYP_TO_COUNTERTYP["expansion"] = "theorem"
@@ -80,4 +94,5 @@ def setup(app):
     app.connect("doctree-read", link_witnesses)
     app.connect("doctree-read", fold_proofs)
     app.connect("doctree-resolved", tidy_ids)
+    app.connect("doctree-resolved", title_references)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

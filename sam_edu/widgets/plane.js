@@ -115,7 +115,7 @@ function build(root) {
     } else first = `ρ = ${signif(wanted, 4)} gives the same w₁ as ε = ${eps} (${share(s.share)}): ${at}.`;
     if (!o.sam) return `${first} Your ρ = ${signif(s.rho, 3)} is beyond ${FOLLOWED} √d, where this figure does not follow the worst case. Adversarial training has ${accuracies(o.at)}.`;
     const back = equivalentEps(m, o.sam.w1) / m.eta;
-    const worth = s.rho === 0 ? "which is standard training" : Math.abs(back) < 1e-9 ? "the standard value: no attack at all" : back < 0 ? "less than the standard value, as under no attack" : back === 1 ? "the robust feature alone, as at ε = η" : `as at ε = ${signif(back * m.eta, 3)}`;
+    const worth = s.rho === 0 ? "which is standard training" : Math.abs(back) < 1e-9 ? "the standard value: no attack at all" : back < 0 ? "below the standard value, where no attack leads" : back === 1 ? "the robust feature alone, as at ε = η" : `as at ε = ${signif(back * m.eta, 3)}`;
     return `${first} Your ρ = ${signif(s.rho, 3)} gives w₁ = ${signif(o.sam.w1, 4)}, ${worth}. SAM has ${accuracies(o.sam)}, adversarial training ${accuracies(o.at)}.`;
   }
 

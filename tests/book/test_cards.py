@@ -1,0 +1,54 @@
+"""A reference to a statement or an equation shows what it refers to: by pointer and by keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from book.tools import ROOT
+from tests.browser import chromium
+
+pytestmark = pytest.mark.browser
+SCRIPT = (ROOT / "book/assets/js/cards.js").read_text(encoding="utf-8")
+PAGE = """<article>
+<p>By <a class="reference internal" href="#thm-a">Theorem 1</a>,
+<a class="reference internal" href="#equation-b">(1)</a>,
+<a class="prf-card reference internal" href="far.html#thm-c" title="Of another page">Theorem 2</a>
+and <a class="reference internal" href="#plain">a place</a>.</p>
+<div class="proof theorem" id="thm-a"><p>All is well.<a class="witness" href="x">4 tests</a></p></div>
+<div class="math" id="equation-b">a = b</div><p id="plain">Here.</p></article>"""
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Any]:
+    with chromium() as browser:
+        page = browser.new_page()
+        page.goto("about:blank")
+        page.set_content(
+            f"<!DOCTYPE html><html><head><script>{SCRIPT}</script></head><body>{PAGE}</body></html>"
+        )
+        yield page
+
+
+@pytest.mark.parametrize(
+    "link, says", [("Theorem 1", "All is well."), ("(1)", "a = b"), ("Theorem 2", "Of another page")]
+)
+def test_by_keyboard_and_by_pointer(tab: Any, link: str, says: str) -> None:
+    card, reference = tab.locator(".ref-card"), tab.get_by_role("link", name=link)
+    for act in (reference.focus, reference.hover):
+        act()
+        card.wait_for(state="visible")
+        assert card.inner_text().strip() == says
+        assert reference.get_attribute("aria-describedby") == "ref-card"
+        tab.keyboard.press("Escape")
+        assert card.is_hidden() and reference.get_attribute("aria-describedby") is None
+        tab.mouse.move(0, 300)
+        reference.blur()
+    assert tab.locator("[id=thm-a]").count() == 1
+
+
+def test_other_links_have_none(tab: Any) -> None:
+    tab.get_by_role("link", name="a place").focus()
+    assert tab.locator(".ref-card").is_hidden()
