@@ -7,9 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from sam_edu.toy.averages import gaussian_accuracy, uniform_accuracy
 from sam_edu.toy.conventions import check_convention
+from sam_edu.toy.family import Family, ahead
 from sam_edu.toy.model import NRFModel
 from sam_edu.toy.per_sample import per_sample_accuracy
-from sam_edu.toy.worst import BALLS, Candidates, ahead, ball_limit
+from sam_edu.toy.worst import BALLS, Candidates, ball_limit
 
 _TIE = 1e-7  # of what they differ by, up or down: two perturbed classifiers this close are both the worst
 
@@ -103,7 +104,7 @@ def _one_step(model: NRFModel, w1: NDArray, rho: NDArray, perturbed: str, norm: 
     return Candidates(*(part[..., None] for part in parts))
 
 
-def _worst(model: NRFModel, candidates: Candidates) -> tuple[NDArray, NDArray]:
+def _worst(model: NRFModel, candidates: Family) -> tuple[NDArray, NDArray]:
     """Accuracy of the worst candidate, and the worst of either side where it is the worst of all."""
     rising, all_worst = candidates.rising(model), candidates.worst(model)
     points = np.full((*rising.shape[:-1], 2, 2), np.nan)

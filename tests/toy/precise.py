@@ -88,39 +88,100 @@ def badness(m, tau, gamma):
     return np.where(gain > loss, -1e9 - size, np.where(gain < loss, 1e9 + size, lead))
 
 
-def l2_worst(m, a, rho, cells=3000):
-    """Grid over the rim, dense at its ends and around the ridge; each low place refined by golden section."""
+def rim_slope(m, a, rho, psi):
+    """The sign of dF/dpsi on the rim in double precision: two densities times the paths of their ends."""
     root = math.sqrt(m.d)
     angle, turn = math.atan2(float(a), root), math.asin(float(rho) / math.hypot(float(a), root))
-    psi = np.pi * (1 - np.cos(np.linspace(0, np.pi, cells))) / 2
-    psi = np.unique(np.concatenate([psi, np.pi / 2 + np.linspace(-0.3, 0.3, cells)]))
     x = math.cos(turn) * math.sin(angle) + math.sin(turn) * np.cos(psi) * math.cos(angle)
     y = math.cos(turn) * math.cos(angle) - math.sin(turn) * np.cos(psi) * math.sin(angle)
-    size = np.hypot(y, math.sin(turn) * np.sin(psi))
-    bad = badness(m, x / size, m.c * y / size)
+    z, dx = math.sin(turn) * np.sin(psi), -math.sin(turn) * np.sin(psi) * math.cos(angle)
+    dy, dz = math.sin(turn) * np.sin(psi) * math.sin(angle), math.sin(turn) * np.cos(psi)
+    size = np.hypot(y, z)
+    grow = (y * dy + z * dz) / size
+    tau, gamma = x / size, m.c * y / size
+    dtau, dgamma = (dx - tau * grow) / size, (m.c * dy - gamma * grow) / size
+    half = m.log_odds / 2 - tau * gamma
+    return np.exp(half - abs(half)) * (dgamma + dtau) + np.exp(-half - abs(half)) * (dgamma - dtau)
+
+
+def l2_worst(m, a, rho, cells=1500):
+    """The ends of the rim and every minimum inside: where dF/dpsi turns positive, first in double precision.
+
+    The grid is dense at the ends and around the middle, and denser again where the slope comes near 0.
+    """
     places = [on_rim(m, a, rho, mp.mpf(0)), on_rim(m, a, rho, mp.pi)]
     if m.d == 1:
         return lowest(places)
-    tops = np.flatnonzero((bad[1:-1] >= bad[:-2]) & (bad[1:-1] >= bad[2:])) + 1
-    for i in tops[np.argsort(-bad[tops])][:6]:
-        places.append(golden(lambda q: on_rim(m, a, rho, q), mp.mpf(psi[i - 1]), mp.mpf(psi[i + 1])))
+    psi = np.pi * (1 - np.cos(np.linspace(0, np.pi, cells))) / 2
+    tips = np.geomspace(1e-8, 1e-3, 20)
+    psi = np.unique(
+        np.concatenate([psi[1:-1], np.pi / 2 + np.linspace(-0.3, 0.3, cells), tips, np.pi - tips])
+    )
+    for _ in range(5):  # where the slope comes near 0 it may turn twice between two points
+        near = np.abs(rim_slope(m, a, rho, psi))
+        low = np.flatnonzero((near[1:-1] <= near[:-2]) & (near[1:-1] <= near[2:])) + 1
+        cuts = np.unique(np.concatenate([low - 1, low]))
+        new = (psi[cuts, None] + (psi[cuts + 1] - psi[cuts])[:, None] * np.arange(1, 10) / 10).ravel()
+        psi = np.unique(np.concatenate([psi, new]))
+    slope = rim_slope(m, a, rho, psi)
+    turns = np.flatnonzero((slope[:-1] < 0) & (slope[1:] >= 0))
+    for i in turns[:12]:
+        places.append(on_rim(m, a, rho, crossing(lambda q: -rim_rate(m, a, rho, q), psi[i], psi[i + 1])))
+    if m.log_odds < 0.02 * m.c:  # two minima around the ridge, too close for double precision
+        places += around_ridge(m, a, rho)
     return lowest(places)
 
 
-def golden(at, low, high, rounds=50):
-    share = (mp.sqrt(5) - 1) / 2
-    left, right = high - share * (high - low), low + share * (high - low)
-    one, two = at(left), at(right)
-    for _ in range(rounds):
-        if one.better_than(two) > 0:
-            low, left, one = left, right, two
-            right = low + share * (high - low)
-            two = at(right)
+def around_ridge(m, a, rho):
+    """Minima around the angle where tau*gamma = L/2: 50 digits, a grid that is geometric on either side."""
+
+    def lag(q):
+        here = on_rim(m, a, rho, q)
+        return here.tau * here.gamma - log_odds(m) / 2
+
+    low, high = mp.mpf(0), mp.pi
+    if not lag(low) > 0 > lag(high):
+        return []
+    for _ in range(120):
+        middle = (low + high) / 2
+        low, high = (middle, high) if lag(middle) > 0 else (low, middle)
+    steps = [mp.mpf(10) ** (-10 + mp.mpf(i) / 12) for i in range(112)]
+    psi = [low - q for q in reversed(steps)] + [low] + [low + q for q in steps]
+    rates = [rim_rate(m, a, rho, q) for q in psi]
+    turns = [i for i in range(len(psi) - 1) if rates[i] < 0 <= rates[i + 1]]
+    return [
+        on_rim(m, a, rho, crossing(lambda q: -rim_rate(m, a, rho, q), psi[i], psi[i + 1], 30, 0))
+        for i in turns
+    ]
+
+
+def rim_rate(m, a, rho, psi):
+    """dF/dpsi of :func:`on_rim` in 50 digits up to a positive factor: two densities, moved numerically."""
+    step = mp.mpf(10) ** -(DIGITS // 3)
+    low, high = on_rim(m, a, rho, psi - step), on_rim(m, a, rho, psi + step)
+    tau, gamma = (high.tau + low.tau) / 2, (high.gamma + low.gamma) / 2
+    dtau, dgamma = high.tau - low.tau, high.gamma - low.gamma
+    ratio = mp.exp(log_odds(m) - 2 * tau * gamma)
+    return (ratio * (dgamma + dtau) + dgamma - dtau) / (1 + ratio) / step
+
+
+def crossing(sign, low, high, rounds=12, beyond=1):
+    """Where a function falls through 0, by the secant method; the bracket may be a bit off."""
+    width = mp.mpf(high) - mp.mpf(low)
+    low, high = mp.mpf(low) - beyond * width, mp.mpf(high) + beyond * width
+    one, two = sign(low), sign(high)
+    if not one > 0 > two:
+        return (low + high) / 2
+    for _ in range(rounds):  # regula falsi with halving (Illinois)
+        mid = (low * two - high * one) / (two - one)
+        value = sign(mid)
+        if value == 0 or high - low < width * mp.mpf(10) ** -20:
+            return mid
+        if value > 0:
+            low, one, two = mid, value, two / 2
         else:
-            high, right, two = right, left, one
-            left = high - share * (high - low)
-            one = at(left)
-    return at((low + high) / 2)
+            high, two, one = mid, value, one / 2
+    return mid
 
 
 def linf_worst(m, a, rho):
@@ -157,7 +218,7 @@ WORST = {
 }
 
 
-def judge(m, rho, convention, found, rel=1e-6, floor=1e-11):
+def judge(m, rho, convention, found, rel=1e-6, floor=4e-15):
     """Is the optimum of this worst case within rel of the relative change (and rounding) of ``found``?"""
     with mp.workdps(DIGITS):
         rho, found, best = mp.mpf(rho), mp.mpf(found), star(m)
@@ -221,15 +282,19 @@ def judge_jump(m, jump, rel=1e-9):
         return not never and below is not None and below[1] > 0 and (above is None or above[1] <= 0)
 
 
-def draw(rng, most=10**5):
-    """A model and a radius (in units of its limit), log-spaced: p to 1/2 + 1e-3 and 1 - 1e-8, c to 60."""
+def draw(rng, most=10**5, wide=False):
+    """A model and a radius (in units of its limit), log-spaced: p to 1/2 + 1e-3 and 1 - 1e-8, c to 60.
+
+    ``wide``: p to 1/2 + 1e-6 and 1 - 1e-12, eta from 1e-4 to 30, c to 1000.
+    """
+    edge, top, small, large, strong = (-6, -12, -4, 1.5, 1000) if wide else (-3, -8, -3, 0.5, 60)
     while True:
         p = (
-            0.5 + 10 ** rng.uniform(-3, math.log10(0.49))
+            0.5 + 10 ** rng.uniform(edge, math.log10(0.49))
             if rng.random() < 0.5
-            else 1 - 10 ** rng.uniform(-8, -0.4)
+            else 1 - 10 ** rng.uniform(top, -0.4)
         )
-        m = toy.NRFModel(p, 10 ** rng.uniform(-3, 0.5), int(10 ** rng.uniform(0, math.log10(most))))
-        if m.c < 60 and 0.5 < p:
+        m = toy.NRFModel(p, 10 ** rng.uniform(small, large), int(10 ** rng.uniform(0, math.log10(most))))
+        if m.c < strong and 0.5 < p:
             share = 10 ** rng.uniform(-3, 0) if rng.random() < 0.9 else 1 - 10 ** rng.uniform(-4, -1)
             return m, min(share, 0.9999)

@@ -1,7 +1,7 @@
 """The toy model over its whole range: extreme, log-spaced models against 50 digits, or a clear error.
 
-Ten thousand models were judged once; here a sample. The routes share no formula with the library, see
-:mod:`tests.toy.precise`.
+Here a sample; :mod:`tests.toy.judge_many` judges as many as one has time for. The routes share no formula
+with the library, see :mod:`tests.toy.precise`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from sam_edu import toy
 from tests.toy import precise
 
-COUNTS = {"robust-worst": 60, "l2-worst": 5, "linf-worst": 4}
+COUNTS = {"robust-worst": 100, "l2-worst": 30, "linf-worst": 20}
 
 
 @pytest.mark.parametrize("key", COUNTS)
@@ -34,6 +34,11 @@ def test_worst_cases(key, seed):
         (toy.NRFModel(0.9, 0.3, 1000), 0.1),  # all accuracies are 1 to the last bit
         (toy.NRFModel(0.6, 7 / math.sqrt(1000), 1000), 0.3),  # two minima of the rim, hardly apart
         (toy.NRFModel(0.51, 0.1, 1000), 0.1),
+        (toy.NRFModel(0.5012, 0.9133, 869), 0.009),  # two minima on the ridge: a change of 1e-11
+        (toy.NRFModel(0.5478, 0.9185, 3603), 0.8165),
+        (toy.NRFModel(0.50005, 3.0, 2), 0.15),
+        (toy.NRFModel(0.99999998, 0.0181, 6), 0.9997),  # t* = 200, next to the largest ball
+        (toy.NRFModel(0.5111, 0.00123, 13), 0.9993),  # the worst perturbation is a minimum about to vanish
     ],
 )
 def test_large_signals(m, share):
