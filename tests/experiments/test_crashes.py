@@ -24,11 +24,12 @@ QUICK = RunConfig(dataset="digits", epochs=4, train_size=200, test_size=50, eval
 READY = """
 import dataclasses, os, random, signal, sys, time
 from pathlib import Path
-import torch, torch._dynamo, torchattacks
+import torch, torchattacks
 from sam_edu.experiments import RunConfig, checkpoints, run, runner, state
 config, folder = RunConfig.from_dict(eval(sys.argv[1])), Path(sys.argv[2])
 torch.set_num_threads(1)
 runner._dataset(config)
+torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1).zero_grad()  # imports for 2 s
 """
 # Kills each attempt after the time of a random number of epochs.
 KILLER = READY + """

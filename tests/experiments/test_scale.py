@@ -27,9 +27,10 @@ SAM_CONFIG = dataclasses.replace(QUICK, method="sam", rho=0.1)
 # What torchrun does, without its own process: two forks, told by their environment who they are.
 RUNS = """
 import os, socket, sys
-import torch, torch._dynamo, torchattacks
+import torch, torchattacks
 from sam_edu.experiments import RunConfig, checkpoints, run, state
 torch.set_num_threads(1)
+torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1).zero_grad()  # imports for 2 s
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     port = str(free.getsockname()[1])
