@@ -34,8 +34,7 @@ _SHARES = (1 - np.cos(np.linspace(0, np.pi, 50))) / 2  # of an interval, dense a
 _SHARES = np.concatenate([[0], _TIPS, _SHARES[1:-1], 1 - _TIPS[::-1], [1]])
 
 
-Slope = Callable[[], NDArray]  # computed where it is asked for
-Path = Callable[[NDArray], "tuple[Candidates, Slope]"]
+Path = Callable[[NDArray], "tuple[Candidates, NDArray]"]
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ def l2_ball(model: NRFModel, w1: NDArray, rho: NDArray) -> Candidates:
     return _on_rim(model, a, rho, psi)[0]
 
 
-def _on_rim(model: NRFModel, a: NDArray, rho: NDArray, psi: NDArray) -> tuple[Candidates, Slope]:
+def _on_rim(model: NRFModel, a: NDArray, rho: NDArray, psi: NDArray) -> tuple[Candidates, NDArray]:
     """The classifiers at angles psi (..., n) of the rim, where it touches the ball; the sign of dF/dpsi."""
     root = np.sqrt(model.d)
     length = np.hypot(a, root)
@@ -192,16 +191,12 @@ def _on_rim(model: NRFModel, a: NDArray, rho: NDArray, psi: NDArray) -> tuple[Ca
     shift = length * (tilt * cos * cos0 - sin**2 * sin0)
     mean = -(sin**2) - tilt * cos * sin0 / cos0
     found = Candidates(np.broadcast_to(a, psi.shape), shift, mean, (out * cos / cos0) ** 2)
-
-    def slope() -> NDArray:  # up to a positive factor (Lemma 0)
-        x, y = cos * sin0 + tilt * cos0, cos * cos0 - tilt * sin0  # of the unit vector; out is its third part
-        size = np.hypot(y, out)
-        dsize = out * (y * sin0 + tilt) / size
-        dtau = (-out * cos0 - x * dsize / size) / size
-        dgamma = model.c * (out * sin0 - y * dsize / size) / size
-        return np.tanh(found.rising(model)) * dtau + dgamma
-
-    return found, slope
+    x, y = cos * sin0 + tilt * cos0, cos * cos0 - tilt * sin0  # of the unit vector; out is its third part
+    size = np.hypot(y, out)
+    dsize = out * (y * sin0 + tilt) / size
+    dtau = (-out * cos0 - x * dsize / size) / size
+    dgamma = model.c * (out * sin0 - y * dsize / size) / size
+    return found, np.tanh(found.rising(model)) * dtau + dgamma  # dF/dpsi up to a positive factor (Lemma 0)
 
 
 def _inner_minima(model: NRFModel, along: Path, shape: tuple[int, ...]) -> NDArray:
@@ -224,7 +219,7 @@ def _inner_minima(model: NRFModel, along: Path, shape: tuple[int, ...]) -> NDArr
     grid = low + (high - low) * _SHARES
 
     def slope(at: NDArray) -> NDArray:  # (..., 2, n): on either side
-        return along(at.reshape(*shape, -1))[1]().reshape(at.shape)
+        return along(at.reshape(*shape, -1))[1].reshape(at.shape)
 
     rates = slope(grid)
     for _ in range(4):  # a minimum that is about to vanish hides between two points: zoom in on the dip
@@ -240,13 +235,11 @@ def _inner_minima(model: NRFModel, along: Path, shape: tuple[int, ...]) -> NDArr
     turns = falls[..., :-1] & ~falls[..., 1:]
     cell = turns.argmax(-1)[..., None] + 1
     start, end = (np.take_along_axis(grid, cell + i, -1)[..., 0] for i in (0, 1))
-    beside = across = np.zeros(())
-    if turns.any():  # most balls have no inner minimum: the searches cost half of all
-        beside = sign_change(lambda at: -slope(at), start, end, bits=25, parts=32)
+    beside = np.where(turns.any(-1), sign_change(lambda at: -slope(at), start, end, bits=25, parts=32), 0.0)
+    start, end = grid[..., 0, -2], grid[..., 1, 1]
+    across = sign_change(lambda at: -along(at)[1], start, end, parts=32)  # its side of the ridge is asked for
     over = (rates[..., 0, -2] < 0) & (rates[..., 1, 1] >= 0) & (ridge < 1)
-    if over.any():  # its side of the ridge is asked for
-        across = sign_change(lambda at: -along(at)[1](), grid[..., 0, -2], grid[..., 1, 1], parts=32)
-    return np.concatenate([np.where(turns.any(-1), beside, 0.0), np.where(over, across, 0.0)[..., None]], -1)
+    return np.concatenate([beside, np.where(over, across, 0.0)[..., None]], -1)
 
 
 def linf_ball(model: NRFModel, w1: NDArray, rho: NDArray) -> Candidates:
@@ -266,7 +259,7 @@ def linf_ball(model: NRFModel, w1: NDArray, rho: NDArray) -> Candidates:
     return Candidates(*(part.reshape(*w1.shape, -1) for part in corners._parts()))
 
 
-def _on_side(model: NRFModel, a: NDArray, shift: NDArray, share: NDArray) -> tuple[Candidates, Slope]:
+def _on_side(model: NRFModel, a: NDArray, shift: NDArray, share: NDArray) -> tuple[Candidates, NDArray]:
     """w_1 moved by shift = -+rho, a share of the weights up, the others down; and the sign of dF/dshare.
 
     With R = ||u||^2/d, which grows with the share, dF/dR has the sign of
@@ -274,11 +267,8 @@ def _on_side(model: NRFModel, a: NDArray, shift: NDArray, share: NDArray) -> tup
     """
     rho, here = np.abs(shift), np.zeros_like(share)
     found = Candidates(a + here, shift + here, rho * (2 * share - 1), 4 * rho**2 * share * (1 - share))
-
-    def slope() -> NDArray:
-        grown = 2 * rho * (rho + 2 * share - 1)  # R - 1 + rho^2
-        return model.c / 2 * grown - found.x / np.sqrt(model.d) * np.tanh(found.rising(model))
-
+    grown = 2 * rho * (rho + 2 * share - 1)  # R - 1 + rho^2
+    slope = model.c / 2 * grown - found.x / np.sqrt(model.d) * np.tanh(found.rising(model))
     return found, slope
 
 
