@@ -18,8 +18,9 @@ unexport JUPYTER_PATH
 # The networks of the book are small: one thread is as fast as two, and sums keep their order on every machine.
 export OMP_NUM_THREADS := 1
 
-# Tests share the cores; `make unit SHARED=` runs them one after the other.
-SHARED ?= -n auto --maxprocesses=4
+# Tests share the cores; `make unit SHARED=` runs them one after the other. worksteal: each core begins with a
+# stretch of the list, so that what the tests of a file share is made once and not on every core.
+SHARED ?= -n auto --maxprocesses=4 --dist worksteal
 # A test in Chromium waits a quarter of a second after each key that it presses, so three of them share two cores.
 BROWSERS ?= -n 3
 

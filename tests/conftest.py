@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # no window, on machines with a screen too
@@ -10,3 +11,16 @@ os.environ.setdefault("MPLBACKEND", "Agg")  # no window, on machines with a scre
 # differ in speed.
 settings.register_profile("book", derandomize=True, deadline=None)
 settings.load_profile("book")
+
+
+@pytest.fixture(scope="session")
+def digits():
+    from sam_edu import data  # not every session of tests needs torch
+
+    return data.load("digits")
+
+
+@pytest.fixture(scope="session")
+def batch(digits):
+    """Of training images; read it, change it not."""
+    return digits.train_x[:64], digits.train_y[:64]

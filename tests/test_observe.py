@@ -6,39 +6,9 @@ from copy import deepcopy
 
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
 
-from sam_edu import data, models, observe, traps
-
-RHO = 0.2
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return data.load("digits")
-
-
-@pytest.fixture(scope="module")
-def batch(digits):
-    return digits.train_x[:64], digits.train_y[:64]
-
-
-def net(name="mlp", digits=None, seed=0):
-    return models.build(name, (1, 8, 8), classes=10, seed=seed, width=8)
-
-
-def trained(batch, steps=20, name="mlp"):
-    model = net(name)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        cross_entropy(model(batch[0]), batch[1]).backward()
-        optimizer.step()
-    return model
-
-
-def watch(key, model, batch, right):
-    return observe.one_step(traps.TRAPS[key], model, *batch, RHO, right)
+from sam_edu import observe, traps
+from tests.watched_steps import net, trained, watch
 
 
 def test_observing_leaves_the_model_alone(batch):
@@ -71,5 +41,3 @@ def test_training_returns_one_number_per_epoch_and_repeats(digits):
     assert observe.training(trap, digits, True, seed=1, epochs=1)[2] == [pytest.approx(1, abs=1e-6)]
     with pytest.raises(ValueError, match="epochs must be >= 1"):
         observe.training(trap, digits, True, epochs=0)
-
-

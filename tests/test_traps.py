@@ -9,38 +9,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from sam_edu import data, models, observe, traps
+from sam_edu import observe, traps
 from sam_edu.objectives import SAM
-
-RHO = 0.2
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return data.load("digits")
-
-
-@pytest.fixture(scope="module")
-def batch(digits):
-    return digits.train_x[:64], digits.train_y[:64]
-
-
-def net(name="mlp", digits=None, seed=0):
-    return models.build(name, (1, 8, 8), classes=10, seed=seed, width=8)
-
-
-def trained(batch, steps=20, name="mlp"):
-    model = net(name)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        cross_entropy(model(batch[0]), batch[1]).backward()
-        optimizer.step()
-    return model
-
-
-def watch(key, model, batch, right):
-    return observe.one_step(traps.TRAPS[key], model, *batch, RHO, right)
+from tests.watched_steps import RHO, trained, watch
 
 
 def flat_gradient(model, x, y):

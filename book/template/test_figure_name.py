@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sam_edu import widgets
 from sam_edu.widgets.figure_name import worst_loss
-from tests.browser import chromium, formulas_tab
+from tests.browser import formulas_tab
 
 
 @given(st.floats(-3, 3), st.floats(0, 2), st.floats(0.1, 5))
@@ -27,12 +27,12 @@ def test_bad_values_are_named():
         widgets.FigureNameExplorer(rho=2)
 
 
-def test_formulas_against_python():
+def test_formulas_against_python(browser):
     corners = [(w, rho, h) for w in (-1.5, 0.0, 1.5) for rho in (0, 1) for h in (0.2, 4)]
     drawn = np.random.default_rng(0).uniform([-2, 0, 0.2], [2, 1, 4], (240 - len(corners), 3))
     cases = np.vstack([corners, drawn])
-    with chromium() as browser:
-        tab = formulas_tab(browser, "figure_name_math.js")
-        found = tab.evaluate("(all) => all.map((v) => window.math.parabolaWorst(...v))", cases.tolist())
+    tab = formulas_tab(browser, "figure_name_math.js")
+    found = tab.evaluate("(all) => all.map((v) => window.math.parabolaWorst(...v))", cases.tolist())
+    tab.close()
     assert len(cases) >= 200
     np.testing.assert_allclose(found, [worst_loss(*case) for case in cases], rtol=1e-12, atol=1e-14)

@@ -60,11 +60,10 @@ def run(config: RunConfig, folder: str | Path | None = None, progress: bool = Fa
             return _do(config, None, workers, progress)
         folder = Path(folder).expanduser()
         # the leading process looks, and all do what it says: the others may see the folder later
-        if done := workers.tell(_finished(config, folder, look_only=True) if workers.leads else None):
+        if done := workers.lead(_finished, config, folder, True):
             return done
         with files.claimed(folder, config.run_id) if workers.leads else nullcontext():
-            done = workers.tell(_finished(config, folder) if workers.leads else None)
-            return done or _do(config, folder, workers, progress)
+            return workers.lead(_finished, config, folder) or _do(config, folder, workers, progress)
 
 
 def _finished(config: RunConfig, folder: Path, look_only: bool = False) -> records.Record | None:
@@ -98,8 +97,7 @@ def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool
     state = Training(config, dataset, workers)
     store = None if folder is None else Checkpoints(folder, config.run_id)
     if folder is not None and store is not None:
-        saved = workers.tell(store.load() if workers.leads else None)
-        if saved is not None:
+        if saved := workers.lead(store.load):
             _same_images(config, saved.get("data"), dataset, store.paths[0])
             state.load(saved)
         else:
@@ -108,24 +106,27 @@ def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool
         while state.epoch < config.epochs:
             bar.set_postfix(state.train_epoch())
             bar.update()
-            if store is not None and workers.tell(store.due() or state.epoch == config.epochs):
+            if store is not None and (workers.lead(store.due) or state.epoch == config.epochs):
                 started, everything = time.perf_counter(), {**state.to_dict(), "data": _checksum(dataset)}
-                if workers.leads:
-                    store.save(everything, started)
-    record = None
-    if workers.leads:
-        digest = None
-        if folder is not None:  # before the evaluation: should that fail, nothing has to be trained again
-            about = {"run_id": config.run_id, "training_id": config.training_id, "curves": state.curves,
-                     "seconds": state.seconds, "data": _checksum(_trained_on(dataset))}  # fmt: skip
-            path = folder / f"{config.run_id}.safetensors"
-            digest = weights.write(path, state.result.state_dict(), about)
-        record = _record(config, dataset, state)
-        if folder is not None and store is not None:
-            record.origin["weights"] = digest
-            records.write(record, folder)
-            store.remove()
-    return workers.tell(record)
+                workers.lead(store.save, everything, started)
+    return workers.lead(_finish, config, dataset, state, store)
+
+
+def _finish(
+    config: RunConfig, dataset: data.Dataset, state: Training, store: Checkpoints | None
+) -> records.Record:
+    """Evaluate and record, after the weights: should that fail, nothing has to be trained again."""
+    if store is None:
+        return _record(config, dataset, state)
+    about = {"run_id": config.run_id, "training_id": config.training_id, "curves": state.curves,
+             "seconds": state.seconds, "data": _checksum(_trained_on(dataset))}  # fmt: skip
+    folder = store.paths[0].parent
+    digest = weights.write(folder / f"{config.run_id}.safetensors", state.result.state_dict(), about)
+    record = _record(config, dataset, state)
+    record.origin["weights"] = digest
+    records.write(record, folder)
+    store.remove()
+    return record
 
 
 def _from_weights(state: Training, folder: Path) -> None:

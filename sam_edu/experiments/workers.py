@@ -5,11 +5,14 @@ from __future__ import annotations
 import atexit
 import datetime
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+
+T = TypeVar("T")
 
 
 def launched() -> int:
@@ -41,6 +44,10 @@ class Workers:
         box = [thing]
         dist.broadcast_object_list(box, src=0)
         return box[0]
+
+    def lead(self, act: Callable[..., T], *arguments: Any) -> T:
+        """Do something in the leading process alone; all get what it gets."""
+        return self.tell(act(*arguments) if self.leads else None)
 
     def gather(self, thing: Any) -> list[Any]:
         """Everybody's thing, in the order of the ranks."""

@@ -22,11 +22,6 @@ from sam_edu.evaluation import evaluate
 SLOPE, FINITE, BLACK = "not the slope", "not finite", "needs no gradient"
 
 
-@pytest.fixture(scope="module")
-def digits():
-    return data.load("digits")
-
-
 @cache
 def trained(classes):
     """The weights of a linear model of digits."""

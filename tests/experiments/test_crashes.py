@@ -20,25 +20,55 @@ from sam_edu.experiments import RunConfig, checkpoints, files, run, runner, stat
 from sam_edu.experiments.__main__ import main
 
 QUICK = RunConfig(dataset="digits", epochs=4, train_size=200, test_size=50, eval_linf=(0.1,), seed=1)
-# Forks itself for each attempt, so that torch is imported once; kills the attempt after a random time.
-KILLER = """
-import os, random, signal, sys, time
-import torch
-from sam_edu.experiments import RunConfig, checkpoints, run
-config, folder, kills = RunConfig.from_dict(eval(sys.argv[1])), sys.argv[2], int(sys.argv[3])
+# All that a run imports is imported once, before the forks: else a killed attempt dies in its imports.
+READY = """
+import dataclasses, os, random, signal, sys, time
+from pathlib import Path
+import torch, torchattacks
+from sam_edu.experiments import RunConfig, checkpoints, run, runner, state
+config, folder = RunConfig.from_dict(eval(sys.argv[1])), Path(sys.argv[2])
 torch.set_num_threads(1)
+runner._dataset(config)
+torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1).zero_grad()  # imports for 2 s
+"""
+# Kills each attempt after the time of a random number of epochs.
+KILLER = READY + """
+if os.fork() == 0:
+    record = run(dataclasses.replace(config, epochs=20))
+    folder.with_suffix(".seconds").write_text(str(record.seconds["train"] / 20))
+    os._exit(0)
+assert os.wait()[1] == 0
+epoch = float(folder.with_suffix(".seconds").read_text())
 checkpoints.SHARE = float("inf")  # a checkpoint after each of these short epochs
 random.seed(0)
-for attempt in range(kills):
+reached = []
+for attempt in range(int(sys.argv[3])):
     child = os.fork()
     if child == 0:
         run(config, folder)
         os._exit(3)
-    time.sleep(random.uniform(0.01, 0.4))
+    time.sleep(random.uniform(0.5, 16) * epoch)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, "ended before it was killed"
+    states = [checkpoints.read(path) for path in folder.glob("*.ckpt")]
+    reached.append(max((state["epoch"] for state in states if state), default=0))
+assert reached == sorted(reached) and len(set(reached)) > 5, f"it should go on from kill to kill: {reached}"
 run(config, folder)
+"""
+# Two processes that want the same run.
+PAIR = READY + """
+epochs, plain = [], state.training.train_epoch
+def counted(*a, **k): epochs.append(1); return plain(*a, **k)
+state.training.train_epoch = counted
+pair = [os.fork(), 0]
+if pair[0]:
+    pair[1] = os.fork()
+if not all(pair):
+    record = run(config, folder)
+    os.write(1, f"{len(epochs)} {len(record.curves)} {record.origin['weights']}\\n".encode())
+    os._exit(0)
+assert [os.wait()[1] for _ in pair] == [0, 0]
 """
 SWEEPER = """
 from sam_edu.experiments import RunConfig, sweep
@@ -103,12 +133,12 @@ def begun(folder, epochs=3):
 
 class TestKill:
     def test_killed_twenty_five_times_it_ends_with_the_same_weights(self, tmp_path, one_thread):
-        config = dataclasses.replace(QUICK, method="sam+at", rho=0.1, eps=0.1, attack_steps=2, epochs=600)
+        config = dataclasses.replace(QUICK, method="sam+at", rho=0.1, eps=0.1, attack_steps=2, epochs=400)
         config = dataclasses.replace(config, augment="flip")
         subprocess.run([sys.executable, "-c", KILLER, repr(config.to_dict()), str(tmp_path / "cut"), "25"],
                        check=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
         whole = run(config, tmp_path / "whole")
-        assert len(whole.curves) == 600
+        assert len(whole.curves) == 400
         same_weights(tmp_path / "whole", tmp_path / "cut", config)
         assert names(tmp_path / "cut") == {"json", "safetensors"}, "nothing is left behind"
 
@@ -201,22 +231,15 @@ class TestDamage:
 class TestTwoProcesses:
     def test_do_a_run_once(self, tmp_path):
         config = dataclasses.replace(QUICK, epochs=150)
-        code = ("import sys, torch; torch.set_num_threads(1)\n"
-                "from sam_edu.experiments import RunConfig, run, state\n"
-                "epochs, plain = [], state.training.train_epoch\n"
-                "def counted(*a, **k): epochs.append(1); return plain(*a, **k)\n"
-                "state.training.train_epoch = counted\n"
-                f"record = run(RunConfig.from_dict({config.to_dict()!r}), {str(tmp_path)!r})\n"
-                "print(len(epochs), len(record.curves), record.origin['weights'])")  # fmt: skip
-        command = [sys.executable, "-c", code]
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        pair = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
-                for _ in range(2)]  # fmt: skip
-        out = [process.communicate(timeout=200)[0].split() for process in pair]
-        assert [process.returncode for process in pair] == [0, 0]
-        assert sorted(int(words[0]) for words in out) == [0, 150], "one trains, the other waits"
+        command = [sys.executable, "-c", PAIR, repr(config.to_dict()), str(tmp_path / "runs")]
+        done = subprocess.run(command, timeout=200, capture_output=True, text=True,
+                              env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        out = [line.split() for line in done.stdout.splitlines()]
+        trained = sorted(int(words[0]) for words in out)
+        assert trained == [0, 150], "one trains, the other waits"
         assert {words[1] for words in out} == {"150"} and out[0][2] == out[1][2]
-        assert names(tmp_path) == {"json", "safetensors"}
+        assert names(tmp_path / "runs") == {"json", "safetensors"}
 
     def test_the_second_says_what_it_waits_for(self, tmp_path, capfd):
         reader, writer = os.pipe()

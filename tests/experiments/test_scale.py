@@ -24,10 +24,20 @@ QUICK = RunConfig(dataset="digits", epochs=3, train_size=301, test_size=50, batc
 # the last batch of 45 images does not divide by two
 SHARED = dataclasses.replace(QUICK, workers=2)
 SAM_CONFIG = dataclasses.replace(QUICK, method="sam", rho=0.1)
+# What torchrun does, without its own process: two forks, told by their environment who they are.
 RUNS = """
-import sys, torch
+import os, socket, sys
+import torch, torchattacks
 from sam_edu.experiments import RunConfig, checkpoints, run, state
 torch.set_num_threads(1)
+torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1).zero_grad()  # imports for 2 s
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = str(free.getsockname()[1])
+os.environ.update(WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+if (first := os.fork()) and (second := os.fork()):
+    sys.exit(int(any(os.wait()[1] for _ in range(2))))
+os.environ["RANK"] = os.environ["LOCAL_RANK"] = "0" if not first else "1"
 checkpoints.SHARE = float("inf")
 plain, folder = state.training.train_epoch, sys.argv[1]
 for settings, stop in eval(sys.argv[2]):
@@ -68,8 +78,13 @@ def results(record):
 
 
 def torchrun(*arguments):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=dict(os.environ))
+    return processes([sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *arguments])
+
+
+def processes(command):
+    done = subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, timeout=200, env=dict(os.environ)
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return done
 
@@ -155,7 +170,7 @@ class TestTorchrun:
         script.write_text(RUNS)
         plan = [(c.to_dict(), stop) for c, stop in ((own, 0), (synced, 0), (everything, 0), (everything, 2))]
         plan = [(settings, stop or None) for settings, stop in plan]
-        torchrun(script, tmp_path, repr(plan))
+        processes([sys.executable, script, tmp_path, repr(plan)])
         run(SAM_CONFIG, tmp_path)
         one = weights(tmp_path, SAM_CONFIG)
         # with the ascent directions averaged it is SAM on the whole batch ...

@@ -118,10 +118,10 @@ def test_the_chapter_works_as_it_is_made(files, tmp_path):
     """In a copy of the library and of what the tests need: its own tests, and its notebook."""
     skip = shutil.ignore_patterns("records", "__pycache__")
     shutil.copytree(ROOT / "sam_edu", tmp_path / "sam_edu", ignore=skip)
-    (tmp_path / "tests/witnesses").mkdir(parents=True)
-    for name in ("__init__.py", "browser.py", "conftest.py"):
-        if (ROOT / "tests" / name).exists():
-            shutil.copy(ROOT / "tests" / name, tmp_path / "tests")
+    for room in ("witnesses", "widgets"):
+        (tmp_path / "tests" / room).mkdir(parents=True)
+    for name in ("__init__.py", "browser.py", "conftest.py", "widgets/conftest.py"):
+        shutil.copy(ROOT / "tests" / name, tmp_path / "tests" / name)
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, "utf-8")

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from sam_edu import toy, widgets
-from tests.browser import chromium, formulas_tab
+from tests.browser import formulas_tab
 from tests.figures import batch_grid
 
 
 @pytest.fixture(scope="module")
-def evaluate() -> Iterator[Any]:
-    with chromium() as browser:
-        tab = formulas_tab(browser, "batch_math.js")
-        yield lambda body, cases: tab.evaluate(
-            f"(all) => all.map((v) => {{ const m = window.math; return {body}; }})", cases
-        )
+def evaluate(browser: Any) -> Iterator[Any]:
+    tab = formulas_tab(browser, "batch_math.js")
+    yield lambda body, cases: tab.evaluate(
+        f"(all) => all.map((v) => {{ const m = window.math; return {body}; }})", cases
+    )
+    tab.close()
 
 
 def test_straight_lines_are_numpys(evaluate):

@@ -8,17 +8,17 @@ import torch
 
 from sam_edu import certify, widgets
 from sam_edu.widgets.bracket import around
-from tests.browser import chromium, formulas_tab
+from tests.browser import formulas_tab
 from tests.figures import bracket_arguments
 
 
-def test_the_lines_are_pythons_and_the_librarys():
+def test_the_lines_are_pythons_and_the_librarys(browser):
     rng = np.random.default_rng(0)
     low = rng.normal(size=300)
     asked = np.stack([low, low + rng.exponential(size=300) + 1e-3, rng.random(300)], 1)
-    with chromium() as browser:
-        tab = formulas_tab(browser, "bracket_math.js")
-        found = tab.evaluate("(asked) => asked.map((a) => window.math.around(...a))", asked.tolist())
+    tab = formulas_tab(browser, "bracket_math.js")
+    found = tab.evaluate("(asked) => asked.map((a) => window.math.around(...a))", asked.tolist())
+    tab.close()
     kinds = set()
     for (low, high, slope), there in zip(asked.tolist(), found, strict=True):
         here = around(low, high, slope)
@@ -34,12 +34,12 @@ def test_the_lines_are_pythons_and_the_librarys():
     assert len(kinds) == 3
 
 
-def test_brackets_are_compared_by_floor_and_ceiling():
-    with chromium() as browser:
-        tab = formulas_tab(browser, "bracket_math.js")
-        told = tab.evaluate("(pairs) => pairs.map(([a, b]) => window.math.compare(a, b))",
-                            [[[0.9, 0.95], [0.7, 0.8]], [[0.7, 0.8], [0.9, 0.95]], [[0.7, 0.9], [0.8, 0.95]],
-                             [[0.8, 0.9], [0.7, 0.8]]])  # fmt: skip
+def test_brackets_are_compared_by_floor_and_ceiling(browser):
+    tab = formulas_tab(browser, "bracket_math.js")
+    told = tab.evaluate("(pairs) => pairs.map(([a, b]) => window.math.compare(a, b))",
+                        [[[0.9, 0.95], [0.7, 0.8]], [[0.7, 0.8], [0.9, 0.95]], [[0.7, 0.9], [0.8, 0.95]],
+                         [[0.8, 0.9], [0.7, 0.8]]])  # fmt: skip
+    tab.close()
     assert told == ["above", "below", "overlap", "overlap"]
 
 

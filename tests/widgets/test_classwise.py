@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,9 @@ import pytest
 
 from sam_edu import widgets
 from sam_edu.experiments import load_records, protocols, study
-from tests.browser import REST, chromium
+from tests.browser import REST
 from tests.figures import MAKE, classwise_arguments
 from tests.widgets.page import page as page_of
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -13,18 +13,12 @@ from scipy.stats import chi
 
 from sam_edu import toy, widgets
 from sam_edu.widgets.convention import PER_WEIGHT
-from tests.browser import DATA, DRAW, REST, chromium, formulas_tab, slider_times
+from tests.browser import DATA, DRAW, REST, formulas_tab, slider_times
 from tests.widgets.page import page as page_of
 
 N = 208  # golden vectors per convention
 KEYS = tuple(c.key for c in toy.CONVENTIONS)
 MODEL = "{p: v[0], eta: v[1], d: v[2]}"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from torch import nn
 
 from sam_edu.methods import drawn
 from sam_edu.widgets import family
-from tests.browser import chromium, formulas_tab
+from tests.browser import formulas_tab
 
 
 class TwoTensors(nn.Module):
@@ -80,12 +80,12 @@ def test_every_step_is_the_best_of_its_set():
 
 
 @pytest.fixture(scope="module")
-def formula() -> Iterator[Any]:
-    with chromium() as browser:
-        tab = formulas_tab(browser, "family_math.js")
-        yield lambda name, all_: tab.evaluate(
-            f"(all) => all.map((v) => window.math.{name}(...v))", [list(v) for v in all_]
-        )
+def formula(browser: Any) -> Iterator[Any]:
+    tab = formulas_tab(browser, "family_math.js")
+    yield lambda name, all_: tab.evaluate(
+        f"(all) => all.map((v) => window.math.{name}(...v))", [list(v) for v in all_]
+    )
+    tab.close()
 
 
 @pytest.mark.parametrize("name, python", [("familyStep", family.step), ("familyAxes", family.axes)])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sam_edu import widgets
 from sam_edu.toy import wells
-from tests.browser import chromium, formulas_tab
+from tests.browser import formulas_tab
 
 N = 240  # golden vectors per formula
 radii, stretches, floors = st.floats(0, 1.5), st.floats(0.3, 6), st.floats(0, 0.9)
@@ -71,16 +71,16 @@ def test_bad_values_are_named():
 
 
 @pytest.fixture(scope="module")
-def formulas() -> Iterator[Callable[[str, Any], np.ndarray]]:
-    with chromium() as browser:
-        tab = formulas_tab(browser, "flatness_math.js")
+def formulas(browser: Any) -> Iterator[Callable[[str, Any], np.ndarray]]:
+    tab = formulas_tab(browser, "flatness_math.js")
 
-        def evaluate(body: str, arguments: Any) -> np.ndarray:
-            found = tab.evaluate(f"(all) => all.map((v) => {{ const m = window.math; return {body}; }})",
-                                 [list(map(float, a)) for a in arguments])  # fmt: skip
-            return np.array(found, float)
+    def evaluate(body: str, arguments: Any) -> np.ndarray:
+        found = tab.evaluate(f"(all) => all.map((v) => {{ const m = window.math; return {body}; }})",
+                             [list(map(float, a)) for a in arguments])  # fmt: skip
+        return np.array(found, float)
 
-        yield evaluate
+    yield evaluate
+    tab.close()
 
 
 def vectors() -> np.ndarray:

@@ -11,15 +11,9 @@ import pytest
 
 from sam_edu import toy, widgets
 from sam_edu.toy import landscape
-from tests.browser import chromium, formulas_tab
+from tests.browser import formulas_tab
 
 N = 240  # golden vectors per formula
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from sam_edu import widgets
-from tests.browser import chromium, formulas_tab
+from tests.browser import formulas_tab
 from tests.figures import frontier_rows
 
 
 @pytest.fixture(scope="module")
-def choose() -> Iterator[Any]:
-    with chromium() as browser:
-        tab = formulas_tab(browser, "frontier_math.js")
-        yield lambda rows, asked: tab.evaluate(
-            """([rows, asked]) => { const sgd = rows.find((r) => r.method === "SGD");
-            return asked.map(([k, budget, loss]) => window.math.bestRow(rows, sgd, k, budget, loss)); }""",
-            [rows, asked],
-        )
+def choose(browser: Any) -> Iterator[Any]:
+    tab = formulas_tab(browser, "frontier_math.js")
+    yield lambda rows, asked: tab.evaluate(
+        """([rows, asked]) => { const sgd = rows.find((r) => r.method === "SGD");
+        return asked.map(([k, budget, loss]) => window.math.bestRow(rows, sgd, k, budget, loss)); }""",
+        [rows, asked],
+    )
+    tab.close()
 
 
 def test_the_choice_is_pythons(choose):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,9 @@ import pytest
 from sam_edu import widgets
 from sam_edu.evaluation import AtRadius, EvaluationRecord, RungResult, wilson
 from sam_edu.widgets.base import HERE
-from tests.browser import REST, chromium
+from tests.browser import REST
 from tests.figures import MAKE, ladder_arguments
 from tests.widgets.page import page as page_of
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 def test_wilson_equals_python(browser: Any) -> None:

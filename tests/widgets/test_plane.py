@@ -13,17 +13,11 @@ import pytest
 from sam_edu import toy, widgets
 from sam_edu.widgets.plane import CONVENTIONS
 from sam_edu.widgets.plane import DATA as PARAMETERS
-from tests.browser import DATA, DRAW, PAINT, REST, chromium, formulas_tab, slider_times
+from tests.browser import DATA, DRAW, PAINT, REST, formulas_tab, slider_times
 from tests.widgets.page import page as page_of
 
 N = 216  # golden vectors per convention
 MOVING = [key for key in CONVENTIONS if key != "one-step"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -15,17 +15,11 @@ import pytest
 
 from book.tools.author import playground_runs
 from sam_edu import data, widgets
-from tests.browser import DATA, NOT_A_NUMBER, PAINT, REST, TEXTS, TIME_A_SLIDER, chromium
+from tests.browser import DATA, NOT_A_NUMBER, PAINT, REST, TEXTS, TIME_A_SLIDER
 from tests.widgets.page import page as page_of
 
 AXE = Path(__import__("axe_playwright_python").__file__).with_name("axe.min.js").read_text("utf-8")
 SHORT: dict[str, Any] = {"data": "features", "epochs": 4, "attack": 0.15}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sam_edu import attacks, data, models, training
 from sam_edu._balls import Ball
 from sam_edu.objectives import ASAM, ERM, SAM
-from tests.browser import chromium, formulas_tab
+from tests.browser import formulas_tab
 
 STEPS, BATCH, SEED = 50, 64, 3
 SETTINGS: dict[str, Any] = {
@@ -51,12 +51,6 @@ TRAIN = """({ x, y, settings, steps, checked }) => {
 def rows(text: str, width: int) -> np.ndarray:
     """Numbers that the page has sent as bytes."""
     return np.frombuffer(base64.b64decode(text)).reshape(-1, width)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -13,17 +13,11 @@ import numpy as np
 import pytest
 
 from sam_edu import toy
-from tests.browser import REST, chromium
+from tests.browser import REST
 from tests.figures import MAKE
 from tests.widgets.page import page as page_of
 
 PIXEL = 1.6  # how far a number of the table may lie from its place in the drawing (rounding of both)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

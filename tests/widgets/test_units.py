@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,9 @@ import pytest
 
 from sam_edu import widgets
 from sam_edu.widgets.units import changed_levels
-from tests.browser import REST, chromium, formulas_tab
+from tests.browser import REST, formulas_tab
 from tests.figures import MAKE, units_arguments
 from tests.widgets.page import page as page_of
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 def test_reading_a_curve_equals_numpy(browser: Any) -> None:

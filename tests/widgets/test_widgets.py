@@ -22,7 +22,6 @@ from tests.browser import (
     REST,
     TEXTS,
     UNROUNDED,
-    chromium,
     slider_times,
 )
 from tests.figures import MAKE, digit_arrays, grid_rows
@@ -31,12 +30,6 @@ from tests.widgets.page import page as page_of
 EVERY = pytest.mark.parametrize("name", MAKE)
 
 # ---- fixtures -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 class Shown:
