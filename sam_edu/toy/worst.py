@@ -138,11 +138,13 @@ def _inner_minima(model: NRFModel, along: Path, shape: tuple[int, ...]) -> NDArr
     turns = falls[..., :-1] & ~falls[..., 1:]
     cell = turns.argmax(-1)[..., None] + 1
     start, end = (np.take_along_axis(grid, cell + i, -1)[..., 0] for i in (0, 1))
-    beside = np.where(turns.any(-1), sign_change(lambda at: -slope(at), start, end, bits=25, parts=32), 0.0)
-    start, end = grid[..., 0, -2], grid[..., 1, 1]
-    across = sign_change(lambda at: -along(at)[1], start, end, parts=32)  # its side of the ridge is asked for
+    beside = across = np.zeros(())
+    if turns.any():  # most balls have no inner minimum: the two searches cost half of all
+        beside = sign_change(lambda at: -slope(at), start, end, bits=25, parts=32)
     over = (rates[..., 0, -2] < 0) & (rates[..., 1, 1] >= 0) & (ridge < 1)
-    return np.concatenate([beside, np.where(over, across, 0.0)[..., None]], -1)
+    if over.any():  # its side of the ridge is asked for
+        across = sign_change(lambda at: -along(at)[1], grid[..., 0, -2], grid[..., 1, 1], parts=32)
+    return np.concatenate([np.where(turns.any(-1), beside, 0.0), np.where(over, across, 0.0)[..., None]], -1)
 
 
 def linf_ball(model: NRFModel, w1: NDArray, rho: NDArray) -> Candidates:
