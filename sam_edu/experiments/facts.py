@@ -12,7 +12,7 @@ quantity
 ======================  =====================================================================================
 ``clean``               accuracy without attack, per cent
 ``at 8/255``            accuracy at this radius, l-infinity, per cent; ``at 0.5 in l2`` in the other norm
-``proved at 0.03``      share proved robust at this radius, l-infinity, per cent (protocols *-certified)
+``proved at 0.03``      share proved robust at this radius, l-infinity, per cent, of runs with proofs
 ``on shirt``            accuracy on this class without attack, per cent
 ``training``            accuracy in training, per cent
 ``eigenvalue``          largest eigenvalue of the Hessian
