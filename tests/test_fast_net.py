@@ -150,7 +150,7 @@ def test_a_record_holds_the_validation_and_the_clean_verdicts(tmp_path):
 
 
 def test_old_records_have_neither_and_stay_as_they_are():
-    record = records.load_records(protocols.configs("digits", [0]))["SGD"]
+    record = records.load_records(protocols.configs("digits-cnn", [0]))["SGD"]
     plain = record[0].to_dict()
     assert record[0].linf.clean is None and "clean" not in plain["linf"] and "validation" not in plain
 

@@ -398,7 +398,7 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
     >>> digits
     Study('digits', 20 rows, 60 runs)
     >>> digits.row("sam", rho=0.4).minus(digits.row("sgd"), 0.1).percent(signed=True)
-    '+20.0 ± 0.2'
+    '+20.2 ± 0.7'
     """
     groups = protocols.configs(name, range(protocols.SEEDS.get(name, 3) if seeds is None else seeds))
     if partial or folders:

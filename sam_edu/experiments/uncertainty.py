@@ -2,7 +2,7 @@
 
 Every run is judged on the same images, so the verdicts of two methods form a table, seeds by images, of
 differences -1, 0, 1. Seeds and images are two crossed samples. With the mean squares of a two-way layout
-without replication (seeds, images, rest) the mean of an S by N table has
+without replication (seeds, images, rest) the mean of an S by N table has::
 
     variance = (MS_seeds + MS_images - MS_rest) / (S N),
 
