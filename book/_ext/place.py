@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ class Part:
     chapters: list[tuple[str, str, str]]
 
 
+@lru_cache(maxsize=1)  # every page of a build asks
 def parts(root: Path) -> list[Part]:
     """The numbered parts of the table of contents."""
     found = []
@@ -51,9 +53,8 @@ def add_map(app: Any, doctree: nodes.document) -> None:
         for place, number, _ in part.chapters:
             title = next(iter(doctree.findall(nodes.title)), None)
             if place == page and title is not None:
-                said = f"You are here: {part.name}, {part.about} Chapter {number}."
-                if not part.about.endswith("?"):
-                    said = f"You are here: {part.name}, {part.about}. Chapter {number}."
+                end = "" if part.about.endswith("?") else "."
+                said = f"You are here: {part.name}, {part.about}{end} Chapter {number}."
                 node = place_map("", nodes.paragraph("", said, classes=["no-glossary"]), page=page)
                 title.parent.insert(title.parent.index(title) + 1, node)
 

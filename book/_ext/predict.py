@@ -20,13 +20,16 @@ def mark(app: Any, doctree: nodes.document) -> None:
     for box in doctree.findall(nodes.admonition):
         if "predict" not in box["classes"]:
             continue
-        for item in [
-            item for found in box.children if isinstance(found, nodes.bullet_list) for item in found
-        ]:
-            for inner in [child for child in item.children if isinstance(child, nodes.bullet_list)]:
-                why = nodes.container(classes=[WHY])
-                why += [paragraph for entry in inner for paragraph in entry.children]
-                item.replace(inner, why)
+        for options in filter(_is_list, box.children):
+            for item in options:
+                for inner in [*filter(_is_list, item.children)]:
+                    why = nodes.container(classes=[WHY])
+                    why += [paragraph for entry in inner for paragraph in entry.children]
+                    item.replace(inner, why)
+
+
+def _is_list(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.bullet_list)
 
 
 def setup(app: Any) -> dict[str, bool]:

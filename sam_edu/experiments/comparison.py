@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from sam_edu.experiments import summary
 from sam_edu.experiments.records import Record
-from sam_edu.experiments.uncertainty import NOTHING, estimate, verdicts
+from sam_edu.experiments.uncertainty import NOTHING, Estimate, estimate, in_points, verdicts
 
 Records = Sequence[Record]
 
@@ -79,19 +78,17 @@ def columns(groups: Mapping[str, Records], reference: str, eps: float, norm: str
     attacked, clean = ([summary.gain(groups[n], base, e, norm) for n in chosen] for e in (eps, 0))
     several = len(base) > 1 and len(chosen) > 0
     tests, clean_tests = (compare(groups, reference, e, norm, chosen) if several else [] for e in (eps, 0))
+
     def shown(found: Sequence[Comparison], what: Callable[[Comparison], str]) -> list[str]:
         return [what(c) + ("" if c.images else "*") for c in found] or unknown
-
-    def interval(c: Comparison) -> str:
-        return " to ".join(map(_points, c.interval))
 
     return {
         "method": chosen,
         "attacked": [_points(d.mean) for d in attacked],
-        "95 % interval": shown(tests, interval),
+        "95 % interval": shown(tests, lambda c: in_points(c.interval)),
         "p": shown(tests, lambda c: _p(c.p_holm)),
         "clean": [_points(d.mean) for d in clean],
-        "95 % interval, clean": shown(clean_tests, interval),
+        "95 % interval, clean": shown(clean_tests, lambda c: in_points(c.interval)),
         "p, clean": shown(clean_tests, lambda c: _p(c.p_holm)),
     }
 
@@ -116,9 +113,7 @@ def paired_p(d: summary.Spread) -> float:
     Where all seeds differ by the same few images there is no *t*; then the exact sign test. See
     :func:`~sam_edu.experiments.uncertainty.estimate` for a test that contains the images, too.
     """
-    if d.sd < NOTHING:
-        return 2 * 0.5**d.n if abs(d.mean) > NOTHING else 1.0
-    return float(2 * stdtr(d.n - 1, -abs(d.mean) / (d.sd / np.sqrt(d.n))))
+    return Estimate(d.mean, d.sd / d.n**0.5, d.n - 1.0, False, d.n).p
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -88,17 +88,15 @@ def _shown(table: Study, row: Row, other: Row | None, found: re.Match[str], form
         if kind or other:
             raise ValueError(f"of {what} there is one number of one row only")
         return format(plain[what](row), form[2] or ("d" if what == "seeds" else number))
-    if what in ("training", "on"):
+    if what in ("training", "on", "proved"):
         if other or kind not in (None, "sd", "spread"):
             raise ValueError(f"of {found['what']} there is a mean over the seeds of one row only")
         if what == "training":
             return _percent(row.training, kind, number)
+        if what == "proved":
+            return _percent(row.proved(_radius(found["eps"]), _norm(found)), kind, number)
         return format(100 * row.per_class()[_class(table, found["on"])], number)
-    eps, norm = _radius(found["eps"]), "l2" if found["l2"] else "linf"
-    if what == "proved":
-        if other or kind not in (None, "sd", "spread"):
-            raise ValueError("of what is proved there is a mean over the seeds of one row only")
-        return _percent(row.proved(eps, norm), kind, number)
+    eps, norm = _radius(found["eps"]), _norm(found)
     if kind in ("min", "max"):
         values = row.values(eps, norm) - (0 if other is None else other.values(eps, norm))
         return format(100 * (values.min() if kind == "min" else values.max()), number)
@@ -113,6 +111,10 @@ def _shown(table: Study, row: Row, other: Row | None, found: re.Match[str], form
     if kind == "images":
         return format(100 * comparison.image_error(row.records, other.records, eps, norm), number)
     return _percent(difference, kind, number, signed=True)
+
+
+def _norm(found: re.Match[str]) -> str:
+    return "l2" if found["l2"] else "linf"
 
 
 def _percent(value: Spread, kind: str | None, number: str, signed: bool = False) -> str:

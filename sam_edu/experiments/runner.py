@@ -198,10 +198,13 @@ def _record(config: RunConfig, dataset: data.Dataset, state: Training) -> record
                           _confidence(state, x))  # fmt: skip
 
 
+def _large(state: Training) -> bool:
+    return sum(p.numel() for p in state.result.parameters()) > LARGE
+
+
 def _few(state: Training) -> tuple[Tensor, Tensor]:
     """The training images on which sharpness is measured."""
-    large = sum(p.numel() for p in state.result.parameters()) > LARGE
-    images = LARGE_IMAGES if large else SHARPNESS_IMAGES
+    images = LARGE_IMAGES if _large(state) else SHARPNESS_IMAGES
     return state.x[:images], state.y[:images]
 
 
@@ -216,8 +219,7 @@ def _confidence(state: Training, test: Tensor) -> dict[str, float]:
 
 def _sharpness(state: Training) -> dict[str, float]:
     few = _few(state)
-    large = sum(p.numel() for p in state.result.parameters()) > LARGE
-    tol = 1e-2 if large else 1e-3
+    tol = 1e-2 if _large(state) else 1e-3
     return {
         "top_eigenvalue": sharpness.top_eigenvalue(state.result, *few, max_iterations=1000, tol=tol),
         "ball": sharpness.worst_loss_in_ball(state.result, *few, rho=BALL_RHO).sharpness,

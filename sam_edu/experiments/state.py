@@ -106,8 +106,8 @@ class Training:
         # an image that was mirrored in the last epoch is not in this one: two epochs see both
         odd = self.epoch % 2 == 1
         mirrored = None if self.mirrored is None else self.mirrored ^ odd
-        warming = self.plain is not None and self.epoch < self.config.plain_epochs
-        objective, attack = (self.plain, None) if warming and self.plain else (self.objective, self.attack)
+        plain = self.plain if self.epoch < self.config.plain_epochs else None
+        objective, attack = (plain, None) if plain else (self.objective, self.attack)
         result = asdict(training.train_epoch(
             objective, self.optimizer, self.x, self.y, self.config.batch_size, attack,
             loss_of=partial(cross_entropy, label_smoothing=smoothing),

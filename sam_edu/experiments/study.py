@@ -119,15 +119,18 @@ class Row:
         ValueError
             If they share no seed.
         """
-        common = [seed for seed in self.seeds if seed in other.seeds]
-        if not common:
-            raise ValueError(f"a paired difference needs the same seeds, got {self.seeds} and {other.seeds}")
-        return summary.gain(self.of(common).records, other.of(common).records, eps, norm)
+        return summary.gain(*self._paired(other), eps, norm)
 
     def versus(self, other: Row, eps: float, norm: str = "linf") -> Estimate:
         """The same difference with its interval and p-value over seeds and test images."""
+        return estimate(*self._paired(other), eps, norm)
+
+    def _paired(self, other: Row) -> tuple[Sequence[Record], Sequence[Record]]:
+        """The records of both for the seeds that both have."""
         common = [seed for seed in self.seeds if seed in other.seeds]
-        return estimate(self.of(common).records, other.of(common).records, eps, norm)
+        if not common:
+            raise ValueError(f"a paired difference needs the same seeds, got {self.seeds} and {other.seeds}")
+        return self.of(common).records, other.of(common).records
 
     def of(self, seeds: Sequence[int]) -> Row:
         """The same row with these seeds only, in this order."""

@@ -106,7 +106,12 @@ class Estimate:
 
     def points(self) -> str:
         """The 95 % interval in points, ``+1.4 to +2.9``."""
-        return " to ".join(f"{100 * end:+.1f}" for end in self.interval())
+        return in_points(self.interval())
+
+
+def in_points(interval: tuple[float, float]) -> str:
+    """An interval of accuracies in points, ``+1.4 to +2.9``."""
+    return " to ".join(f"{100 * end:+.1f}" for end in interval)
 
 
 def verdicts(records: Sequence[Record], eps: float, norm: str = "linf") -> NDArray:
