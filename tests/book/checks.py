@@ -197,6 +197,10 @@ def solutions(visit: Visit) -> tuple[int, list[str]]:
 # --- live figures
 
 
+LOOK = f"""(root) => [({DATA})(root), root.querySelector(".se-live")?.textContent || "", root.outerHTML,
+  ({TEXTS})(root)]"""
+
+
 class Figure:
     """One live figure of an open page."""
 
@@ -208,11 +212,11 @@ class Figure:
     def look(self) -> tuple[str, str]:
         """The plotted data and the sentence; also notes what may never stand in a figure."""
         self.tab.wait_for_timeout(REST)
-        data, said = self.root.evaluate(DATA), self.root.locator(".se-live").text_content() or ""
-        found = NOT_A_NUMBER.search(self.root.evaluate("(n) => n.outerHTML"))
+        data, said, drawn, texts = self.root.evaluate(LOOK)
+        found = NOT_A_NUMBER.search(drawn)
         if found:
             self.problems.append(f"figure {self.name}: {found[0]!r} in what is drawn")
-        found = UNROUNDED.search(self.root.evaluate(TEXTS))
+        found = UNROUNDED.search(texts)
         if found:
             self.problems.append(f"figure {self.name}: the unrounded number {found[0]}... is shown")
         if len(said) < 20:
@@ -322,13 +326,14 @@ def slow(visit: Visit) -> tuple[list[str], list[str]]:
 FAINT = """([least, texts]) => {
   const canvas = Object.assign(document.createElement("canvas"), {width: 1, height: 1});
   const pen = canvas.getContext("2d", {willReadFrequently: true});
-  const rgba = (color) => {
+  const known = {};
+  const rgba = (color) => known[color] ??= (() => {
     pen.clearRect(0, 0, 1, 1);
     pen.fillStyle = color;
     pen.fillRect(0, 0, 1, 1);
     const [r, g, b, a] = pen.getImageData(0, 0, 1, 1).data;
     return [r, g, b, a / 255];
-  };
+  })();
   const over = (top, below, a) => [0, 1, 2].map((i) => a * top[i] + (1 - a) * below[i]);
   const linear = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
   const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
@@ -358,6 +363,7 @@ FAINT = """([least, texts]) => {
 
 FIGURE_TEXTS = ".sam-edu :is(svg text, label, output, .se-say, .se-button, .se-caption)"
 FORMULAS = "mjx-container"
+CODE = "pre, pre span"
 
 
 def faint(visit: Visit, least: float = 4.5, texts: str = FIGURE_TEXTS) -> tuple[int, list[str]]:
@@ -396,30 +402,41 @@ AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(enc
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 
 
-# axe-core is as slow as a page has nodes that can be seen, and two thirds of a chapter's are parts of
-# formulas: letters that its rule of contrast cannot see, because a style sheet draws them. So it looks for
-# contrast while they are hidden (they keep their room), and `faint` looks at the formulas.
-RUN_AXE = """async ([runOnly, contrast]) => {
+# axe-core is as slow as a page has nodes, and nine of ten nodes of a chapter are parts of formulas and of
+# code, alike on all pages. So formulas are empty boxes of their size while it runs, and code is too while it
+# looks for contrast; `faint` looks at both. `whole`: everything as it stands.
+RUN_AXE = """async ([runOnly, contrast, formulas, texts]) => {
   const run = async (options) => (await axe.run(document, {resultTypes: ["violations"], iframes: false,
     preload: false, ...options})).violations;  // preload: it would fetch the style sheets again, from disk
-  const style = document.createElement("style");
-  style.textContent = "mjx-container { visibility: hidden !important }";
-  const found = runOnly ? await run({runOnly, rules: {"color-contrast": {enabled: false}}}) : [];
-  document.head.append(style);
-  if (contrast) found.push(...await run({runOnly: {type: "rule", values: ["color-contrast"]}}));
-  style.remove();
+  const emptied = async (selector, look) => {
+    const boxes = selector ? [...document.querySelectorAll(selector)] : [];
+    const sizes = boxes.map((n) => n.getBoundingClientRect());
+    const put_back = boxes.map((n, i) => {
+      const inside = document.createDocumentFragment(), style = n.style.cssText;
+      inside.append(...n.childNodes);
+      if (getComputedStyle(n).display === "inline") n.style.display = "inline-block";
+      Object.assign(n.style, {width: `${sizes[i].width}px`, height: `${sizes[i].height}px`});
+      return () => { n.append(inside); n.style.cssText = style; }; });
+    const found = await look();
+    put_back.forEach((put) => put());
+    return found; };
+  const found = runOnly ? await emptied(formulas, () =>
+    run({runOnly, rules: {"color-contrast": {enabled: false}}})) : [];
+  if (contrast) found.push(...await emptied(texts, () =>
+    run({runOnly: {type: "rule", values: ["color-contrast"]}})));
   return found.map((v) => [v.id, v.nodes.length, v.nodes[0].html.slice(0, 99), v.help]); }"""
 
 
-def barriers(visit: Visit, only: list[str] | None = None) -> list[str]:
+def barriers(visit: Visit, only: list[str] | None = None, whole: bool = False) -> list[str]:
     """What axe-core finds against WCAG 2.1 A and AA and its best practice; ``only`` names single rules."""
     others = [name for name in only or () if name != "color-contrast"]
     rules = {"type": "rule", "values": others} if only else {"type": "tag", "values": WCAG}
     visit.tab.evaluate(AXE)
     contrast = not only or "color-contrast" in only
-    found = visit.tab.evaluate(RUN_AXE, [rules if others or not only else None, contrast])
+    boxes = ["", ""] if whole else [FORMULAS, f"{FORMULAS}, pre"]
+    found = visit.tab.evaluate(RUN_AXE, [rules if others or not only else None, contrast, *boxes])
     problems = [f"{rule} ({count} times), such as {where!r}: {text}" for rule, count, where, text in found]
-    return problems + (faint(visit, texts=FORMULAS)[1] if contrast else [])
+    return problems + (faint(visit, texts=f"{FORMULAS}, {CODE}")[1] if contrast else [])
 
 
 # Of every figure: what it is called, and whether its words are there.

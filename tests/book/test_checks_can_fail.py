@@ -165,6 +165,20 @@ def test_a_faint_formula_is_found(visit: Any) -> None:
     assert found.startswith("contrast 1.9")
 
 
+def test_faint_code_is_found(visit: Any) -> None:
+    code = '<pre tabindex="0"><span>import</span> <span style="color: {}">torch</span></pre>'
+    assert checks.barriers(visit(code.format("#222"))) == []
+    assert checks.barriers(visit(code.format("#bbb"))) == ['contrast 1.92: "torch"']
+
+
+def test_a_barrier_inside_a_formula_is_found(visit: Any) -> None:
+    """On the page that is looked at whole; on the others formulas are empty boxes, and come back."""
+    page = visit('<p><mjx-container><span role="nonsense">x</span></mjx-container></p>')
+    assert checks.barriers(page) == []
+    (found,) = checks.barriers(page, whole=True)
+    assert found.startswith("aria-roles")
+
+
 MADE = (
     '<details class="se-made" data-figure="1">Commit a, executed on b: python -m book.tools.author.figure'
     "</details>"

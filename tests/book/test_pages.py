@@ -182,6 +182,14 @@ def test_search_and_index_have_no_barriers(browser: Any, html: Path, theme: str)
             page.close()
 
 
+def test_formulas_and_code_have_no_barriers(browser: Any, html: Path) -> None:
+    """Inside each of them, on one page that has both; elsewhere axe-core takes them as boxes."""
+    page = Visit(browser).open(html / "notebooks/02_sam_step_by_step.html")
+    assert page.tab.locator("mjx-container").count() > 50 and page.tab.locator("pre span").count() > 50
+    none(checks.barriers(page, whole=True))
+    page.close()
+
+
 def test_a_drawing_is_saved_for_slides(browser: Any, html: Path) -> None:
     """From a dark page, by keyboard: one file, black on white, with the numbers inside."""
     page = Visit(browser, dark=True).open(html / "notebooks/07_standard_and_adversarial_optima.html")
