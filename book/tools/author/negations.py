@@ -1,7 +1,7 @@
 """Counts what makes prose heavy: negations per 1,000 words, and numbers in one paragraph.
 
-    python -m book.tools.author.negations                    every page: words, negations per 1,000, fullest paragraph
-    python -m book.tools.author.negations notebooks/07*.md   these pages, with each negation and each crowded paragraph
+    python -m book.tools.author.negations                    every page in one line
+    python -m book.tools.author.negations notebooks/07*.md   these pages, with every place
 
 Counted is what prose_text.read takes as prose, less the rows of tables: paragraphs, list items and
 definitions, folded ones and exercises too. A formula, a glued number or a piece of code is one word.
@@ -22,7 +22,7 @@ NEGATION = re.compile(
 )
 _WORD = re.compile(r"⟦\w+⟧|[\w’'.,%-]*\w[\w’'.,%-]*")
 _NUMBER = re.compile(r"⟦glue⟧|(?<![\w.,/-])[+−-]?\d[\d.,]*(?:/\d+)?(?![\w-])")
-_POINTER = re.compile(r"\b(?:chapters?|part|Theorem|exercises?)\s+\d[\w.]*(?:(?:, | and | to )\d[\w.]*)*", re.I)
+_POINTER = re.compile(r"\b(?:chapters?|theorem|exercises?)\s+\d[\w.]*(?:(?:, | and | to )\d[\w.]*)*", re.I)
 
 
 def passages(path: Path) -> Iterator[Passage]:
