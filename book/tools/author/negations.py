@@ -4,7 +4,8 @@
     python -m book.tools.author.negations notebooks/07*.md   these pages, with every place
 
 Counted is what prose_text.read takes as prose, less the rows of tables: paragraphs, list items and
-definitions, folded ones and exercises too. A formula, a glued number or a piece of code is one word.
+definitions, folded ones and exercises too. A formula, a glued number, a piece of code and a quotation
+(somebody else's words) are one word each.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from pathlib import Path
 from book.tools.author import prose
 from book.tools.author.prose_text import Passage, read
 
+MOST_NEGATIONS, MOST_NUMBERS = 10, 12  # per 1,000 words; in a paragraph
 NEGATION = re.compile(
     r"\b(?:not|no|never|nothing|none|neither|nor|without|cannot|nobody|nowhere|unless|\w+n[’']t)\b", re.I
 )
 _WORD = re.compile(r"⟦\w+⟧|[\w’'.,%-]*\w[\w’'.,%-]*")
+_COMMENT = re.compile(r"<!--.*?-->", re.S)
+_QUOTE = re.compile(r'["“][^"“”]*["”]')
 _NUMBER = re.compile(r"⟦glue⟧|(?<![\w.,/-])[+−-]?\d[\d.,]*(?:/\d+)?(?![\w-])")
 _POINTER = re.compile(r"\b(?:chapters?|theorem|exercises?)\s+\d[\w.]*(?:(?:, | and | to )\d[\w.]*)*", re.I)
 
@@ -28,7 +32,7 @@ _POINTER = re.compile(r"\b(?:chapters?|theorem|exercises?)\s+\d[\w.]*(?:(?:, | a
 def passages(path: Path) -> Iterator[Passage]:
     """The paragraphs of a page, without tables and without what only the author sees."""
     for passage in read(path).passages:
-        passage.text = prose.MARKER.sub("", re.sub(r"<!--(?!\s*(?:ok|asserted)).*?-->", "", passage.text))
+        passage.text = _QUOTE.sub("⟦quote⟧", _COMMENT.sub("", passage.text))
         if not passage.text.startswith("|"):
             yield passage
 
@@ -73,7 +77,7 @@ def main(arguments: list[str]) -> int:
             for sentence in prose.sentences(passage.text):
                 if negations(sentence):
                     print(f"  {passage.line}: {sentence}")
-            if numbers(passage.text) > 12:
+            if numbers(passage.text) > MOST_NUMBERS:
                 print(f"  {passage.line}: {numbers(passage.text)} NUMBERS: {passage.text[:90]}")
     print(f"{'all':32} {totals[0]:6} words {per_thousand(*totals):6.1f} negations per 1,000")
     return 0
