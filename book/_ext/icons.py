@@ -1,8 +1,8 @@
 """Keeps of the icon fonts only the icons that the book shows.
 
 The theme brings Font Awesome whole: 2,000 rules in its style sheet and 300 kB of fonts, of which a
-book uses some twenty icons. After the build we look which ones occur, drop the other rules and cut
-the fonts down.
+book uses some twenty icons. :mod:`book._ext.sheets` drops the rules that no page can use; here the fonts are
+cut down to the icons that the rules left over show.
 """
 
 import re
@@ -10,20 +10,7 @@ from pathlib import Path
 
 from fontTools import subset
 
-RULE = re.compile(r"((?:\.fa-[\w-]+:+before,?)+)\{[^{}]*\}")
-NAME = re.compile(r"\bfa-[a-z0-9-]+")
 ESCAPE = re.compile(r"\\([0-9a-fA-F]{2,5})")
-
-
-def names_in(outdir: Path) -> set[str]:
-    """Icon names (fa-...) in all pages and scripts."""
-    files = [*outdir.rglob("*.html"), *outdir.rglob("*.js")]
-    return {name for f in files for name in NAME.findall(f.read_text(errors="replace"))}
-
-
-def drop_rules(css: str, used: set[str]) -> str:
-    """`css` without the rules of icons that are not in `used`."""
-    return RULE.sub(lambda rule: rule[0] if used & set(NAME.findall(rule[1])) else "", css)
 
 
 def codepoints(css: str) -> set[int]:
@@ -44,16 +31,15 @@ def cut(font: Path, keep: set[int]) -> None:
 
 
 def slim_icons(outdir: Path) -> None:
-    """Cut the style sheet and the fonts of the HTML site in `outdir` down to what it shows."""
+    """Cut the fonts of the HTML site in `outdir` down to what its style sheets show: after `slim_sheets`."""
     static = outdir / "_static"
     sheet = static / "styles" / "pydata-sphinx-theme.css"
-    css = drop_rules(sheet.read_text(), names_in(outdir))
-    others = (f.read_text(errors="replace") for f in static.rglob("*.css") if f != sheet)
-    keep = codepoints(css).union(*map(codepoints, others))
+    css = sheet.read_text(encoding="utf-8")
+    keep = set().union(*(codepoints(f.read_text(errors="replace")) for f in static.rglob("*.css")))
     for font in (static / "vendor/fontawesome/webfonts").glob("*.woff2"):
         if not font.with_suffix(".ttf").exists():
             continue
         cut(font, keep)
         css = re.sub(rf'url\([^()]*{font.stem}\.ttf\)\s*format\("truetype"\)', "", css)
         css = css.replace(f'{font.name}) format("woff2"),', f'{font.stem}.woff) format("woff")')
-    sheet.write_text(css)
+    sheet.write_text(css, encoding="utf-8")

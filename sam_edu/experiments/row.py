@@ -1,0 +1,150 @@
+"""A row: one way of training, with its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam_edu.experiments import summary
+from sam_edu.experiments.config import RunConfig
+from sam_edu.experiments.records import Record
+from sam_edu.experiments.summary import Spread
+from sam_edu.experiments.uncertainty import Estimate, estimate
+from sam_edu.methods import METHODS, Method
+from sam_edu.styles import CONTROL, Style
+
+Source = tuple[str, int, int]  # protocol, number of records, number of seeds
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Row:
+    """One way of training, with its runs.
+
+    Attributes
+    ----------
+    protocol : str
+    label : str
+        As readers see it.
+    varies : mapping
+        What sets it apart from the protocol's settings, beside its method and the radii that this needs.
+    config : RunConfig
+        Of the first seed of the protocol; also of a row without a record.
+    records : sequence of Record
+        One for each seed.
+    """
+
+    protocol: str
+    label: str
+    varies: Mapping[str, Any]
+    config: RunConfig
+    records: Sequence[Record]
+
+    def __repr__(self) -> str:
+        return f"Row({self.label!r}, {len(self.records)} seeds)"
+
+    @property
+    def method(self) -> Method:
+        return METHODS[self.config.method]
+
+    @property
+    def control(self) -> bool:
+        """Whether it is SGD with another setting."""
+        return self.method.key == "sgd" and bool(self.varies)
+
+    @property
+    def style(self) -> Style:
+        """How it is drawn."""
+        return CONTROL if self.control else self.method.style
+
+    @property
+    def kind(self) -> str:
+        """Name of that style."""
+        return "control" if self.control else self.method.look
+
+    @property
+    def seeds(self) -> list[int]:
+        return [record.config.seed for record in self.records]
+
+    @property
+    def passes(self) -> float:
+        """Forward-backward passes of the training with each image."""
+        return summary.gradient_passes(self.config)
+
+    def values(self, eps: float = 0, norm: str = "linf") -> NDArray:
+        """Accuracy under an attack of radius ``eps`` (0: none), one number per seed."""
+        return summary.column(self.records, eps, norm)
+
+    def at(self, eps: float, norm: str = "linf") -> Spread:
+        """Accuracy at radius ``eps`` (0: without attack) over the seeds."""
+        return Spread.of(self.values(eps, norm))
+
+    def proved(self, eps: float, norm: str = "linf") -> Spread:
+        """Share of the images that no attack of radius ``eps`` can break: the floor below :meth:`at`.
+
+        Raises
+        ------
+        ValueError
+            If these runs asked for no proofs (``certify``).
+        """
+        entries = [summary.evaluation(record, norm).entry(eps) for record in self.records]
+        if any(entry.proved is None for entry in entries):
+            raise ValueError(f"{self.label}: these runs asked for no proofs; see the protocols *-certified")
+        return Spread.of([entry.bracket[0] for entry in entries])
+
+    def minus(self, other: Row, eps: float, norm: str = "linf") -> Spread:
+        """Paired difference to another row, over the seeds that both have.
+
+        Raises
+        ------
+        ValueError
+            If they share no seed.
+        """
+        return summary.gain(*self._paired(other), eps, norm)
+
+    def versus(self, other: Row, eps: float, norm: str = "linf") -> Estimate:
+        """The same difference with its interval and p-value over seeds and test images."""
+        return estimate(*self._paired(other), eps, norm)
+
+    def _paired(self, other: Row) -> tuple[Sequence[Record], Sequence[Record]]:
+        """The records of both for the seeds that both have."""
+        common = [seed for seed in self.seeds if seed in other.seeds]
+        if not common:
+            raise ValueError(f"a paired difference needs the same seeds, got {self.seeds} and {other.seeds}")
+        return self.of(common).records, other.of(common).records
+
+    def of(self, seeds: Sequence[int]) -> Row:
+        """The same row with these seeds only, in this order."""
+        by_seed = {record.config.seed: record for record in self.records}
+        return replace(self, records=[by_seed[seed] for seed in seeds])
+
+    def mean(self, what: Callable[[Record], Any]) -> Any:
+        """Mean over the seeds of anything that a record holds, a number or an array."""
+        return np.mean([what(record) for record in self.records], axis=0)
+
+    @property
+    def training(self) -> Spread:
+        """Accuracy in the last epoch, on the inputs trained on."""
+        return Spread.of([record.train_accuracy for record in self.records])
+
+    @property
+    def eigenvalue(self) -> float:
+        """Largest eigenvalue of the Hessian, mean over the seeds."""
+        return float(self.mean(lambda record: record.sharpness["top_eigenvalue"]))
+
+    @property
+    def ball(self) -> float:
+        """Worst loss in a ball minus the loss, mean over the seeds."""
+        return float(self.mean(lambda record: record.sharpness["ball"]))
+
+    def per_class(self, eps: float = 0) -> NDArray:
+        """Accuracy of each class (l-infinity), mean over the seeds: shape (classes,)."""
+        return np.asarray(self.mean(lambda r: summary.evaluation(r, "linf").clean_per_class if eps == 0
+                                    else summary.evaluation(r, "linf").entry(eps).per_class))  # fmt: skip
+
+    @property
+    def sources(self) -> list[Source]:
+        return [(self.protocol, len(self.records), len(self.records))]
