@@ -22,8 +22,8 @@ export OMP_NUM_THREADS := 1
 # Tests share the cores; `make unit SHARED=` runs them one after the other. worksteal: each core begins with a
 # stretch of the list, so that what the tests of a file share is made once and not on every core.
 SHARED ?= -n auto --maxprocesses=4 --dist worksteal
-# A test in Chromium waits a quarter of a second after each key that it presses, so three of them share two cores.
-BROWSERS ?= -n 3
+# A test in Chromium waits a quarter of a second after each key that it presses, so four of them share two cores.
+BROWSERS ?= -n 4
 
 .DEFAULT_GOAL := help
 .PHONY: help env book pages test lint types unit colab lab colab-full notebooks browser timing zip pdf outputs page format lock \

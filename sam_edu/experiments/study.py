@@ -101,6 +101,20 @@ class Study(Rows):
         """The verdicts behind :meth:`held_out`, shape (seeds, images); odd images first."""
         return comparison.held_out_verdicts({row.label: row.records for row in rows}, by, eps)
 
+    @property
+    def families(self) -> dict[str, list[Row]]:
+        """What the book sets against each other: SAM at all radii, SGD with other settings, AT."""
+        return {"SAM": self.rows("sam"), "control": self.controls, "AT": self.rows("at")}
+
+    def gains(self, eps: float) -> dict[str, summary.Spread]:
+        """What each of :attr:`families` gains over SGD at ``eps``, over the seeds.
+
+        Its row is chosen on one half of the images and judged on the other (:meth:`held_out`).
+        """
+        sgd = comparison.verdicts(self.row("sgd").records, eps).mean(1)
+        return {name: summary.Spread.of(self.held_out(rows, eps, eps) - sgd)
+                for name, rows in self.families.items()}  # fmt: skip
+
     def choices(self, families: Mapping[str, Iterable[Row]], by: float, eps: float,
                 caption: str) -> plots.Shown:  # fmt: skip
         """What each half of the images chooses of each family, and how it does on the other, as a table."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sam_edu import plots
 from sam_edu._text import pixels
 from sam_edu.experiments.study import Row, Study
+from sam_edu.experiments.summary import Spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,6 +69,39 @@ def frontier(study: Study, eps: float, caption: str, title: str = "",
     table[shown] = list(robust.values())
     alt = f"Clean against robust accuracy ({shown}). {words}."
     return plots.show(fig, alt, caption, table, made_from=study)
+
+
+def gains(found: Mapping[str, Mapping[str, Spread]], studies: Iterable[Study], title: str, caption: str,
+          seeds: bool = False, columns: Mapping[str, Sequence[Any]] | None = None,
+          **size: Any) -> plots.Shown:  # fmt: skip
+    """What families of rows gain over SGD in several experiments, one line per experiment.
+
+    Parameters
+    ----------
+    found : mapping from experiments to what :meth:`~sam_edu.experiments.study.Study.gains` says
+    studies : where that was read
+    seeds : whether the table says how many there are
+    columns : mapping, optional
+        Further columns of the table.
+    """
+    places, kinds = list(found), list(next(iter(found.values())))
+    fig, ax = plots.figure(title, "points above SGD under attack", **size)
+    for kind, dy in zip(kinds, np.linspace(0.15, -0.15, len(kinds)), strict=True):
+        look = plots.STYLES[kind] | {"linestyle": "none"} | MARK.get(kind, {})
+        for height, place in enumerate(reversed(places)):
+            gain = found[place][kind]
+            ax.errorbar(100 * gain.mean, height + dy, xerr=100 * gain.sd, **look)
+        plots.end_label(ax, 100 * found[places[0]][kind].mean, len(places) - 1 + dy, kind)
+    ax.set_yticks(range(len(places)), places[::-1])
+    ax.axvline(0, color=plots.INK, linewidth=0.8)
+    said = "; ".join(f"{place}: " + ", ".join(f"{kind} {100 * gain.mean:+.1f}" for kind, gain in all_.items())
+                     for place, all_ in found.items())  # fmt: skip
+    table: dict[str, Any] = {"experiment": places}
+    if seeds:
+        table["seeds"] = [all_[kinds[0]].n for all_ in found.values()]
+    table |= {kind: [all_[kind].percent(signed=True) for all_ in found.values()] for kind in kinds}
+    alt = f"Points above SGD under attack: {said}."
+    return plots.show(fig, alt, caption, table | dict(columns or {}), made_from=list(studies))
 
 
 def per_class(rows: Iterable[Row], classes: Iterable[str], name: str, title: str, caption: str,

@@ -6,12 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
-from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from sam_edu.toy.model import NRFModel
-from sam_edu.toy.numerics import chi_rule, normal_panels
+from sam_edu.toy.numerics import chi_rule, legendre_rule, normal_panels
 
 
 def uniform_accuracy(model: NRFModel, w1: NDArray, rho: NDArray) -> NDArray:
@@ -21,7 +20,7 @@ def uniform_accuracy(model: NRFModel, w1: NDArray, rho: NDArray) -> NDArray:
     (I(h) - I(l))/(h - l). Short intervals, where this difference cancels, take a Gauss rule instead.
     """
     root = np.sqrt(model.d)
-    nodes, weights = leggauss(20)
+    nodes, weights = legendre_rule(20)
     short = model.natural_accuracy(w1[..., None] + rho[..., None] * nodes) @ weights / 2
     half = np.maximum(rho, root) / root
     up, down = model.c + w1 / root, model.c - w1 / root

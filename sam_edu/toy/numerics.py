@@ -36,6 +36,24 @@ def sign_change(
     return (low + high) / 2
 
 
+def zoomed(
+    slope: Callable[[NDArray], NDArray], grid: NDArray, dip: Callable[[NDArray], NDArray]
+) -> tuple[NDArray, NDArray]:
+    """The grid, finer where ``dip(slopes)`` of its inner points is smallest, and the slopes on it.
+
+    A minimum that is about to vanish hides between two points, where the slope comes near 0 and turns back.
+    """
+    rates = slope(grid)
+    for _ in range(4):
+        at = dip(rates).argmin(-1)[..., None]
+        left, right = (np.take_along_axis(grid, at + i, -1) for i in (0, 2))
+        new = left + (right - left) * np.arange(1, 8) / 8
+        order = (grid := np.concatenate([grid, new], -1)).argsort(-1)
+        rates = np.take_along_axis(np.concatenate([rates, slope(new)], -1), order, -1)
+        grid = np.take_along_axis(grid, order, -1)
+    return grid, rates
+
+
 def expand(sign: Callable[[NDArray], NDArray], start: ArrayLike, rounds: int = 200) -> NDArray:
     """Double ``start`` where ``sign`` is still positive there; infinity where it is after all rounds."""
     x = np.array(start, dtype=float)
@@ -45,6 +63,18 @@ def expand(sign: Callable[[NDArray], NDArray], start: ArrayLike, rounds: int = 2
             return x
         x = np.where(positive, 2 * x, x)
     return np.where(positive, np.inf, x)
+
+
+@lru_cache(maxsize=16)
+def legendre_rule(n: int) -> tuple[NDArray, NDArray]:
+    """Nodes and weights (sum 2) of Gauss's rule on (-1, 1), found once: it costs more than an integral."""
+    return _shared(*leggauss(n))
+
+
+def _shared(*parts: NDArray) -> tuple[NDArray, NDArray]:
+    for part in parts:
+        part.flags.writeable = False  # shared by all callers
+    return parts[0], parts[1]
 
 
 @lru_cache(maxsize=256)
@@ -58,10 +88,7 @@ def chi_rule(df: int, n: int = 24) -> tuple[NDArray, NDArray]:
         return np.zeros(1), np.ones(1)
     alpha, i = df / 2 - 1, np.arange(n)
     nodes, vectors = eigh_tridiagonal(2 * i + 1 + alpha, np.sqrt(i[1:] * (i[1:] + alpha)))
-    rule = np.sqrt(2 * np.maximum(nodes, 0)), vectors[0] ** 2
-    for part in rule:
-        part.flags.writeable = False  # shared by all callers
-    return rule
+    return _shared(np.sqrt(2 * np.maximum(nodes, 0)), vectors[0] ** 2)
 
 
 def normal_panels(mean: float, breaks: NDArray, n: int = 16) -> tuple[NDArray, NDArray]:
@@ -74,7 +101,7 @@ def normal_panels(mean: float, breaks: NDArray, n: int = 16) -> tuple[NDArray, N
     fixed = np.broadcast_to(mean + _PANELS, (*breaks.shape[:-1], len(_PANELS)))
     inside = np.clip(breaks, fixed[..., :1], fixed[..., -1:])
     ends = np.sort(np.concatenate([inside, fixed], axis=-1), axis=-1)
-    t, w = leggauss(n)
+    t, w = legendre_rule(n)
     half = np.diff(ends)[..., None] / 2
     x = (ends[..., :-1, None] + half) + half * t
     weights = half * w * np.exp(-((x - mean) ** 2) / 2) / np.sqrt(2 * np.pi)

@@ -14,15 +14,15 @@ tan(theta)(1 - X^2) - XY = tan(theta) sin^2(Delta) - sin(Delta) cos(Delta) cos(p
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sam_edu.toy.family import Family
 from sam_edu.toy.model import NRFModel
-from sam_edu.toy.numerics import sign_change
+from sam_edu.toy.numerics import sign_change, zoomed
 from sam_edu.toy.order import Place, Step
 
 _TIPS = np.geomspace(1e-15, 0.02, 34)
@@ -48,27 +48,27 @@ class Rim(Family):
         a, share, e = parts
         return Rim(a, share, e, self.d)
 
-    @property
+    @cached_property
     def length(self) -> NDArray:
         return np.hypot(self.a, np.sqrt(self.d))
 
-    @property
+    @cached_property
     def sin0(self) -> NDArray:
         return self.a / self.length
 
-    @property
+    @cached_property
     def cos0(self) -> NDArray:
         return np.sqrt(self.d) / self.length
 
-    @property
+    @cached_property
     def sin(self) -> NDArray:
         return self.share * self.cos0
 
-    @property
+    @cached_property
     def cos(self) -> NDArray:
         return np.sqrt((1 - self.sin) * (1 + self.sin))
 
-    @property
+    @cached_property
     def room(self) -> NDArray:
         return (1 - self.share) * (1 + self.share)
 
@@ -79,26 +79,26 @@ class Rim(Family):
         near = self.room / (cos * (cos + np.abs(across)))  # 1 - |ratio|
         return -np.where(ratio < 0, near, 1 + ratio), np.where(ratio < 0, 1 - ratio, near)
 
-    @property
+    @cached_property
     def X(self) -> NDArray:
         return self.sin0 / self.cos + self.sin * self.cos0 * self.e
 
-    @property
+    @cached_property
     def Y(self) -> NDArray:
         return self.cos0 * (self.room / self.cos - self.share * self.sin0 * self.e)
 
-    @property
+    @cached_property
     def N(self) -> NDArray:
         low, high = self.ends()
         return np.hypot(
             self.Y, self.sin * np.sqrt(np.maximum(self.e - low, 0) * np.maximum(high - self.e, 0))
         )
 
-    @property
+    @cached_property
     def x(self) -> NDArray:
         return self.length * self.cos * self.X
 
-    @property
+    @cached_property
     def v(self) -> NDArray:
         return self.length * self.cos * self.Y / np.sqrt(self.d)
 
@@ -161,9 +161,11 @@ def _wells(model: NRFModel, a: NDArray, share: NDArray, ends: NDArray) -> NDArra
         g = scale[..., None] * e
         return way * (_bend(g) - g * (here.X / here.N) ** 2 - drift[..., None])
 
-    grid = _zoomed(slope, np.broadcast_to(_SHARES, (*span.shape[:-1], len(_SHARES))))
-    falls = slope(grid) < 0
+    grid, rates = zoomed(slope, np.broadcast_to(_SHARES, (*span.shape[:-1], len(_SHARES))), _dip)
+    falls = rates < 0
     turns = falls[..., :-1] & ~falls[..., 1:]
+    if not turns.any():  # so in most balls, and the search below is half of the work
+        return np.broadcast_to(high, (*high.shape[:-1], 4))
     cells = np.stack([turns.argmax(-1), turns.shape[-1] - 1 - turns[..., ::-1].argmax(-1)], -1)
     start, end = (np.take_along_axis(grid, cells + i, -1) for i in (0, 1))
 
@@ -175,19 +177,13 @@ def _wells(model: NRFModel, a: NDArray, share: NDArray, ends: NDArray) -> NDArra
     return found.reshape(*found.shape[:-2], 4)
 
 
-def _zoomed(slope: Callable[[NDArray], NDArray], grid: NDArray) -> NDArray:
-    """The grid, finer where the slope comes near 0 and turns back: a minimum about to vanish hides there."""
-    for _ in range(4):
-        rates = slope(grid)
-        size, up = np.abs(rates), rates >= 0
-        inner, around = size[..., 1:-1], np.minimum(size[..., :-2], size[..., 2:])
-        dips = (inner <= around) & (up[..., 1:-1] == up[..., :-2]) & (up[..., 1:-1] == up[..., 2:])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            at = np.where(dips, inner / around, np.inf).argmin(-1)[..., None]
-        left, right = (np.take_along_axis(grid, at + i, -1) for i in (0, 2))
-        new = left + (right - left) * np.arange(1, 8) / 8
-        grid = np.sort(np.concatenate([grid, new], -1), -1)
-    return grid
+def _dip(rates: NDArray) -> NDArray:
+    """How near the slope comes to 0 where it turns back on the same side of it, beside its neighbours."""
+    size, up = np.abs(rates), rates >= 0
+    inner, around = size[..., 1:-1], np.minimum(size[..., :-2], size[..., 2:])
+    dips = (inner <= around) & (up[..., 1:-1] == up[..., :-2]) & (up[..., 1:-1] == up[..., 2:])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(dips, inner / around, np.inf)
 
 
 def _bend(g: NDArray) -> NDArray:

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sam_edu.toy.family import Family, ahead
 from sam_edu.toy.model import NRFModel
-from sam_edu.toy.numerics import sign_change
+from sam_edu.toy.numerics import sign_change, zoomed
 from sam_edu.toy.order import Place, Step
 from sam_edu.toy.rim import l2_ball
 
@@ -59,11 +59,11 @@ class Candidates(Family):
     def x(self) -> NDArray:
         return self.a + self.shift
 
-    @property
+    @cached_property
     def v(self) -> NDArray:
         return 1 + self.mean
 
-    @property
+    @cached_property
     def lag(self) -> NDArray:
         """1 - gamma/c, what unequal non-robust weights cost of their joint signal."""
         root = np.sqrt(1 + self.spread / self.v**2)
@@ -116,24 +116,16 @@ def _inner_minima(model: NRFModel, along: Path, shape: tuple[int, ...]) -> NDArr
     def before_ridge(at: NDArray) -> NDArray:
         return turned * along(at)[0].rising(model)
 
-    crossed = sign_change(before_ridge, zero, one, bits=45, parts=32)
-    ridge = np.where(ends[..., 0] * ends[..., 1] < 0, crossed, one)
+    ridge, crosses = one, ends[..., 0] * ends[..., 1] < 0
+    if crosses.any():
+        ridge = np.where(crosses, sign_change(before_ridge, zero, one, bits=45, parts=32), one)
     low, high = np.stack([zero, ridge], -1)[..., None], np.stack([ridge, one], -1)[..., None]
     grid = low + (high - low) * _SHARES
 
     def slope(at: NDArray) -> NDArray:  # (..., 2, n): on either side
         return along(at.reshape(*shape, -1))[1].reshape(at.shape)
 
-    rates = slope(grid)
-    for _ in range(4):  # a minimum that is about to vanish hides between two points: zoom in on the dip
-        inner = rates[..., 1:-1]
-        dips = (inner >= 0) & (inner <= rates[..., :-2]) & (inner <= rates[..., 2:])
-        at = np.where(dips, inner, np.inf).argmin(-1)[..., None]
-        left, right = (np.take_along_axis(grid, at + i, -1) for i in (0, 2))
-        new = left + (right - left) * np.arange(1, 8) / 8
-        order = (grid := np.concatenate([grid, new], -1)).argsort(-1)
-        rates = np.take_along_axis(np.concatenate([rates, slope(new)], -1), order, -1)
-        grid = np.take_along_axis(grid, order, -1)
+    grid, rates = zoomed(slope, grid, _dip)
     falls = rates[..., 1:-1] < 0
     turns = falls[..., :-1] & ~falls[..., 1:]
     cell = turns.argmax(-1)[..., None] + 1
@@ -145,6 +137,12 @@ def _inner_minima(model: NRFModel, along: Path, shape: tuple[int, ...]) -> NDArr
     if over.any():  # its side of the ridge is asked for
         across = sign_change(lambda at: -along(at)[1], grid[..., 0, -2], grid[..., 1, 1], parts=32)
     return np.concatenate([np.where(turns.any(-1), beside, 0.0), np.where(over, across, 0.0)[..., None]], -1)
+
+
+def _dip(rates: NDArray) -> NDArray:
+    """The slope where it is positive and lower than at its neighbours."""
+    inner = rates[..., 1:-1]
+    return np.where((inner >= 0) & (inner <= rates[..., :-2]) & (inner <= rates[..., 2:]), inner, np.inf)
 
 
 def linf_ball(model: NRFModel, w1: NDArray, rho: NDArray) -> Candidates:

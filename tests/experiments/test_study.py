@@ -147,3 +147,18 @@ def test_facts_read_the_same_study(digits: Study) -> None:
     sgd, sam = digits.row("sgd"), digits.row("sam", rho=0.4)
     said = facts.resolve("digits (3 seeds): SAM ρ=0.4 - SGD at 0.1, spread")
     assert said == sam.minus(sgd, 0.1).percent(signed=True)
+
+
+def test_gains_are_those_of_the_row_that_the_other_half_of_the_images_chose(digits: Study) -> None:
+    gains = digits.gains(0.1)
+    assert list(gains) == ["SAM", "control", "AT"] == list(digits.families)
+    plain = comparison.verdicts(digits.row("sgd").records, 0.1)
+    for name, rows in digits.families.items():
+        even, odd = digits.choose(rows, 0.1)
+        judged = [comparison.verdicts(row.records, 0.1)[:, half::2] for row, half in ((even, 1), (odd, 0))]
+        won = np.concatenate(judged, 1).mean(1) - plain.mean(1)
+        assert gains[name].mean == pytest.approx(won.mean())
+        assert gains[name].sd == pytest.approx(won.std(ddof=1))
+    drawn = study_plots.gains({"here": gains, "there": gains}, [digits], "x", "y", True, {"p": [0.5, 0.25]})
+    assert drawn.alt.count(f"AT {100 * gains['AT'].mean:+.1f}") == 2 and ">0.25<" in drawn.markup
+    assert '[["digits", 60, 3]]' in drawn.markup and drawn.markup.count("<td>3</td>") == 2

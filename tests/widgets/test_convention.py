@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,14 +49,19 @@ def rho_of(m: toy.NRFModel, key: str, radius: float) -> float:
     return radius * (1.0 if key in PER_WEIGHT else float(np.sqrt(m.d)))
 
 
+@functools.cache
+def optima(key: str) -> tuple[list[tuple[toy.NRFModel, float]], np.ndarray]:
+    """Models with radii, and Python's optimum of each: two tests look at them."""
+    cases = vectors(KEYS.index(key))
+    options = toy.CONVENTION[key].options
+    return cases, np.array([toy.sam_optimum(m, rho_of(m, key, h), **options) for m, h in cases])
+
+
 @pytest.mark.parametrize("key", KEYS)
 def test_optima(formulas: Any, key: str) -> None:
-    cases = vectors(KEYS.index(key))
+    cases, expected = optima(key)
     found = formulas(f'm.samWeight({MODEL}, "{key}", v[3])', [(m.p, m.eta, m.d, h) for m, h in cases])
     found = np.array([np.inf if v is None else v for v in found])
-    expected = np.array(
-        [toy.sam_optimum(m, rho_of(m, key, h), **toy.CONVENTION[key].options) for m, h in cases]
-    )
     np.testing.assert_array_equal(np.isinf(found), np.isinf(expected))
     finite = np.isfinite(expected)
     assert len(found) >= 200 and finite.sum() >= 60
@@ -84,8 +90,7 @@ def test_what_sam_maximises(formulas: Any, key: str) -> None:
 @pytest.mark.parametrize("key", ["robust-worst", "l2-worst", "linf-worst"])
 def test_worst_points(formulas: Any, key: str) -> None:
     """At the optimum two perturbed classifiers tie; both are those of Python."""
-    cases = [(m, h) for m, h in vectors(40) if h > 0]
-    best = [toy.sam_optimum(m, rho_of(m, key, h), **toy.CONVENTION[key].options) for m, h in cases]
+    cases, best = zip(*((case, a) for case, a in zip(*optima(key), strict=True) if case[1] > 0), strict=True)
     sides = formulas(
         f'm.worst({MODEL}, "{key}", v[3], v[4]).sides.map((w) => w ? [m.worst({MODEL}, "{key}", v[3], v[4]).'
         "accuracy - v[0] - w.lead, w.x / w.v] : null)",

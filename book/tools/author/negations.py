@@ -1,4 +1,4 @@
-"""Counts what makes prose heavy: negations per 1,000 words, and numbers in one paragraph.
+"""Counts what makes prose heavy: negations per 1,000 words, and numbers in one paragraph or box.
 
     python -m book.tools.author.negations                    every page in one line
     python -m book.tools.author.negations notebooks/07*.md   these pages, with every place
@@ -16,15 +16,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from book.tools.author import prose
-from book.tools.author.prose_text import Passage, read
+from book.tools.author.prose_text import Passage, plain, read
 
-MOST_NEGATIONS, MOST_NUMBERS = 10, 12  # per 1,000 words; in a paragraph
+MOST_NEGATIONS, MOST_NUMBERS = 10, 12  # per 1,000 words; in a paragraph or box
 NEGATION = re.compile(
     r"\b(?:not|no|never|nothing|none|neither|nor|without|cannot|nobody|nowhere|unless|\w+n[’']t)\b", re.I
 )
 _WORD = re.compile(r"⟦\w+⟧|[\w’'.,%-]*\w[\w’'.,%-]*")
 _COMMENT = re.compile(r"<!--.*?-->", re.S)
 _QUOTE = re.compile(r'["“][^"“”]*["”]')
+_BOX = re.compile(
+    r"^:::\{admonition\}[^\n]*\n((?::[\w-]+:[^\n]*\n)*?):class:([^\n]*)\n(.*?)^:::\s*$", re.M | re.S
+)
+_TABLE = re.compile(r"^\|.*$", re.M)
 _NUMBER = re.compile(r"⟦glue⟧|(?<![\w.,/-])[+−-]?\d[\d.,]*(?:/\d+)?(?![\w-])")
 _POINTER = re.compile(r"\b(?:chapters?|theorem|exercises?)\s+\d[\w.]*(?:(?:, | and | to )\d[\w.]*)*", re.I)
 
@@ -52,11 +56,21 @@ def numbers(text: str) -> int:
     return len(_NUMBER.findall(_POINTER.sub("", text)))
 
 
+def boxes(path: Path) -> Iterator[tuple[int, str]]:
+    """The line and the text of each box that is no proof; tables in it do not count."""
+    text = path.read_text(encoding="utf-8")
+    for box in _BOX.finditer(text):
+        if "proof" not in box[2]:
+            inside = _QUOTE.sub("⟦quote⟧", plain(_COMMENT.sub("", _TABLE.sub("", box[3]))))
+            yield text.count("\n", 0, box.start()) + 1, inside
+
+
 def count(path: Path) -> tuple[int, int, int]:
-    """Words, negations, and the numbers of the paragraph that has most."""
+    """Words, negations, and the numbers of the paragraph or box that has most."""
     found = list(passages(path))
     total = sum(words(passage.text) for passage in found)
-    return total, sum(len(negations(p.text)) for p in found), max((numbers(p.text) for p in found), default=0)
+    texts = [*(passage.text for passage in found), *(text for _, text in boxes(path))]
+    return total, sum(len(negations(p.text)) for p in found), max(map(numbers, texts), default=0)
 
 
 def per_thousand(words: int, negations: int) -> float:
@@ -77,8 +91,10 @@ def main(arguments: list[str]) -> int:
             for sentence in prose.sentences(passage.text):
                 if negations(sentence):
                     print(f"  {passage.line}: {sentence}")
-            if numbers(passage.text) > MOST_NUMBERS:
-                print(f"  {passage.line}: {numbers(passage.text)} NUMBERS: {passage.text[:90]}")
+        places = [*((p.line, p.text) for p in passages(path)), *boxes(path)] if chosen else []
+        for line, text in places:
+            if numbers(text) > MOST_NUMBERS:
+                print(f"  {line}: {numbers(text)} NUMBERS: {text.strip()[:90]}")
     print(f"{'all':32} {totals[0]:6} words {per_thousand(*totals):6.1f} negations per 1,000")
     return 0
 
