@@ -148,9 +148,12 @@ function menu(spec, model, root, onInput) {
 const pack = (v) => (typeof v === "number" ? String(Number(v.toPrecision(6))) : String(v)).replace(/-/g, "n").replace(/\./g, "d").replace(/\+/g, "");
 const unpack = (text, like) => (typeof like === "number" ? Number(text.replace(/n/g, "-").replace(/d/g, ".")) : text);
 
+// The page's address as a state of this figure. A control that it leaves out returns to where it began, so
+// that a link gives the same state whatever the reader has tried before.
 function readHash(key, model, specs) {
   const hash = decodeURIComponent(location.hash.slice(1));
   if (!hash.startsWith(key + "--")) return false;
+  const state = { ...firstState.get(model) };
   for (const pair of hash.slice(key.length + 2).split("--")) {
     const cut = pair.indexOf("_"), spec = specs.find((s) => s.trait === pair.slice(0, cut));
     if (!spec) continue;
@@ -158,8 +161,9 @@ function readHash(key, model, specs) {
     if (spec.options) { if (!spec.options.some(([o]) => o === v)) continue; }
     else if (!Number.isFinite(v)) continue;
     else v = spec.values ? clamp(v, spec.values[0], spec.values[spec.values.length - 1]) : clamp(v, spec.min, spec.max);
-    model.set(spec.trait, v);
+    state[spec.trait] = v;
   }
+  for (const [t, v] of Object.entries(state)) model.set(t, v);
   return true;
 }
 
@@ -249,7 +253,9 @@ export function mount({ model, el }, { name, label, controls, build }) {
   const listeners = traits.map((t) => ["change:" + t, onChange(t)]);
   listeners.forEach(([event, f]) => model.on(event, f));
   const onHash = () => { if (readHash(key, model, controls)) { save(); root.scrollIntoView({ block: "nearest" }); } };
-  if (onPage) window.addEventListener("hashchange", onHash);
+  // A second click on the same link changes no address, and should set the controls all the same.
+  const onClick = ({ target }) => { const a = target.closest?.('a[href^="#"]'); if (a && a.hash === location.hash) onHash(); };
+  if (onPage) { window.addEventListener("hashchange", onHash); document.addEventListener("click", onClick); }
   draw();
   settle();
   let arriving = 0;
@@ -262,6 +268,7 @@ export function mount({ model, el }, { name, label, controls, build }) {
     clearTimeout(saving);
     clearTimeout(arriving);
     window.removeEventListener("hashchange", onHash);
+    document.removeEventListener("click", onClick);
     update.release?.();
     listeners.forEach(([event, f]) => model.off(event, f));
   };

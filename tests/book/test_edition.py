@@ -34,6 +34,8 @@ PAGE_ONLY = {
 }  # fmt: skip
 # In the notebook and not in the page's text: the answer of a prediction, which the page's buttons give.
 ANSWER = re.compile(r"<details>\s*<summary>The answer</summary>.*?</details>", re.S)
+# And the setting of a figure, which the page's link sets: a notebook has no such links.
+SETTING = re.compile(r' \(`\w+=[\w."-]+(?:, \w+=[\w."-]+)*`\)')
 # The text of a solution goes on behind a code cell.
 CONTINUED = re.compile(r"<summary>[^<]*, continued</summary>")
 VOID = {"img", "br", "hr", "input", "meta", "link", "wbr"}
@@ -132,7 +134,7 @@ def edition_words(name: str) -> list[str]:
     md = parser()
     words: list[str] = []
     for text in texts(name):
-        text = CONTINUED.sub("<summary></summary>", ANSWER.sub("", text))
+        text = CONTINUED.sub("<summary></summary>", SETTING.sub("", ANSWER.sub("", text)))
         words += Seen(md.render(text), everything=True).words
     return words
 

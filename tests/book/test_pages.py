@@ -18,12 +18,13 @@ import yaml
 
 from book.tools import ROOT
 from tests.book import checks
-from tests.browser import Visit, chromium
+from tests.browser import REST, Visit, chromium
 
 pytestmark = pytest.mark.browser
 HTML = Path(os.environ.get("BOOK_HTML") or ROOT / "_build/html")
 PAGES = checks.check_book.toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text()))
 MARK = 'type="application/vnd.jupyter.widget-view+json"'  # of a live figure
+TASK_LINKS = 7  # links of the book's tasks that set a figure, at least
 LIVE = 5  # pages with live figures that the book has at least
 
 
@@ -212,6 +213,39 @@ def test_a_drawing_is_saved_for_slides(browser: Any, html: Path) -> None:
         assert float(root.get("width").removesuffix("pt")) > 300 and root.get("style") is None
         none(page.log)
     finally:
+        page.close()
+
+
+def test_a_task_s_link_sets_its_figure_and_brings_it_into_view(browser: Any, html: Path) -> None:
+    """Each link in the text that names a state of a figure: a click, and the controls show what it names."""
+    linked = r'<a href="(#se-[\w-]+--[\w-]+)"'
+    pages = {n: re.findall(linked, (html / f"{n}.html").read_text(encoding="utf-8")) for n in PAGES}
+    assert sum(map(len, pages.values())) >= TASK_LINKS
+    for name, links in pages.items():
+        if not links:
+            continue
+        page = Visit(browser).open(html / f"{name}.html")
+        for link in links:
+            key, *pairs = link[1:].split("--")
+            figure = page.tab.locator(f".sam-edu[data-se-name={key[3:].rpartition('-')[0]}]")
+            figure = figure.nth(int(key.rpartition("-")[2]) - 1)
+            assert pairs and figure.count(), f"{name}: {link} names no figure of this page"
+            page.tab.locator(f'a[href="{link}"]').first.click()
+            page.tab.wait_for_timeout(REST + 100)
+            state = figure.get_by_role("link", name="Link to this state").get_attribute("href")
+            reached = dict(pair.split("_", 1) for pair in state.split("--")[1:])
+            for trait, value in (pair.split("_", 1) for pair in pairs):
+                assert reached[trait] == re.sub(r"d0+$", "", value), (name, link, state)
+                if re.fullmatch(r"n?\d+(d\d+)?", value):
+                    row = figure.locator(f".se-row:has([data-trait={trait}])")
+                    shown = row.locator("output").text_content().replace("\u2212", "-")
+                    number = float(value.replace("n", "-").replace("d", "."))
+                    assert float(shown) == number, (name, link, trait, shown)
+            box = figure.bounding_box()
+            top, bottom = box["y"], box["y"] + box["height"]
+            height = page.tab.viewport_size["height"]
+            assert min(bottom, height) - max(top, 0) > height / 2, (name, link, top, bottom)
+        none(page.log)
         page.close()
 
 

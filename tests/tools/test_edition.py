@@ -8,6 +8,8 @@ import re
 
 import pytest
 from docutils import nodes
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from book.tools import ROOT
 from book.tools.edition import cells, chapter, drift, formulas, markdown
@@ -20,6 +22,8 @@ CHAPTERS = chapter.chapters(ROOT)
 NOTEBOOKS = [chapter.edition_of(path) for path in CHAPTERS]
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 OURS = address.address()
+MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).use(dollarmath_plugin)
+SIGNS = re.compile(r"\*+|`+|(?<!\w)_(?=\w)|(?<=\w)_(?!\w)|~~|\]\(\w*")
 WIDTH = 80  # columns that a page shows without cutting
 
 
@@ -38,6 +42,26 @@ def texts(path):
 def test_no_markup_of_the_book_is_left(path):
     for text in texts(path):
         assert not re.search(r"\{[a-z:]+\}`|^\s*:{3,}|^\([\w-]+\)=|^% |<!--", text, re.M), text[:300]
+
+
+@EACH
+def test_every_emphasis_is_closed(path):
+    """No sign of Markdown stands in the words: stars, backticks, outer underscores, tildes, links."""
+    for text in texts(path):
+        for token in MARKDOWN.parse(text):
+            words = "".join(part.content for part in token.children or () if part.type == "text")
+            assert not SIGNS.search(words), (SIGNS.search(words)[0], words[:200])
+
+
+@pytest.mark.parametrize("text, left", [
+    ("It is **one (two)**and more.", "**"), ("It is ** one** of two.", "**"), ("A `code` and a ` more.", "`"),
+    ("A [place] (b.ipynb) and [two](b c).", "](b"),
+    ("**Closed**: `RunConfig(**{**base})` and $a^*<b^*$.", ""),
+])  # fmt: skip
+def test_an_emphasis_that_stays_open_is_seen(text, left):
+    words = "".join(part.content for part in MARKDOWN.parse(text)[1].children if part.type == "text")
+    found = SIGNS.search(words)
+    assert (found[0] if found else "") == left
 
 
 @EACH
@@ -164,7 +188,10 @@ def writer():
     return markdown.Writer(markdown.Surroundings({}, lambda node: node.get("refuri", ""), lambda node: "3"))
 
 
-@pytest.mark.parametrize("address, text", [("https://a.b", "[go](https://a.b)"), ("#figure--rho_1", "go")])
+@pytest.mark.parametrize("address, text", [
+    ("https://a.b", "[go](https://a.b)"), ("#place", "go"), ("#figure--rho_1d5", "go (`rho=1.5`)"),
+    ("#se-playground-1--data_digits--decay_1en5--low_n2", 'go (`data="digits", decay=1e-5, low=-2`)'),
+])  # fmt: skip
 def test_links_written_in_html_lead_somewhere_or_are_words(address, text):
     start, end = (nodes.raw("", tag, format="html") for tag in (f'<a class="x" href="{address}">', "</a>"))
     paragraph = nodes.paragraph("", "", start, nodes.Text("go"), end)

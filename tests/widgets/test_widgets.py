@@ -226,6 +226,33 @@ def test_link_reproduces_the_state(show: Any, name: str) -> None:
 
 
 @EVERY
+def test_a_link_in_the_text_sets_the_same_state_at_every_click(show: Any, name: str) -> None:
+    """Also a second time, and whatever was moved before: a control that it leaves out begins anew."""
+    figure = show(name)
+    link = figure.tab.get_by_role("link", name="Link to this state")
+    first = link.get_attribute("href")
+    trait = figure.tab.locator("input[type=range]").first.get_attribute("data-trait")
+    pair = next(part for part in first.split("--")[1:] if part.startswith(trait + "_"))
+    said, data = figure.spoken(), figure.data()
+    figure.tab.evaluate(
+        """(href) => document.body.insertAdjacentHTML("afterbegin", `<a href="${href}">as it began</a>`)""",
+        f"{first.split('--')[0]}--{pair}",
+    )
+    for _ in range(2):
+        for slider in figure.tab.locator("input[type=range]:visible").all():
+            begun = slider.input_value()
+            slider.focus()
+            figure.tab.keyboard.press("Home")
+            if slider.input_value() == begun:
+                figure.tab.keyboard.press("End")
+        figure.spoken()
+        assert link.get_attribute("href") != first
+        figure.tab.get_by_role("link", name="as it began").click()
+        assert figure.spoken() == said and figure.data() == data
+    assert figure.log == []
+
+
+@EVERY
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_readable_at_phone_width(show: Any, name: str, theme: str) -> None:
     figure = show(name, theme=theme, width=360)

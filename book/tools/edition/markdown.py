@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from docutils import nodes
 
 from book.tools.edition import formulas
-from book.tools.edition.text import at_line_start, code_span, escaped, folded, indented, marked, quoted
+from book.tools.edition.text import (
+    at_line_start,
+    code_span,
+    escaped,
+    folded,
+    indented,
+    marked,
+    quoted,
+    setting,
+)
 
 PASSED = {"comment", "target", "compound", "toctree", "colspec", "index", "substitution_definition"}
 PLAIN_BLOCKS = {"document", "section", "container", "proof_node", "place_map"}
@@ -191,11 +200,12 @@ class Writer:
         for node in parent.children:
             if isinstance(node, nodes.raw):
                 found = re.match(r'<a [^>]*href="([^"]+)"', node.astext())
-                if found:  # a place on the page, such as a setting of its figure, is no place in a notebook
+                if found:  # a place on the page is no place in a notebook; a figure's setting is told
                     address = html.unescape(found[1])
                     out += "" if address.startswith("#") else "["
                 elif node.astext() == "</a>" and address:
-                    out, address = out if address.startswith("#") else f"{out}]({address})", None
+                    out += setting(address) if address.startswith("#") else f"]({address})"
+                    address = None
                 else:
                     list(self._comment_only(node))
             else:

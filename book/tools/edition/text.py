@@ -39,6 +39,22 @@ def code_span(text: str, in_table: bool) -> str:
     return f"{fence}{gap}{text}{gap}{fence}"
 
 
+def setting(address: str) -> str:
+    """The state of a figure that a link on the page sets, as the arguments of its class.
+
+    >>> setting("#se-playground-1--method_sam--rho_0d4")
+    ' (`method="sam", rho=0.4`)'
+    """
+    traits = [pair.partition("_")[::2] for pair in address.split("--")[1:]]
+    if not traits:
+        return ""
+    numbers = {name: value.replace("n", "-").replace("d", ".") for name, value in traits}
+    number = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
+    said = [f"{name}={numbers[name]}" if number.fullmatch(numbers[name]) else f'{name}="{value}"'
+            for name, value in traits]  # fmt: skip
+    return f" (`{', '.join(said)}`)"
+
+
 def escaped(text: str, in_table: bool = False) -> str:
     """Text whose signs are no Markdown."""
     if "$" in text:
