@@ -37,8 +37,9 @@ def _maker(key: str) -> Callable[[nn.Module], ERM]:
 
 OBJECTIVES: dict[str, Callable[[nn.Module], ERM]] = {
     NAMES.get(method.key, method.name): _maker(method.key)
-    for method in by_objective() if method.perturbs and method.key != "looksam"
-}  # fmt: skip
+    for method in by_objective()
+    if method.perturbs and method.key != "looksam"
+}
 
 
 @dataclass(frozen=True)
@@ -197,8 +198,9 @@ def evaluation(rounds: int, restarts: int = 5, steps: int = 20, samples: int = 5
         return _survivors(model, x, y, eps, steps, restarts)
 
     def ours() -> Tensor:
-        attacked = attacks.pgd(model, x, y, eps, steps=steps, restarts=restarts, stop_when_fooled=True,
-                               generator=_generator())  # fmt: skip
+        attacked = attacks.pgd(
+            model, x, y, eps, steps=steps, restarts=restarts, stop_when_fooled=True, generator=_generator()
+        )
         with torch.no_grad():
             return (model(x).argmax(1) == y) & (model(attacked).argmax(1) == y)
 
@@ -233,8 +235,10 @@ def _generator() -> torch.Generator:
 
 def import_seconds(tries: int = 3) -> float:
     """Seconds that ``import sam_edu`` with its core modules adds to ``import torch``, best of several."""
-    code = ("import torch, time; t = time.perf_counter(); "
-            "from sam_edu import attacks, objectives, training; print(time.perf_counter() - t)")  # fmt: skip
+    code = (
+        "import torch, time; t = time.perf_counter(); "
+        "from sam_edu import attacks, objectives, training; print(time.perf_counter() - t)"
+    )
     times = []
     for _ in range(tries):
         run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

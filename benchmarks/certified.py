@@ -27,8 +27,11 @@ from sam_edu.objectives import ERM, SAM
 def networks() -> dict[str, nn.Module]:
     """SGD, SAM and adversarial training on digits, as in chapter 11."""
     digits, made = data.load("digits"), {}
-    for name, objective, attack in (("SGD", ERM, None), ("SAM", lambda m: SAM(m, rho=0.4), None),
-                                    ("AT", ERM, attacks.PGD(0.1, steps=3, step_size=0.05))):  # fmt: skip
+    for name, objective, attack in (
+        ("SGD", ERM, None),
+        ("SAM", lambda m: SAM(m, rho=0.4), None),
+        ("AT", ERM, attacks.PGD(0.1, steps=3, step_size=0.05)),
+    ):
         model = models.build("mlp", digits.shape, 10, seed=0)
         optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9, weight_decay=5e-4)
         training.fit(objective(model), optimizer, digits.train_x, digits.train_y, 60, 64, attack, seed=0)
@@ -86,8 +89,10 @@ def bounds(images: int, units: int = 20) -> None:
         worst = max(worst, float(found[1][0][0, j]) - value)
     program = (time.process_time() - started) / units
     per_unit = ours / images / 2 / (len(second.bias) + len(network.layers[2].bias))
-    print(f"CROWN, {images} images: {ours:.2f} s; for one bound {1e6 * per_unit:.0f} us, by a linear program "
-          f"{1e6 * program:.0f} us: 1/{program / per_unit:.0f}; bounds differ by {worst:.1e}")  # fmt: skip
+    print(
+        f"CROWN, {images} images: {ours:.2f} s; for one bound {1e6 * per_unit:.0f} us, by a linear program "
+        f"{1e6 * program:.0f} us: 1/{program / per_unit:.0f}; bounds differ by {worst:.1e}"
+    )
 
 
 def main() -> None:

@@ -110,8 +110,10 @@ def main() -> None:
     print(f"Chromium {found['chromium']}, TensorFlow.js {found['tfjs']}, {options.rounds} rounds")
     print(f"{'':20} {'best':>8} {'median':>8} {'ratio':>7} {'of bests':>9}   last loss")
     for name, row in rows.items():
-        print(f"{name:20} {row['best_ms']:5.0f} ms {row['median_ms']:5.0f} ms {row['times_ours']:7.2f} "
-              f"{row['best_ratio']:9.2f}   {found['losses'][name]:.4f}")  # fmt: skip
+        print(
+            f"{name:20} {row['best_ms']:5.0f} ms {row['median_ms']:5.0f} ms {row['times_ours']:7.2f} "
+            f"{row['best_ratio']:9.2f}   {found['losses'][name]:.4f}"
+        )
     if options.save:
         saved = {
             "chromium": found["chromium"],

@@ -69,14 +69,16 @@ def pipelines(images: int, width: int) -> dict[str, tuple[Epoch, Epoch]]:
 
     found: dict[str, tuple[Epoch, Epoch]] = {"sam_edu: one tensor": (ours, ours_training)}
     for workers in (0, 2):
-        loader = torch.utils.data.DataLoader(Images(pixels, y), BATCH, shuffle=True, num_workers=workers,
-                                             persistent_workers=workers > 0)  # fmt: skip
+        loader = torch.utils.data.DataLoader(
+            Images(pixels, y), BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0
+        )
         found[f"DataLoader and PIL, {workers} workers"] = _usual(loader, net, optimizer)
     return found
 
 
-def _usual(loader: torch.utils.data.DataLoader, net: torch.nn.Module,
-           optimizer: torch.optim.Optimizer) -> tuple[Epoch, Epoch]:  # fmt: skip
+def _usual(
+    loader: torch.utils.data.DataLoader, net: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[Epoch, Epoch]:
     def batches() -> None:
         for x, _ in loader:
             x.to(DEVICE, non_blocking=True)
@@ -105,8 +107,9 @@ def measure(images: int, width: int, rounds: int) -> dict[str, tuple[float, floa
                     torch.cuda.synchronize()
                 if warm:
                     seconds.append(time.perf_counter() - started)
-    return {name: (images / statistics.median(a), images / statistics.median(b))
-            for name, (a, b) in times.items()}  # fmt: skip
+    return {
+        name: (images / statistics.median(a), images / statistics.median(b)) for name, (a, b) in times.items()
+    }
 
 
 def table(found: dict[str, tuple[float, float]]) -> str:
@@ -116,8 +119,11 @@ def table(found: dict[str, tuple[float, float]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.throughput",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--width", type=int, default=8, help="of the PreActResNet; 64 on a GPU")
     parser.add_argument("--rounds", type=int, default=3)

@@ -25,8 +25,9 @@ class Ratio:
         return Ratio(self.low / number, self.median / number, self.high / number)
 
 
-def ratios(ideal: Callable[[], object], candidates: Mapping[str, Callable[[], object]], rounds: int,
-           repeat: int = 1) -> dict[str, Ratio]:  # fmt: skip
+def ratios(
+    ideal: Callable[[], object], candidates: Mapping[str, Callable[[], object]], rounds: int, repeat: int = 1
+) -> dict[str, Ratio]:
     """Time everything once a round, in turn, and compare within the round.
 
     Processor time of this process (CUDA: wall time between synchronisations): what other programs do

@@ -16,8 +16,7 @@ class Ball:
     out once, so that a step needs one clamp.
     """
 
-    def __init__(self, norm: str, centre: Tensor, eps: float,
-                 clip: tuple[float, float] | None) -> None:  # fmt: skip
+    def __init__(self, norm: str, centre: Tensor, eps: float, clip: tuple[float, float] | None) -> None:
         self.norm, self.centre, self.eps, self.clip = norm, centre, eps, clip
         if norm == "linf":
             exact = centre if centre.device.type == "mps" else centre.double()  # mps has no float64

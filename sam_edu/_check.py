@@ -7,8 +7,16 @@ from collections.abc import Iterable
 from typing import Any
 
 
-def number(name: str, value: Any, *, low: float = -math.inf, high: float = math.inf,
-           open_low: bool = False, open_high: bool = False, hint: str = "") -> float:  # fmt: skip
+def number(
+    name: str,
+    value: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+    hint: str = "",
+) -> float:
     """Return ``value`` as a float inside the interval from ``low`` to ``high``.
 
     Raises

@@ -89,6 +89,8 @@ class Scaled(nn.Module):
 def by_content(images: Tensor, y: Tensor) -> Tensor:
     """Positions in an order that looks random and depends on images and labels, not on their places."""
     rows, labels = images.cpu().numpy(), y.cpu().numpy()
-    keys = [hashlib.blake2b(row.tobytes() + label.tobytes(), digest_size=8).digest()
-            for row, label in zip(rows, labels, strict=True)]  # fmt: skip
+    keys = [
+        hashlib.blake2b(row.tobytes() + label.tobytes(), digest_size=8).digest()
+        for row, label in zip(rows, labels, strict=True)
+    ]
     return torch.tensor(sorted(range(len(keys)), key=keys.__getitem__), device=y.device)

@@ -50,8 +50,10 @@ def read_image_folder(root: Path) -> tuple[Tensor, Tensor, Tensor, Tensor, tuple
         images = [_read(path) for path in paths]
         other = next((i for i, image in enumerate(images) if image.shape != images[0].shape), None)
         if other is not None:
-            sizes = " and ".join(f"{i.shape[1]} x {i.shape[0]} ({p})" for i, p in
-                                 ((images[0], paths[0]), (images[other], paths[other])))  # fmt: skip
+            sizes = " and ".join(
+                f"{i.shape[1]} x {i.shape[0]} ({p})"
+                for i, p in ((images[0], paths[0]), (images[other], paths[other]))
+            )
             raise ValueError(f"the images in {root / part} differ in size: {sizes}; scale them to one size")
         labels = torch.tensor([i for i, name in enumerate(classes) for _ in found[name]])
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
@@ -84,8 +86,11 @@ def _files(folder: Path) -> dict[str, list[Path]]:
         raise FileNotFoundError(f"{folder} has {what}: expected <class>/<image>, of {', '.join(SUFFIXES)}")
     if left_out:
         named = ", ".join(left_out[:3]) + (", ..." if len(left_out) > 3 else "")
-        warnings.warn(f"{len(left_out)} of the files in {folder} are left out, not being <class>/<image> of "
-                      f"{', '.join(SUFFIXES)}: {named}", stacklevel=4)  # fmt: skip
+        warnings.warn(
+            f"{len(left_out)} of the files in {folder} are left out, not being <class>/<image> of "
+            f"{', '.join(SUFFIXES)}: {named}",
+            stacklevel=4,
+        )
     return found
 
 

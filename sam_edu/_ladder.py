@@ -72,8 +72,9 @@ def _own(seed: int, norm: str, steps: int, one_step: bool = False, **settings: A
         if one_step:
             return attacks.fgsm(model, x, y, eps)
         generator = torch.Generator(x.device).manual_seed(seed)
-        return attacks.pgd(model, x, y, eps, norm, steps, stop_when_fooled=True,
-                           generator=generator, **settings)  # fmt: skip
+        return attacks.pgd(
+            model, x, y, eps, norm, steps, stop_when_fooled=True, generator=generator, **settings
+        )
 
     return run
 
@@ -96,8 +97,7 @@ def _apgd_ce(norm: str, steps: int, seed: int, factor: float = 1.0):  # type: ig
 def _apgd_t(norm: str, steps: int, targets: int, seed: int):  # type: ignore[no-untyped-def]
     def run(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         if norm == "linf":
-            apgd = _torchattacks().APGDT(model, "Linf", eps, steps, seed=seed,
-                                         n_classes=targets + 1)  # fmt: skip
+            apgd = _torchattacks().APGDT(model, "Linf", eps, steps, seed=seed, n_classes=targets + 1)
             return _quietly(lambda: apgd(x, y))
         # torchattacks 3.5.1 gives every sample of an l2 batch the first sample's step size
         official = _official().autopgd_base.APGDAttack_targeted(
@@ -115,8 +115,7 @@ def _autoattack(part: str, norm: str, classes: int, seed: int) -> Rung:
         if part == "square" and norm == "l2" and min(x.shape[2:]) < 5:  # theirs divides by a fifth of it
             return square(model, x, y, eps, norm, 5000, torch.Generator(x.device).manual_seed(seed))
         scaled = Scaled(model) if part.startswith("apgd") else model  # FAB needs the slopes themselves
-        whole = _official().AutoAttack(scaled, norm=_FOREIGN_NORM[norm], eps=eps, seed=seed,
-                                       device=x.device)  # fmt: skip
+        whole = _official().AutoAttack(scaled, norm=_FOREIGN_NORM[norm], eps=eps, seed=seed, device=x.device)
         whole.attacks_to_run, whole.verbose = [part], False
         targets = min(9, classes - 1)
         whole.apgd_targeted.n_target_classes = whole.fab.n_target_classes = targets

@@ -173,9 +173,12 @@ def _free(name: str, taken: Mapping[str, Any]) -> str:
 
 def _pictures(panels: Sequence[Mapping[str, Any]]) -> tuple[dict[str, list[Any]], str]:
     """One row of the table for each row of each picture."""
-    shown = [(panel["title"] or panel["y"] or f"picture {k}", series["values"])
-             for k, panel in enumerate(panels, 1) for series in panel["series"]
-             if "values" in series]  # fmt: skip
+    shown = [
+        (panel["title"] or panel["y"] or f"picture {k}", series["values"])
+        for k, panel in enumerate(panels, 1)
+        for series in panel["series"]
+        if "values" in series
+    ]
     cells = sum(len(values) * len(values[0]) for _, values in shown)
     step = max(1, math.ceil(math.sqrt(cells / IMAGE_CELLS)))
     rows = [(name, i + 1, values[i][::step]) for name, values in shown for i in range(0, len(values), step)]

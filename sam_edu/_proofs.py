@@ -31,8 +31,9 @@ def before_the_costly(rungs: list[Rung]) -> tuple[list[Rung], list[Rung]]:
     return cheap, rungs[len(cheap) :]
 
 
-def prove(model: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str, standing: Tensor,
-          cases: int) -> Proofs:  # fmt: skip
+def prove(
+    model: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str, standing: Tensor, cases: int
+) -> Proofs:
     """Certify the images that are still standing, see :func:`sam_edu.certify.certify`."""
     from sam_edu.certify import certify  # only where it is asked for: it imports SciPy's optimizers
 

@@ -33,8 +33,10 @@ def checked_logits(model: Fitted, x: Tensor, y: Tensor, batch_size: int, order: 
     spread = float((logits.double() - logits.double().mean(1, keepdim=True)).abs().amax())
     half = model.dtype.itemsize < 4
     rounding = float(logits.abs().amax()) * 8 * torch.finfo(model.dtype if half else torch.float32).eps
-    if (float((again - logits).abs().amax()) > 1e-4 * spread + rounding
-            or float((single - logits[few]).abs().amax()) > 1e-3 * spread + rounding):  # fmt: skip
+    if (
+        float((again - logits).abs().amax()) > 1e-4 * spread + rounding
+        or float((single - logits[few]).abs().amax()) > 1e-3 * spread + rounding
+    ):
         raise ValueError(
             "the model's logits change from call to call or with the batch; switch off randomness "
             "and batch statistics (eval mode) before evaluating"
@@ -74,8 +76,17 @@ def check_in_ball(label: str, x: Tensor, attacked: Tensor, eps: float, norm: str
         )
 
 
-def flags(model: nn.Module, x: Tensor, y: Tensor, logits: Tensor, eps: float, norm: str,
-          seed: int, batch_size: int, order: Tensor) -> list[str]:  # fmt: skip
+def flags(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    logits: Tensor,
+    eps: float,
+    norm: str,
+    seed: int,
+    batch_size: int,
+    order: Tensor,
+) -> list[str]:
     """Signs of gradient masking or of an attack that is too weak, in words.
 
     Looks at up to 200 correctly classified samples, the first in ``order``; see Carlini et al. (2019).
@@ -101,8 +112,11 @@ def flags(model: nn.Module, x: Tensor, y: Tensor, logits: Tensor, eps: float, no
         return hits / len(x)
 
     def pgd(radius: float, loss: str = "ce") -> float:
-        return accuracy(lambda part, labels, g: attacks.pgd(
-            model, part, labels, radius, norm, 20, stop_when_fooled=True, generator=g, loss=loss))
+        return accuracy(
+            lambda part, labels, g: attacks.pgd(
+                model, part, labels, radius, norm, 20, stop_when_fooled=True, generator=g, loss=loss
+            )
+        )
 
     strong, one_step = pgd(eps), 1.0
     if norm == "linf":
@@ -121,9 +135,17 @@ def flags(model: nn.Module, x: Tensor, y: Tensor, logits: Tensor, eps: float, no
     return found
 
 
-def gradient_flags(model: Fitted, x: Tensor, y: Tensor, logits: Tensor, eps: float, norm: str,
-                   batch_size: int, order: Tensor,
-                   met: tuple[float, float] | None) -> list[str]:  # fmt: skip
+def gradient_flags(
+    model: Fitted,
+    x: Tensor,
+    y: Tensor,
+    logits: Tensor,
+    eps: float,
+    norm: str,
+    batch_size: int,
+    order: Tensor,
+    met: tuple[float, float] | None,
+) -> list[str]:
     """Is the gradient finite, and is it the slope of the function? ``met``: what attacks saw on their way."""
     right = probe(logits, y, order)[:LINES_PROBE]
     if len(right) == 0 or eps == 0:
@@ -134,13 +156,17 @@ def gradient_flags(model: Fitted, x: Tensor, y: Tensor, logits: Tensor, eps: flo
     if images.any():
         met = float(images.double().mean()), float(spoiled[images].mean())
     if met is not None:
-        found.append(f"the input gradient is not finite on {met[0]:.0%} of the images, at {met[1]:.1%} of "
-                     "their pixels; attacks cannot follow it there")  # fmt: skip
+        found.append(
+            f"the input gradient is not finite on {met[0]:.0%} of the images, at {met[1]:.1%} of "
+            "their pixels; attacks cannot follow it there"
+        )
     finite = error[~images]
     if _slope.doubtful(finite):
         share = float((finite > 0.25).double().sum()) / len(error)
-        found.append(f"the input gradient is not the slope of the model on {share:.0%} of the images probed: "
-                     "differences along straight lines disagree with it, attacks go astray")  # fmt: skip
+        found.append(
+            f"the input gradient is not the slope of the model on {share:.0%} of the images probed: "
+            "differences along straight lines disagree with it, attacks go astray"
+        )
     return found
 
 

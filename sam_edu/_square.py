@@ -15,8 +15,9 @@ from sam_edu._balls import Ball
 from sam_edu.attacks import margin_loss
 
 
-def square(model: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str, queries: int,
-           generator: torch.Generator) -> Tensor:  # fmt: skip
+def square(
+    model: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str, queries: int, generator: torch.Generator
+) -> Tensor:
     """Images (n, channels, height, width) near x with a larger margin of a wrong class, if found.
 
     Starts from vertical stripes of +-eps; each query proposes one square per batch, the smaller the later,
@@ -41,15 +42,18 @@ def square(model: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str, querie
     return found
 
 
-def _propose(ball: Ball, at: Tensor, eps: float, norm: str, progress: float,
-             generator: torch.Generator) -> Tensor:  # fmt: skip
+def _propose(
+    ball: Ball, at: Tensor, eps: float, norm: str, progress: float, generator: torch.Generator
+) -> Tensor:
     """The images with one square of the perturbation drawn anew: per image and channel, up or down."""
     _, channels, height, width = at.shape
     area = 0.8 * 2.0 ** -(7 * progress) * height * width
     rows = min(max(round(math.sqrt(area)), 1), height)
     columns = min(max(round(area / rows), 1), width)
-    top, left = (int(torch.randint(0, size + 1, (1,), generator=generator, device=at.device))
-                 for size in (height - rows, width - columns))  # fmt: skip
+    top, left = (
+        int(torch.randint(0, size + 1, (1,), generator=generator, device=at.device))
+        for size in (height - rows, width - columns)
+    )
     window = (..., slice(top, top + rows), slice(left, left + columns))
     signs = _signs((len(at), channels, 1, 1), generator, at)
     trial = at.clone()

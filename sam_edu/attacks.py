@@ -40,8 +40,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def fgsm(model: Model, x: Tensor, y: Tensor, eps: float, clip: Clip = (0.0, 1.0),
-         loss: str = "ce") -> Tensor:  # fmt: skip
+def fgsm(model: Model, x: Tensor, y: Tensor, eps: float, clip: Clip = (0.0, 1.0), loss: str = "ce") -> Tensor:
     r"""Fast gradient sign method (Goodfellow, Shlens, Szegedy, ICLR 2015, arXiv 1412.6572).
 
     .. math:: x' = \mathrm{clip}\big(x + \epsilon\,\mathrm{sign}\,\nabla_x \ell(f(x), y)\big)
@@ -58,10 +57,21 @@ def fgsm(model: Model, x: Tensor, y: Tensor, eps: float, clip: Clip = (0.0, 1.0)
     return pgd(model, x, y, eps, steps=1, step_size=eps, random_start=False, clip=clip, loss=loss)
 
 
-def pgd(model: Model, x: Tensor, y: Tensor, eps: float, norm: str = "linf", steps: int = 10,
-        step_size: float | None = None, restarts: int = 1, random_start: bool = True,
-        clip: Clip = (0.0, 1.0), loss: str = "ce", stop_when_fooled: bool = False,
-        generator: torch.Generator | None = None) -> Tensor:  # fmt: skip
+def pgd(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    eps: float,
+    norm: str = "linf",
+    steps: int = 10,
+    step_size: float | None = None,
+    restarts: int = 1,
+    random_start: bool = True,
+    clip: Clip = (0.0, 1.0),
+    loss: str = "ce",
+    stop_when_fooled: bool = False,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     r"""Projected gradient descent (Madry et al., ICLR 2018, arXiv 1706.06083).
 
     .. math:: x^{t+1} = \Pi\big(x^t + \alpha\,u(\nabla_x\ell(f(x^t), y))\big),\qquad
@@ -122,8 +132,9 @@ def pgd(model: Model, x: Tensor, y: Tensor, eps: float, norm: str = "linf", step
     """
     steps = _check.integer("steps", steps, low=1)
     restarts = _check.integer("restarts", restarts, low=1)
-    eps = _check.number("eps", eps, low=0, high=float("inf"), open_high=True,
-                        hint="it is the radius of the attack")  # fmt: skip
+    eps = _check.number(
+        "eps", eps, low=0, high=float("inf"), open_high=True, hint="it is the radius of the attack"
+    )
     size = eps / 4 if step_size is None else _check.number("step_size", step_size, low=0)
     loss_of = LOSSES[_check.choice("loss", loss, LOSSES)]
     _check.choice("norm", norm, ("linf", "l2"))
@@ -155,9 +166,16 @@ def pgd(model: Model, x: Tensor, y: Tensor, eps: float, norm: str = "linf", step
     return best
 
 
-def _ascend(model: Model, ball: Ball, x: Tensor, y: Tensor, steps: int, size: float,
-            loss_of: Callable[[Tensor, Tensor], Tensor],
-            stop_when_fooled: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
+def _ascend(
+    model: Model,
+    ball: Ball,
+    x: Tensor,
+    y: Tensor,
+    steps: int,
+    size: float,
+    loss_of: Callable[[Tensor, Tensor], Tensor],
+    stop_when_fooled: bool,
+) -> tuple[Tensor, Tensor]:
     """One run of PGD from x: the end points and, where asked for, which of them are misclassified."""
     fooled = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     if stop_when_fooled:
@@ -210,7 +228,9 @@ def _warn_unless_finite(extremes: list[Tensor]) -> None:
         warnings.warn(
             "the model's input gradient is NaN or infinite somewhere (a root or logarithm at 0, a division "
             "by 0?); the attack cannot follow it there and is weaker than it looks",
-            RuntimeWarning, stacklevel=4)  # fmt: skip
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 _generators: dict[torch.device, torch.Generator] = {}

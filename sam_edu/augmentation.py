@@ -43,6 +43,7 @@ class Augmentation:
             rows = rows + draw(2 * self.pad + 1, (n, 1))
             columns = columns + draw(2 * self.pad + 1, (n, 1))
         # channels last: one gather moves whole pixels
-        pixels = x.permute(0, 2, 3, 1)[torch.arange(n, device=x.device)[:, None, None],
-                                       rows[:, :, None], columns[:, None, :]]  # fmt: skip
+        pixels = x.permute(0, 2, 3, 1)[
+            torch.arange(n, device=x.device)[:, None, None], rows[:, :, None], columns[:, None, :]
+        ]
         return pixels.permute(0, 3, 1, 2)

@@ -97,8 +97,9 @@ class Dataset:
             digest.update(part.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def subset(self, train: int | None = None, test: int | None = None, seed: int = 0,
-               validation: int = 0) -> Dataset:  # fmt: skip
+    def subset(
+        self, train: int | None = None, test: int | None = None, seed: int = 0, validation: int = 0
+    ) -> Dataset:
         """The first ``test`` test images and ``train`` training images drawn without replacement.
 
         ``validation`` of the training images that were not drawn are kept, to choose settings by.
@@ -163,8 +164,10 @@ def load(name: str, root: str | Path | None = None, download: bool = False) -> D
     if name == "folder":
         shelf = root or os.environ.get("SAM_EDU_DATA")
         if not shelf:
-            raise ValueError('data.load("folder") needs root=..., a folder with train/ and test/ inside; '
-                             'in a run (dataset="folder"), SAM_EDU_DATA names it')  # fmt: skip
+            raise ValueError(
+                'data.load("folder") needs root=..., a folder with train/ and test/ inside; '
+                'in a run (dataset="folder"), SAM_EDU_DATA names it'
+            )
         folder = Path(shelf).expanduser()
         return _folder("folder", folder, f"images in the folder {folder.name}")
     if name == "cifar10-jpeg":

@@ -134,8 +134,10 @@ class EvaluationRecord:
     def table(self) -> str:
         """The ladder as text: one line per radius and rung."""
         low, high = self.clean_interval
-        lines = [f"n = {self.n}, {self.norm}, ladder {self.ladder!r}",
-                 f"clean accuracy {self.clean_accuracy:6.1%}  [{low:.1%}, {high:.1%}]"]  # fmt: skip
+        lines = [
+            f"n = {self.n}, {self.norm}, ladder {self.ladder!r}",
+            f"clean accuracy {self.clean_accuracy:6.1%}  [{low:.1%}, {high:.1%}]",
+        ]
         for entry in self.at:
             low, high = entry.interval
             lines.append(f"eps {entry.eps:.4g}: {entry.accuracy:6.1%}  [{low:.1%}, {high:.1%}]")
@@ -146,9 +148,17 @@ class EvaluationRecord:
         return "\n".join([*lines, *(f"flag: {flag}" for flag in self.flags)])
 
 
-def evaluate(model: Model, x: Tensor, y: Tensor, eps: float | Sequence[float] | Tensor,
-             norm: str = "linf", ladder: str = "quick", batch_size: int = 512,
-             seed: int = 0, certify: bool | int = False) -> EvaluationRecord:  # fmt: skip
+def evaluate(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    eps: float | Sequence[float] | Tensor,
+    norm: str = "linf",
+    ladder: str = "quick",
+    batch_size: int = 512,
+    seed: int = 0,
+    certify: bool | int = False,
+) -> EvaluationRecord:
     """Attack a classifier with a ladder of attacks and report the worst case.
 
     Each rung attacks only the samples that are still standing, and a larger radius only those that no
@@ -232,8 +242,9 @@ def evaluate(model: Model, x: Tensor, y: Tensor, eps: float | Sequence[float] | 
             hits = int(standing.sum())
             by_class = _per_class(standing, y, classes)
             floor = None if proved is None else proved.tolist()
-            entries.append(AtRadius(radius, hits / n, wilson(hits, n), by_class, results,
-                                    standing.tolist(), floor))  # fmt: skip
+            entries.append(
+                AtRadius(radius, hits / n, wilson(hits, n), by_class, results, standing.tolist(), floor)
+            )
         widest = radii[-1] if radii else 0.0
         about = (images, y, logits, widest, norm)
         flags = _sanity.flags(fitted, *about, seed, batch_size, order)
@@ -274,8 +285,17 @@ def _cases(model: nn.Module, x: Tensor, certify: bool | int) -> int | None:
     return _proofs.CASES if certify is True else _check.integer("certify", certify)
 
 
-def _climb(rung: _ladder.Rung, model: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str,
-           batch_size: int, standing: Tensor, spared: Tensor | None = None) -> RungResult:  # fmt: skip
+def _climb(
+    rung: _ladder.Rung,
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float,
+    norm: str,
+    batch_size: int,
+    standing: Tensor,
+    spared: Tensor | None = None,
+) -> RungResult:
     """Attack the samples still standing and strike out (in place) those that fall."""
     started, tried = time.perf_counter(), standing if spared is None else standing & ~spared
     left = tried.nonzero().squeeze(1)[: 0 if eps == 0 else None]

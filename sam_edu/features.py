@@ -175,8 +175,9 @@ def mean_alignment(model: Model, x: Tensor, means: Tensor) -> Tensor:
     return cosine_similarity(line.flatten(1), gradient.flatten(1), dim=1)
 
 
-def relabelled(model: Model, x: Tensor, classes: int, eps: float, norm: str = "l2", steps: int = 20,
-               seed: int = 0) -> tuple[Tensor, Tensor]:  # fmt: skip
+def relabelled(
+    model: Model, x: Tensor, classes: int, eps: float, norm: str = "l2", steps: int = 20, seed: int = 0
+) -> tuple[Tensor, Tensor]:
     r"""A training set whose labels only the model's own small perturbations justify.
 
     Each image gets a target t drawn at random, then targeted PGD,

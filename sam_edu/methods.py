@@ -117,8 +117,9 @@ class Method:
         unknown = sorted(set(radii) - {"rho", "eps", "gamma"})
         missing = [name for name in wanted if name not in radii]
         if unknown or missing:
-            raise TypeError(f"{self.name} needs {', '.join(wanted) or 'no radius'}, "
-                            f"got {', '.join(radii) or 'none'}")  # fmt: skip
+            raise TypeError(
+                f"{self.name} needs {', '.join(wanted) or 'no radius'}, got {', '.join(radii) or 'none'}"
+            )
         more = dict(self.fixed)
         if sync and self.syncs:
             more["sync"] = True

@@ -114,8 +114,9 @@ class PreActResNet(nn.Module):
     torch.Size([2, 10])
     """
 
-    def __init__(self, classes: int = 10, width: int = 64, blocks: Sequence[int] = (2, 2, 2, 2),
-                 channels: int = 3) -> None:  # fmt: skip
+    def __init__(
+        self, classes: int = 10, width: int = 64, blocks: Sequence[int] = (2, 2, 2, 2), channels: int = 3
+    ) -> None:
         super().__init__()
         self.stem = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         stages, n_in = [], width
@@ -144,8 +145,9 @@ def preact_resnet18(classes: int = 10, channels: int = 3) -> PreActResNet:
     return PreActResNet(classes, width=64, blocks=(2, 2, 2, 2), channels=channels)
 
 
-def build(name: str, shape: Sequence[int], classes: int, width: int = 16,
-          seed: int | None = None) -> nn.Module:  # fmt: skip
+def build(
+    name: str, shape: Sequence[int], classes: int, width: int = 16, seed: int | None = None
+) -> nn.Module:
     """Make a model by name for inputs of ``shape`` (channels, height, width).
 
     Parameters

@@ -54,9 +54,10 @@ def one_step(trap: Trap, model: nn.Module, x: Tensor, y: Tensor, rho: float, rig
     model.register_forward_pre_hook(lambda *_: seen.append(_flat(model.parameters()) - start))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     optimizer.register_step_pre_hook(
-        lambda *_: given.append(_flat(torch.zeros_like(p) if p.grad is None else p.grad
-                                      for p in model.parameters()))
-    )  # fmt: skip
+        lambda *_: given.append(
+            _flat(torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters())
+        )
+    )
     trap.step(model, optimizer, x, y, rho, right=right)
     climb = next((e for e in seen if e.any()), torch.zeros_like(start))
     return Step(climb, given[-1] if given else torch.zeros_like(start), _count(norms) - before)
@@ -74,14 +75,17 @@ def statistics_error(model: nn.Module, x: Tensor) -> float:
         m.momentum = 1.0  # the running values become those of this one batch
     with torch.no_grad():
         fresh(x)
-    errors = [(old - m.running_mean).abs() / m.running_var.sqrt()
-              for old, m in zip(held, norms, strict=True)
-              if m.running_mean is not None and m.running_var is not None]  # fmt: skip
+    errors = [
+        (old - m.running_mean).abs() / m.running_var.sqrt()
+        for old, m in zip(held, norms, strict=True)
+        if m.running_mean is not None and m.running_var is not None
+    ]
     return float(torch.cat(errors).mean()) if errors else 0.0
 
 
-def symptom(trap: Trap, model: nn.Module, x: Tensor, y: Tensor, rho: float, right: bool,
-            batch_size: int = 64) -> float:  # fmt: skip
+def symptom(
+    trap: Trap, model: nn.Module, x: Tensor, y: Tensor, rho: float, right: bool, batch_size: int = 64
+) -> float:
     """The number named in ``SYMPTOMS``, for the network as it is; cosines on the first batch of x."""
     if trap.symptom == "nan":
         return float(_flat(model.parameters()).isnan().double().mean())
@@ -92,9 +96,16 @@ def symptom(trap: Trap, model: nn.Module, x: Tensor, y: Tensor, rho: float, righ
     return float(torch.cosine_similarity(getattr(done, trap.symptom), getattr(ideal, trap.symptom), dim=0))
 
 
-def training(trap: Trap, data: Dataset, right: bool, seed: int = 0, rho: float = 0.2, epochs: int = 12,
-             batch_size: int = 64, lr: float = 0.05,
-             ) -> tuple[nn.Module, list[float], list[float]]:  # fmt: skip
+def training(
+    trap: Trap,
+    data: Dataset,
+    right: bool,
+    seed: int = 0,
+    rho: float = 0.2,
+    epochs: int = 12,
+    batch_size: int = 64,
+    lr: float = 0.05,
+) -> tuple[nn.Module, list[float], list[float]]:
     """Train with one setting of the switch: the network, and per epoch test error and symptom.
 
     A perceptron, or a small convolutional network where BatchNorm is the subject; momentum 0.9, weight

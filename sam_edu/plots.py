@@ -39,8 +39,14 @@ _RC: dict[Any, Any] = {
 }  # fmt: skip
 
 
-def figure(title: str = "", xlabel: str = "", ylabel: str = "", width: float = 6.4,
-           height: float = 3.6, columns: int = 1) -> tuple[Figure, Any]:  # fmt: skip
+def figure(
+    title: str = "",
+    xlabel: str = "",
+    ylabel: str = "",
+    width: float = 6.4,
+    height: float = 3.6,
+    columns: int = 1,
+) -> tuple[Figure, Any]:
     """An empty figure in the book's style; the axes (an array of them for several columns).
 
     Not registered with pyplot, so that nothing is shown twice and nothing has to be closed.
@@ -60,8 +66,7 @@ def figure(title: str = "", xlabel: str = "", ylabel: str = "", width: float = 6
     return fig, axes
 
 
-def line(ax: Axes, x: ArrayLike, y: ArrayLike, method: str, label: str = "",
-         **style: Any) -> None:  # fmt: skip
+def line(ax: Axes, x: ArrayLike, y: ArrayLike, method: str, label: str = "", **style: Any) -> None:
     """Draw one curve in the style of ``method`` and write ``label`` at its right end."""
     (drawn,) = ax.plot(x, y, **{**STYLES[method], **style})
     if label:
@@ -78,14 +83,14 @@ def end_label(ax: Axes, x: float, y: float, label: str, dy: float = 0.0) -> None
                 color=INK, annotation_clip=False)  # fmt: skip
 
 
-def spread(ax: Axes, x: ArrayLike, runs: ArrayLike, method: str, label: str = "",
-           **style: Any) -> None:  # fmt: skip
+def spread(ax: Axes, x: ArrayLike, runs: ArrayLike, method: str, label: str = "", **style: Any) -> None:
     """Draw the mean of several runs (seeds, x) with each run as a faint point."""
     runs = np.atleast_2d(np.asarray(runs, dtype=float))
     look = {**STYLES[method], **style}
     for number, run in enumerate(runs, 1):
-        (drawn,) = ax.plot(x, run, linestyle="none", marker=look["marker"], color=look["color"], alpha=0.3,
-                           markersize=3.5)  # fmt: skip
+        (drawn,) = ax.plot(
+            x, run, linestyle="none", marker=look["marker"], color=look["color"], alpha=0.3, markersize=3.5
+        )
         _plotted.call(drawn, f"{label or method}, run {number}")
     line(ax, x, runs.mean(0), method, label, **style)
 
@@ -108,8 +113,13 @@ class Shown:
         return f"Figure: {self.alt}"
 
 
-def show(fig: Figure, alt: str, caption: str = "", table: Mapping[str, Sequence[Any]] | None = None,
-         made_from: Any = None) -> Shown:  # fmt: skip
+def show(
+    fig: Figure,
+    alt: str,
+    caption: str = "",
+    table: Mapping[str, Sequence[Any]] | None = None,
+    made_from: Any = None,
+) -> Shown:
     """Turn a matplotlib figure into what the page shows.
 
     Parameters
@@ -188,8 +198,10 @@ def _svg(fig: Figure, alt: str, panels: list[dict[str, Any]]) -> str:
     text = re.sub(r"\s*\n\s*", " ", text)
     size = re.search(r'viewBox="0 0 ([\d.]+) ', text)
     width = float(size.group(1)) * 4 / 3 if size else 640
-    head = (f'<svg role="img" aria-label="{html.escape(alt, quote=True)}" '
-            f'style="width:100%;max-width:{width:.0f}px;height:auto"')  # fmt: skip
+    head = (
+        f'<svg role="img" aria-label="{html.escape(alt, quote=True)}" '
+        f'style="width:100%;max-width:{width:.0f}px;height:auto"'
+    )
     text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1)
     data = html.escape(json.dumps(panels, ensure_ascii=False, separators=(",", ":")), quote=False)
@@ -215,8 +227,10 @@ def _table(columns: Mapping[str, Sequence[Any]], remark: str = "") -> str:
         for row in zip(*columns.values(), strict=True)
     )
     what = html.escape(f"View as table ({remark})" if remark else "View as table")
-    return (f'<details class="se-table"><summary>{what}</summary><table><thead><tr>{head}'
-            f"</tr></thead><tbody>{rows}</tbody></table></details>")  # fmt: skip
+    return (
+        f'<details class="se-table"><summary>{what}</summary><table><thead><tr>{head}'
+        f"</tr></thead><tbody>{rows}</tbody></table></details>"
+    )
 
 
 def show_table(columns: Mapping[str, Sequence[Any]], caption: str = "") -> Shown:

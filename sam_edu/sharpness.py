@@ -47,8 +47,15 @@ class BallLoss:
         return self.worst - self.loss
 
 
-def worst_loss_in_ball(model: nn.Module, x: Tensor, y: Tensor, rho: float, steps: int = 20,
-                       loss: Loss = cross_entropy, adaptive: bool = False) -> BallLoss:  # fmt: skip
+def worst_loss_in_ball(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    rho: float,
+    steps: int = 20,
+    loss: Loss = cross_entropy,
+    adaptive: bool = False,
+) -> BallLoss:
     r"""Search :math:`\max_{\|e\|_2\le\rho} L(w+e)` by projected gradient ascent.
 
     With ``adaptive`` the ball is :math:`\|e/|w|\,\|_2\le\rho` (entry by entry): relative changes count,
@@ -103,8 +110,15 @@ def worst_loss_in_ball(model: nn.Module, x: Tensor, y: Tensor, rho: float, steps
     return BallLoss(at_w, worst)
 
 
-def average_loss(model: nn.Module, x: Tensor, y: Tensor, sigma: float, draws: int = 20,
-                 loss: Loss = cross_entropy, seed: int = 0) -> float:  # fmt: skip
+def average_loss(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    sigma: float,
+    draws: int = 20,
+    loss: Loss = cross_entropy,
+    seed: int = 0,
+) -> float:
     r"""Mean of :math:`L(w+\sigma z)` over ``draws`` Gaussian z: the flatness of a typical direction.
 
     Eval mode; frozen weights stay, and the others come back bit for bit. A length
@@ -134,9 +148,16 @@ def average_loss(model: nn.Module, x: Tensor, y: Tensor, sigma: float, draws: in
     return total / draws
 
 
-def top_eigenvalue(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = cross_entropy,
-                   max_iterations: int = 200, tol: float = 1e-4, seed: int = 0,
-                   adaptive: bool = False) -> float:  # fmt: skip
+def top_eigenvalue(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    loss: Loss = cross_entropy,
+    max_iterations: int = 200,
+    tol: float = 1e-4,
+    seed: int = 0,
+    adaptive: bool = False,
+) -> float:
     r"""Largest eigenvalue :math:`\lambda_{\max}` of the Hessian of the loss, by power iteration.
 
     Hessian-vector products come from double backpropagation, in eval mode, over the trainable weights.
@@ -183,8 +204,9 @@ def top_eigenvalue(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = cross_en
         top, size = _power_iteration(hessian_times, flat.detach(), max_iterations, tol, seed)
         if top >= (1 - 10 * tol) * size:  # Hv has the length of the eigenvalue: v is an eigenvector
             return top
-        shifted, _ = _power_iteration(lambda v: hessian_times(v) + size * v, flat.detach(),
-                                      max_iterations, tol, seed)  # fmt: skip
+        shifted, _ = _power_iteration(
+            lambda v: hessian_times(v) + size * v, flat.detach(), max_iterations, tol, seed
+        )
         return shifted - size
 
 
@@ -214,12 +236,15 @@ def twice_differentiable(model: nn.Module) -> Iterator[None]:
         except RuntimeError as error:
             if "is not implemented" not in str(error) and "once_differentiable" not in str(error):
                 raise
-            raise RuntimeError(f"a part of the model has no second derivative in torch ({error}): use "
-                               "another kernel for it, or the sharpness in a ball") from error  # fmt: skip
+            raise RuntimeError(
+                f"a part of the model has no second derivative in torch ({error}): use "
+                "another kernel for it, or the sharpness in a ball"
+            ) from error
 
 
-def _power_iteration(times: Callable[[Tensor], Tensor], like: Tensor, max_iterations: int,
-                     tol: float, seed: int) -> tuple[float, float]:  # fmt: skip
+def _power_iteration(
+    times: Callable[[Tensor], Tensor], like: Tensor, max_iterations: int, tol: float, seed: int
+) -> tuple[float, float]:
     """v.Av and |Av| once v.Av has settled; they differ where v is not an eigenvector."""
     generator = torch.Generator().manual_seed(seed)
     v = torch.randn(len(like), generator=generator).to(like)
@@ -248,8 +273,9 @@ def _units(params: list[nn.Parameter], adaptive: bool) -> list[Tensor]:
     return [p.detach().abs() if adaptive else torch.ones_like(p) for p in params]
 
 
-def _loss_and_gradient(model: nn.Module, x: Tensor, y: Tensor, loss: Loss,
-                       params: list[nn.Parameter]) -> tuple[float, list[Tensor]]:  # fmt: skip
+def _loss_and_gradient(
+    model: nn.Module, x: Tensor, y: Tensor, loss: Loss, params: list[nn.Parameter]
+) -> tuple[float, list[Tensor]]:
     value = loss(model(x), y)
     trainable = [p for p in params if p.requires_grad]
     found = iter(torch.autograd.grad(value, trainable, materialize_grads=True))

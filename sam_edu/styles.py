@@ -102,5 +102,7 @@ def css() -> str:
     dark += [f"--se-{name}-ink: {style.dark_ink};" for name, style in by_name.items() if style.dark_ink]
     night = ('html[data-theme="dark"]', 'html[theme="dark"]', ".jp-mod-dark", '[data-jp-theme-light="false"]',
              ".vscode-dark")  # fmt: skip
-    return (f".sam-edu {{ {' '.join(light)} }}\n{', '.join(f'{page} .sam-edu' for page in night)} "
-            f"{{ {' '.join(dark)} }}\n")  # fmt: skip
+    return (
+        f".sam-edu {{ {' '.join(light)} }}\n{', '.join(f'{page} .sam-edu' for page in night)} "
+        f"{{ {' '.join(dark)} }}\n"
+    )

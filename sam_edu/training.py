@@ -47,9 +47,15 @@ class EpochResult:
     accuracy: float
 
 
-def step(objective: ERM, optimizer: torch.optim.Optimizer, x: Any, y: Any,
-         attack: Attack | None = None, loss_of: Loss = cross_entropy,
-         scaler: torch.amp.GradScaler | None = None) -> tuple[Tensor, Any]:  # fmt: skip
+def step(
+    objective: ERM,
+    optimizer: torch.optim.Optimizer,
+    x: Any,
+    y: Any,
+    attack: Attack | None = None,
+    loss_of: Loss = cross_entropy,
+    scaler: torch.amp.GradScaler | None = None,
+) -> tuple[Tensor, Any]:
     """One training step; returns the loss and the logits at the weights before it.
 
     With float16, ``scaler`` scales the loss and skips a step whose gradient has overflowed.
@@ -65,8 +71,10 @@ def step(objective: ERM, optimizer: torch.optim.Optimizer, x: Any, y: Any,
     """
     model = objective.model
     if any(group.get("maximize") for group in optimizer.param_groups):
-        raise ValueError("the loss is to be minimised (SAM climbs to larger ones): leave out the optimizer's "
-                         "maximize, and negate what is to be maximised")  # fmt: skip
+        raise ValueError(
+            "the loss is to be minimised (SAM climbs to larger ones): leave out the optimizer's "
+            "maximize, and negate what is to be maximised"
+        )
     if attack is not None:
         x = attack(model, x, y)  # moves x within eps: adversarial training
     closure = BatchLoss(model, x, y, loss_of)
@@ -81,13 +89,22 @@ def step(objective: ERM, optimizer: torch.optim.Optimizer, x: Any, y: Any,
     return loss, closure.outputs
 
 
-def train_epoch(objective: ERM, optimizer: torch.optim.Optimizer, x: Any, y: Any,
-                batch_size: int, attack: Attack | None = None, loss_of: Loss = cross_entropy,
-                augment: Callable[[Tensor], Tensor] | None = None,
-                generator: torch.Generator | None = None, scaler: torch.amp.GradScaler | None = None,
-                share: tuple[int, int] = (0, 1), mirrored: Tensor | None = None,
-                after_step: Callable[[], None] | None = None,
-                drop_last: bool = False) -> EpochResult:  # fmt: skip
+def train_epoch(
+    objective: ERM,
+    optimizer: torch.optim.Optimizer,
+    x: Any,
+    y: Any,
+    batch_size: int,
+    attack: Attack | None = None,
+    loss_of: Loss = cross_entropy,
+    augment: Callable[[Tensor], Tensor] | None = None,
+    generator: torch.Generator | None = None,
+    scaler: torch.amp.GradScaler | None = None,
+    share: tuple[int, int] = (0, 1),
+    mirrored: Tensor | None = None,
+    after_step: Callable[[], None] | None = None,
+    drop_last: bool = False,
+) -> EpochResult:
     """Go once through the data in random order.
 
     Parameters
@@ -165,10 +182,19 @@ def _weighted(loss_of: Loss, weight: float) -> Loss:
     return lambda logits, y, **reduction: weight * loss_of(logits, y, **reduction)
 
 
-def fit(objective: ERM, optimizer: torch.optim.Optimizer, x: Any, y: Any, epochs: int,
-        batch_size: int = 128, attack: Attack | None = None, loss_of: Loss = cross_entropy,
-        milestones: tuple[float, ...] = MILESTONES, seed: int = 0,
-        drop_last: bool = False) -> list[EpochResult]:  # fmt: skip
+def fit(
+    objective: ERM,
+    optimizer: torch.optim.Optimizer,
+    x: Any,
+    y: Any,
+    epochs: int,
+    batch_size: int = 128,
+    attack: Attack | None = None,
+    loss_of: Loss = cross_entropy,
+    milestones: tuple[float, ...] = MILESTONES,
+    seed: int = 0,
+    drop_last: bool = False,
+) -> list[EpochResult]:
     """Train for ``epochs``, dividing the learning rate by 10 at each milestone (share of the epochs).
 
     For runs that must survive an interruption use :mod:`sam_edu.experiments`.
@@ -194,8 +220,9 @@ def fit(objective: ERM, optimizer: torch.optim.Optimizer, x: Any, y: Any, epochs
     return results
 
 
-def step_schedule(optimizer: torch.optim.Optimizer, epochs: int,
-                  milestones: tuple[float, ...]) -> torch.optim.lr_scheduler.MultiStepLR:  # fmt: skip
+def step_schedule(
+    optimizer: torch.optim.Optimizer, epochs: int, milestones: tuple[float, ...]
+) -> torch.optim.lr_scheduler.MultiStepLR:
     """Learning rate divided by 10 after each of these shares of the epochs.
 
     Shares are rounded down to whole epochs: with 0.75 and 0.9, one epoch has no milestone, two to four
@@ -206,8 +233,9 @@ def step_schedule(optimizer: torch.optim.Optimizer, epochs: int,
     return torch.optim.lr_scheduler.MultiStepLR(optimizer, at, gamma=0.1)
 
 
-def triangle_schedule(optimizer: torch.optim.Optimizer, steps: int,
-                      peak: float = 0.2) -> torch.optim.lr_scheduler.LambdaLR:  # fmt: skip
+def triangle_schedule(
+    optimizer: torch.optim.Optimizer, steps: int, peak: float = 0.2
+) -> torch.optim.lr_scheduler.LambdaLR:
     """Learning rate that rises linearly for a share ``peak`` of all steps and falls linearly to 0.
 
     To be stepped after every batch. With t = (step + 1) / (steps + 1) it is lr * min(t / peak,

@@ -22,8 +22,9 @@ from sam_edu.objectives.sam import global_norm
 Step = Callable[..., Tensor]
 
 
-def batch_norm(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
-               right: bool = True) -> Tensor:  # fmt: skip
+def batch_norm(
+    model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float, right: bool = True
+) -> Tensor:
     """Right: running statistics see the pass at w alone. Wrong: they see the pass at w + e as well."""
     optimizer.zero_grad()
     if right:
@@ -39,8 +40,15 @@ def batch_norm(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y:
     return loss.detach()
 
 
-def weight_decay(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
-                 right: bool = True, decay: float = 0.02) -> Tensor:  # fmt: skip
+def weight_decay(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    y: Tensor,
+    rho: float,
+    right: bool = True,
+    decay: float = 0.02,
+) -> Tensor:
     """Right: decay * w is added at w, after SAM. Wrong: ``decay/2 |w|^2`` stands in the loss of both passes.
 
     The optimizer must have no weight decay of its own. (The decay is a strong one; with the usual 5e-4
@@ -61,8 +69,15 @@ def weight_decay(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, 
     return loss
 
 
-def accumulation(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
-                 right: bool = True, parts: int = 4) -> Tensor:  # fmt: skip
+def accumulation(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    y: Tensor,
+    rho: float,
+    right: bool = True,
+    parts: int = 4,
+) -> Tensor:
     """A batch in several parts. Right: their SAM gradients add up. Wrong: each part erases the earlier ones.
 
     The wrong way reads the climb from ``p.grad`` and clears it between the passes, as SAM written as an
@@ -89,8 +104,9 @@ def accumulation(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, 
     return total
 
 
-def precision(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
-              right: bool = True) -> Tensor:  # fmt: skip
+def precision(
+    model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float, right: bool = True
+) -> Tensor:
     """float16 with a GradScaler, whose scale grows until a gradient overflows: that is how it works.
 
     Right: a step with an overflow is left out. Wrong: the climb is computed from the infinite gradient
@@ -119,8 +135,15 @@ def precision(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: 
     return loss.detach()
 
 
-def m_sharpness(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
-                right: bool = True, m: int = 8) -> Tensor:  # fmt: skip
+def m_sharpness(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    y: Tensor,
+    rho: float,
+    right: bool = True,
+    m: int = 8,
+) -> Tensor:
     """Right: one e for the batch, as announced. Wrong: one e for each m samples (parts, or workers)."""
     optimizer.zero_grad()
     loss = SAM(model, rho, m=None if right else m).backward(BatchLoss(model, x, y))
@@ -128,8 +151,16 @@ def m_sharpness(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y
     return loss
 
 
-def stale_gradient(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, rho: float,
-                   right: bool = True, eps: float = 0.1, steps: int = 5) -> Tensor:  # fmt: skip
+def stale_gradient(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    y: Tensor,
+    rho: float,
+    right: bool = True,
+    eps: float = 0.1,
+    steps: int = 5,
+) -> Tensor:
     """SAM + adversarial training with a loop that calls backward() for the attack and for the climb.
 
     Right: the gradients that the attack left in ``p.grad`` are cleared before the climb. Wrong: they
@@ -173,16 +204,19 @@ class Trap:
 
 
 TRAPS: dict[str, Trap] = {
-    "batchnorm": Trap("BatchNorm statistics", "counted at w", "counted at w and w + e", batch_norm,
-                       "statistics"),
+    "batchnorm": Trap(
+        "BatchNorm statistics", "counted at w", "counted at w and w + e", batch_norm, "statistics"
+    ),
     "decay": Trap("Weight decay", "outside the maximum", "inside, in both passes", weight_decay, "climb"),
-    "accumulation": Trap("Gradient accumulation", "parts add up", "each part erases the last",
-                         accumulation, "gradient"),
+    "accumulation": Trap(
+        "Gradient accumulation", "parts add up", "each part erases the last", accumulation, "gradient"
+    ),
     "precision": Trap("float16", "overflow skips the step", "overflow enters the climb", precision, "nan"),
     "m": Trap("m-sharpness", "one e per batch", "one e per 8 samples", m_sharpness, "gradient"),
-    "stale": Trap("Stale gradients", "cleared after the attack", "left in the climb", stale_gradient,
-                  "climb"),
-}  # fmt: skip
+    "stale": Trap(
+        "Stale gradients", "cleared after the attack", "left in the climb", stale_gradient, "climb"
+    ),
+}
 
 
 _scalers: WeakKeyDictionary[torch.optim.Optimizer, torch.amp.GradScaler] = WeakKeyDictionary()

@@ -39,8 +39,9 @@ def values(panel: dict[str, Any], axis: str) -> np.ndarray:
     return np.array([np.nan if v is None else v for row in rows for v in row], dtype=float)
 
 
-def difference(saved: list[dict[str, Any]], made: list[dict[str, Any]],
-               reduce: Callable[[np.ndarray], Any] = np.nanmax) -> float:  # fmt: skip
+def difference(
+    saved: list[dict[str, Any]], made: list[dict[str, Any]], reduce: Callable[[np.ndarray], Any] = np.nanmax
+) -> float:
     """How far two figures' data are apart on their worst axis, as a share of its span; inf if unlike.
 
     ``reduce`` sums up the differences along one axis: their maximum, or their mean.
@@ -69,8 +70,10 @@ def shape(panel: dict[str, Any]) -> list[tuple[int, int]]:
 def tables(markup: str) -> Iterator[dict[str, list[str]]]:
     """The tables under a figure: columns of texts."""
     for part in re.findall(r"<table.*?</table>", markup, re.DOTALL):
-        rows = [[html.unescape(text) for text in re.findall(r"<t[hd]\b[^>]*>(.*?)</t[hd]>", row)]
-                for row in re.findall(r"<tr\b[^>]*>(.*?)</tr>", part)]  # fmt: skip
+        rows = [
+            [html.unescape(text) for text in re.findall(r"<t[hd]\b[^>]*>(.*?)</t[hd]>", row)]
+            for row in re.findall(r"<tr\b[^>]*>(.*?)</tr>", part)
+        ]
         yield {name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])}
 
 

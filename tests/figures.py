@@ -90,8 +90,11 @@ def bracket_arguments() -> dict[str, Any]:
             row("SAM", [0.96, 0.82, 0.3, 0.0], [0.97, 0.88, 0.7, 0.4], rho=0.4),
             row("AT", [0.97, 0.9, 0.2, 0.0], [0.97, 0.95, 0.9, 0.6]),
         ],
-        "eps_grid": [0.03, 0.06, 0.1, 0.15], "unit": (0.2, 4.0), "eps": 0.06, "rho": 0.4,
-    }  # fmt: skip
+        "eps_grid": [0.03, 0.06, 0.1, 0.15],
+        "unit": (0.2, 4.0),
+        "eps": 0.06,
+        "rho": 0.4,
+    }
 
 
 def ladder_arguments() -> dict[str, Any]:

@@ -71,8 +71,11 @@ def test_the_checksum_notices_one_grey_level_and_one_label():
     x, y = d.train_x.clone(), d.test_y.clone()
     x[3, 0, 4, 4] = 1 - x[3, 0, 4, 4]
     y[0] = (y[0] + 1) % 10
-    sums = {d.checksum(), dataclasses.replace(d, train_x=x).checksum(),
-            dataclasses.replace(d, test_y=y).checksum()}  # fmt: skip
+    sums = {
+        d.checksum(),
+        dataclasses.replace(d, train_x=x).checksum(),
+        dataclasses.replace(d, test_y=y).checksum(),
+    }
     assert len(sums) == 3
 
 
@@ -175,8 +178,9 @@ def test_idx_files_are_found(tiny_fashion, how, monkeypatch, nowhere):
     assert d.shape == (1, 28, 28) and len(d.train_x) == 30 and len(d.test_x) == 20 and len(d.classes) == 10
 
 
-@pytest.mark.parametrize("damage", ["not gzip", "cut gzip", "empty", "short header", "wrong magic",
-                                    "wrong size", "short body"])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage", ["not gzip", "cut gzip", "empty", "short header", "wrong magic", "wrong size", "short body"]
+)
 def test_damaged_idx_files_are_named(tiny_fashion, damage):
     path, zeros = tiny_fashion / "t10k-images-idx3-ubyte.gz", np.zeros((20, 28, 28))
     if damage == "not gzip":

@@ -32,15 +32,18 @@ def load(root):
         return data.load("folder", root=root)
 
 
-@pytest.mark.parametrize("name, make", [
-    ("0.png", lambda r: Image.fromarray((r * 65535).astype(np.uint16))),
-    ("0.tiff", lambda r: Image.fromarray((r * 65535).astype(np.uint16))),
-    ("0.tiff", lambda r: Image.fromarray((r * 65535).astype(">u2"))),
-    ("0.pgm", lambda r: Image.fromarray((r * 65535).astype(np.uint16))),
-    ("0.tiff", lambda r: Image.fromarray(r.astype(np.float32))),
-    ("0.png", lambda r: Image.fromarray((r * 255).astype(np.uint8))),
-    ("0.webp", lambda r: Image.fromarray(np.repeat((r * 255).astype(np.uint8)[..., None], 3, 2))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, make",
+    [
+        ("0.png", lambda r: Image.fromarray((r * 65535).astype(np.uint16))),
+        ("0.tiff", lambda r: Image.fromarray((r * 65535).astype(np.uint16))),
+        ("0.tiff", lambda r: Image.fromarray((r * 65535).astype(">u2"))),
+        ("0.pgm", lambda r: Image.fromarray((r * 65535).astype(np.uint16))),
+        ("0.tiff", lambda r: Image.fromarray(r.astype(np.float32))),
+        ("0.png", lambda r: Image.fromarray((r * 255).astype(np.uint8))),
+        ("0.webp", lambda r: Image.fromarray(np.repeat((r * 255).astype(np.uint8)[..., None], 3, 2))),
+    ],
+)
 def test_grey_levels_of_any_depth_keep_their_places(tmp_path, name, make):
     kw = {"lossless": True} if name.endswith("webp") else {}
     for part in ("train", "test"):
@@ -52,11 +55,14 @@ def test_grey_levels_of_any_depth_keep_their_places(tmp_path, name, make):
     assert x.unique().numel() == 64
 
 
-@pytest.mark.parametrize("image, hint", [
-    (Image.fromarray((RAMP * 3000).astype(np.int32)), "32 bits per pixel"),
-    (Image.fromarray((RAMP * 255).astype(np.float32)), "expected [0, 1]"),
-    (Image.fromarray(np.full((8, 8), np.nan, np.float32)), "expected [0, 1]"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "image, hint",
+    [
+        (Image.fromarray((RAMP * 3000).astype(np.int32)), "32 bits per pixel"),
+        (Image.fromarray((RAMP * 255).astype(np.float32)), "expected [0, 1]"),
+        (Image.fromarray(np.full((8, 8), np.nan, np.float32)), "expected [0, 1]"),
+    ],
+)
 def test_an_unknown_range_is_refused_by_name(tmp_path, image, hint):
     with pytest.raises(ValueError) as error:
         load(folder(tmp_path, "x.tiff", image))

@@ -18,15 +18,18 @@ def python(code: str) -> str:
 
 @pytest.mark.timing
 def test_import_adds_at_most_300_ms_to_torch():
-    code = ("import time; import torch; t = time.perf_counter(); import sam_edu; "
-            "print(time.perf_counter() - t)")  # fmt: skip
+    code = (
+        "import time; import torch; t = time.perf_counter(); import sam_edu; print(time.perf_counter() - t)"
+    )
     assert min(float(python(code)) for _ in range(3)) <= 0.3
 
 
 def test_nothing_heavy_is_loaded_by_the_core_and_not_even_torch_by_the_name_alone():
-    code = ("import sys, sam_edu; print('torch' in sys.modules); "
-            "from sam_edu import toy, attacks, objectives, training, sharpness, models, experiments, data; "
-            f"data.load('digits'); print([m for m in {HEAVY} if m in sys.modules])")  # fmt: skip
+    code = (
+        "import sys, sam_edu; print('torch' in sys.modules); "
+        "from sam_edu import toy, attacks, objectives, training, sharpness, models, experiments, data; "
+        f"data.load('digits'); print([m for m in {HEAVY} if m in sys.modules])"
+    )
     assert python(code).split("\n") == ["False", "[]"]
 
 

@@ -146,7 +146,8 @@ def _label_parsing(path: Path) -> Iterator[str]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 words = [c.value for a in node.args for c in ast.walk(a) if isinstance(c, ast.Constant)]
                 found = node.func.attr in ("startswith", "removeprefix") and any(
-                    isinstance(w, str) and begins.match(w) for w in words)  # fmt: skip
+                    isinstance(w, str) and begins.match(w) for w in words
+                )
                 cuts = node.func.attr in ("split", "partition", "rpartition")
                 found |= cuts and getattr(node.func.value, "id", "") in ("label", "labels")
             elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In):
@@ -178,10 +179,12 @@ def test_the_search_for_parsing_sees_what_it_should(line: str, tmp_path: Path) -
 
 
 def test_the_search_for_lists_sees_python_and_javascript(tmp_path: Path) -> None:
-    for name, text in (("a.py", 'X = {"sam": 1, "asam": 2, "awp": 3, "at": 4, "swa": 5}'),
-                       ("b.py", "X = [SAM, ASAM, AWP, ESAM, LookSAM]"),
-                       ("c.js", 'const S = { SGD: ["x", 1], SAM: [2], AT: [3], AWP: ["w", 4], ASAM: [5] };'),
-                       ("d.js", 'const M = ["SAM", "ASAM", "AWP", "ESAM", "AT"];')):  # fmt: skip
+    for name, text in (
+        ("a.py", 'X = {"sam": 1, "asam": 2, "awp": 3, "at": 4, "swa": 5}'),
+        ("b.py", "X = [SAM, ASAM, AWP, ESAM, LookSAM]"),
+        ("c.js", 'const S = { SGD: ["x", 1], SAM: [2], AT: [3], AWP: ["w", 4], ASAM: [5] };'),
+        ("d.js", 'const M = ["SAM", "ASAM", "AWP", "ESAM", "AT"];'),
+    ):
         (tmp_path / name).write_text(text)
         assert list(_lists(tmp_path / name)), name
     (tmp_path / "e.py").write_text('X = ["sam", "asam"]')
@@ -209,4 +212,3 @@ def test_the_style_sheet_of_the_figures_begins_with_the_palette() -> None:
             assert f"--se-{style.css}: {style.colour};" in sheet
     assert 'html[data-theme="dark"] .sam-edu' in sheet and styles.look("nothing known") is styles.CONTROL
     assert styles.CONTROL.live == {"css": "se-control", "shape": "circle", "control": True, "dash": "se-thin"}
-

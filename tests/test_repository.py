@@ -98,15 +98,11 @@ class TestNotebook:
         assert all(cell["execution_count"] for cell in cells), "run `make outputs`"
         outputs = [output for cell in cells for output in cell["outputs"]]
         assert not [o for o in outputs if o["output_type"] == "error"]
-        assert not [o for o in outputs if o.get("name") == "stderr"], (
-            "the build treats stderr as an error"
-        )
+        assert not [o for o in outputs if o.get("name") == "stderr"], "the build treats stderr as an error"
 
     def test_fetches_no_picture_from_elsewhere(self, path):
         sources = "\n".join(
-            "".join(cell["source"])
-            for cell in self.load(path)["cells"]
-            if cell["cell_type"] == "markdown"
+            "".join(cell["source"]) for cell in self.load(path)["cells"] if cell["cell_type"] == "markdown"
         )
         assert not re.search(r"!\[[^\]]*\]\(https?:|<img[^>]+src=[\"']https?:", sources)
 
@@ -120,9 +116,7 @@ COMES_WITH_TORCH = {"filelock"}  # Colab has it, whatever its version; our list 
 
 def pins(path):
     """Package versions that a requirements file pins."""
-    lines = (
-        line.split("#")[0].split(";")[0].strip() for line in (ROOT / path).read_text().splitlines()
-    )
+    lines = (line.split("#")[0].split(";")[0].strip() for line in (ROOT / path).read_text().splitlines())
     pairs = (line.split("==") for line in lines if "==" in line)
     result = {}
     for name, version in pairs:
@@ -136,9 +130,7 @@ def test_the_lock_holds_what_requirements_ask_for():
         assert versions <= lock.get(name, set()), f"{name}: run `make lock`"
 
 
-@pytest.mark.parametrize(
-    "line", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["data"]]
-)
+@pytest.mark.parametrize("line", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["data"]])
 def test_the_library_asks_for_lower_bounds_that_colab_meets(line):
     requirement = Requirement(line)
     assert [spec.operator for spec in requirement.specifier] == [">="]

@@ -66,9 +66,12 @@ class Auxiliary(nn.Module):
     def forward(self, x):
         one, other = self.a(x), self.b(x)
         return {
-            "tuple": (one, other), "named": Inception(one, other), "list": [one, other],
-            "dict": {"aux": other, "out": one}, "logits": {"loss": other.mean(), "logits": one},
-        }[self.kind]  # fmt: skip
+            "tuple": (one, other),
+            "named": Inception(one, other),
+            "list": [one, other],
+            "dict": {"aux": other, "out": one},
+            "logits": {"loss": other.mean(), "logits": one},
+        }[self.kind]
 
 
 @pytest.mark.parametrize("kind", ["tuple", "named", "list", "dict", "logits"])
@@ -182,10 +185,12 @@ def test_attention_linear_losses_and_recurrent_layers_have_a_top_eigenvalue():
             return self.head(functional.scaled_dot_product_attention(q, k, v, is_causal=True).mean(1))
 
     assert 0 < sharpness.top_eigenvalue(Own(), torch.randn(4, 5, 8), y, tol=1e-2) < 1e3
-    linear = sharpness.top_eigenvalue(nn.Linear(3, 1), torch.ones(4, 3), torch.zeros(4),
-                                      loss=lambda out, y: out.mean())  # fmt: skip
-    constant = sharpness.top_eigenvalue(nn.Linear(3, 1), torch.ones(4, 3), torch.zeros(4),
-                                        loss=lambda out, y: (out - 1).sum() * 3)  # fmt: skip
+    linear = sharpness.top_eigenvalue(
+        nn.Linear(3, 1), torch.ones(4, 3), torch.zeros(4), loss=lambda out, y: out.mean()
+    )
+    constant = sharpness.top_eigenvalue(
+        nn.Linear(3, 1), torch.ones(4, 3), torch.zeros(4), loss=lambda out, y: (out - 1).sum() * 3
+    )
     assert linear == constant == 0
 
     class Reads(nn.Module):

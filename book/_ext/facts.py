@@ -11,8 +11,9 @@ from docutils import nodes
 from sphinx.errors import ExtensionError
 
 
-def fact(name: str, rawtext: str, text: str, lineno: int, inliner: Any,
-         *_: Any) -> tuple[list[Any], list[Any]]:  # fmt: skip
+def fact(
+    name: str, rawtext: str, text: str, lineno: int, inliner: Any, *_: Any
+) -> tuple[list[Any], list[Any]]:
     """Replace the role by the number that it names."""
     from sam_edu.experiments import facts
 

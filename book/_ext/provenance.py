@@ -27,8 +27,10 @@ VIEW = 'type="application/vnd.jupyter.widget-view+json"'
 def details(number: int, lines: list[str]) -> str:
     """The folded lines; the number is the figure's on its page."""
     items = "".join(f"<li>{line}</li>" for line in lines)
-    return (f'<details class="se-made" data-figure="{number}"><summary>How this figure was made</summary>'
-            f"<ul>{items}</ul></details>")  # fmt: skip
+    return (
+        f'<details class="se-made" data-figure="{number}"><summary>How this figure was made</summary>'
+        f"<ul>{items}</ul></details>"
+    )
 
 
 def code(text: str) -> str:
@@ -41,8 +43,14 @@ def duration(seconds: float) -> str:
     )
 
 
-def lines_for(page: str, number: int, commit: str, execution: dict[str, Any], cell: int,
-              records: list[tuple[str, int, int]]) -> list[str]:  # fmt: skip
+def lines_for(
+    page: str,
+    number: int,
+    commit: str,
+    execution: dict[str, Any],
+    cell: int,
+    records: list[tuple[str, int, int]],
+) -> list[str]:
     """What stands under figure ``number`` of ``page``, made by the page's code cell ``cell``."""
     when = f"executed on {execution['date']}" if "date" in execution else "execution date not recorded"
     seconds = execution.get("seconds", [])
@@ -97,8 +105,9 @@ def add_lines(app: Any, doctree: nodes.document, docname: str) -> None:
             if "html" not in node.get("format", "") or not (live or static):
                 continue
             number += 1
-            lines = lines_for(docname, number, app.provenance_commit, execution, sum(kinds[:index]),
-                              records_of(text))  # fmt: skip
+            lines = lines_for(
+                docname, number, app.provenance_commit, execution, sum(kinds[:index]), records_of(text)
+            )
             folded = details(number, lines)
             head, end, rest = text.rpartition("</figure>") if static else (text, "", "")
             node[:] = [nodes.Text(f"{head}{folded}{end}{rest}")]  # with .children = it would have no parent

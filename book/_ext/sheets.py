@@ -35,8 +35,11 @@ def drop_unused(css: str, words: Words) -> str:
 
 def _rule(rule, words: Words) -> str:
     if rule.type == "qualified-rule":
-        kept = [tinycss2.serialize(selector).strip() for selector in _selectors(rule.prelude)
-                if all(name in words for name in _classes(selector))]  # fmt: skip
+        kept = [
+            tinycss2.serialize(selector).strip()
+            for selector in _selectors(rule.prelude)
+            if all(name in words for name in _classes(selector))
+        ]
         return f"{','.join(kept)}{{{tinycss2.serialize(rule.content)}}}" if kept else ""
     if rule.type == "at-rule" and rule.lower_at_keyword in ("media", "supports") and rule.content:
         inner = "".join(_rule(r, words) for r in tinycss2.parse_rule_list(rule.content, skip_whitespace=True))

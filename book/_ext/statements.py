@@ -55,8 +55,11 @@ def fold_proofs(app, doctree):
 def link_witnesses(app, doctree):
     """Give the title of each statement a link to the tests that try to break it."""
     folder = Path(app.srcdir) / "tests" / "witnesses"
-    tests = [(file, name, line) for file in sorted(folder.glob("test_witnesses_ch*.py"))
-             for name, line in witnesses_in(file)]  # fmt: skip
+    tests = [
+        (file, name, line)
+        for file in sorted(folder.glob("test_witnesses_ch*.py"))
+        for name, line in witnesses_in(file)
+    ]
     pages = [*chapter.chapters(Path(app.srcdir)), *Path(app.srcdir).glob("book/*.md")]
     labels = [label for page in pages for label in labels_in(page) if label]
     source = app.config.html_theme_options["repository_url"] + "/blob/main/tests/witnesses/"

@@ -26,7 +26,12 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "NN.4": Function(
         reference=worst_loss,
-        inputs=lambda: [(w, rho, h) for w in (-1.0, 0.0, 0.5) for rho in (0.0, 0.3) for h in (0.5, 2.0)],
+        inputs=lambda: [
+            (w, rho, h)
+            for w in (-1.0, 0.0, 0.5)
+            for rho in (0.0, 0.3)
+            for h in (0.5, 2.0)
+        ],
         right="The far end of the interval is always on the side of w.",
     ),
 }

@@ -63,8 +63,16 @@ class FigureNameExplorer(Explorer):
         """The picture where nothing moves: GitHub, e-mail."""
         axes = figure.subplots()
         w = np.linspace(-1.5, 1.5, 121)
-        axes.plot(w, worst_loss(w, 0, self.curvature), color="black", lw=1.2, label="loss")
-        axes.plot(w, worst_loss(w, self.rho, self.curvature), "--", color="#0072B2", label="worst within ρ")
+        axes.plot(
+            w, worst_loss(w, 0, self.curvature), color="black", lw=1.2, label="loss"
+        )
+        axes.plot(
+            w,
+            worst_loss(w, self.rho, self.curvature),
+            "--",
+            color="#0072B2",
+            label="worst within ρ",
+        )
         axes.set(xlabel="weight w", ylabel="loss", ylim=(0, 4))
         axes.legend(fontsize=8, frameon=False)
         axes.spines[["top", "right"]].set_visible(False)

@@ -13,9 +13,13 @@ from scipy.optimize import minimize_scalar
 def test_prop_figure_name_worst_no_search_finds_more(w, rho, curvature):
     claimed = curvature / 2 * (abs(w) + rho) ** 2
     for low, high in ((w - rho, w), (w, w + rho)):
-        found = minimize_scalar(lambda v: -curvature / 2 * v * v, bounds=(low, high), method="bounded")
+        found = minimize_scalar(
+            lambda v: -curvature / 2 * v * v, bounds=(low, high), method="bounded"
+        )
         assert -found.fun <= claimed + 1e-9
-    assert curvature / 2 * max((w - rho) ** 2, (w + rho) ** 2) >= claimed - 1e-9  # it is reached
+    assert (
+        curvature / 2 * max((w - rho) ** 2, (w + rho) ** 2) >= claimed - 1e-9
+    )  # it is reached
 
 
 def test_prop_figure_name_worst_needs_a_positive_curvature():

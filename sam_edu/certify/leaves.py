@@ -16,8 +16,9 @@ from sam_edu.certify.region import Region
 EMPTY = 1e-7  # by so much the assumptions must contradict each other to be called impossible
 
 
-def settle(network: Network, row: Tensor, region: Region, on: Tensor,
-           signs: Tensor) -> tuple[float, Tensor | None]:  # fmt: skip
+def settle(
+    network: Network, row: Tensor, region: Region, on: Tensor, signs: Tensor
+) -> tuple[float, Tensor | None]:
     r"""A lower bound of ``row @ logits`` in one case over the region of one image, and where it is low.
 
     With G x + g the units (times their sign) that were assumed, and c x + d the difference of logits,

@@ -114,8 +114,10 @@ def _modules(model: nn.Module) -> Iterator[nn.Module]:
         yield from _modules(model.net)
     elif isinstance(model, nn.BatchNorm2d):
         if model.training or model.running_mean is None:
-            raise ValueError("BatchNorm in training mode mixes the images of a batch, so that nothing can be "
-                             "proved about one of them; call model.eval() first")  # fmt: skip
+            raise ValueError(
+                "BatchNorm in training mode mixes the images of a batch, so that nothing can be "
+                "proved about one of them; call model.eval() first"
+            )
         yield model
     elif isinstance(model, nn.Dropout) and model.training:
         raise ValueError("Dropout in training mode is random; call model.eval() first")
@@ -124,8 +126,10 @@ def _modules(model: nn.Module) -> Iterator[nn.Module]:
     elif isinstance(model, (nn.ReLU, nn.Flatten, *_WEIGHTED, *_POOLING)):
         yield model
     else:
-        raise ValueError(f"certificates know nn.Sequential of Flatten, Linear, Conv2d, BatchNorm2d, average "
-                         f"pooling and ReLU, and models.Normalized; got {type(model).__name__}")  # fmt: skip
+        raise ValueError(
+            f"certificates know nn.Sequential of Flatten, Linear, Conv2d, BatchNorm2d, average "
+            f"pooling and ReLU, and models.Normalized; got {type(model).__name__}"
+        )
 
 
 def _affine(part: list[nn.Module], shape: tuple[int, ...]) -> tuple[Affine, tuple[int, ...]]:
@@ -134,8 +138,10 @@ def _affine(part: list[nn.Module], shape: tuple[int, ...]) -> tuple[Affine, tupl
     zero = torch.zeros(1, *shape, dtype=torch.double)
     out = _run(modules, zero)
     if prod(shape) * out.numel() > LARGEST:
-        raise ValueError(f"the network is too large for these certificates: a layer from {prod(shape)} to "
-                         f"{out.numel()} numbers; use a smaller or narrower one")  # fmt: skip
+        raise ValueError(
+            f"the network is too large for these certificates: a layer from {prod(shape)} to "
+            f"{out.numel()} numbers; use a smaller or narrower one"
+        )
     weight, bias = _matrix(modules, shape)
     size, offset = _matrix([_absolute(module) for module in modules], shape)
     if sum(isinstance(module, nn.Linear) for module in modules) == len(modules) - _flattens(modules) == 1:

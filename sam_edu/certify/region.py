@@ -29,8 +29,9 @@ class Region:
     norm: str
 
     @classmethod
-    def around(cls, x: Tensor, eps: float, norm: str = "linf",
-               clip: tuple[float, float] | None = (0.0, 1.0)) -> Region:  # fmt: skip
+    def around(
+        cls, x: Tensor, eps: float, norm: str = "linf", clip: tuple[float, float] | None = (0.0, 1.0)
+    ) -> Region:
         """The region around images x (n, ...)."""
         centre = x.detach().flatten(1).double()
         low, high = centre - eps, centre + eps

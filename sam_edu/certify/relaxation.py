@@ -69,8 +69,13 @@ def lines(low: Tensor, high: Tensor, slope: Tensor | None = None) -> Lines:
     return Lines(torch.where(is_open, slope, chord), chord, lift)
 
 
-def lower(network: Network, rows: Tensor, around: Sequence[Lines], region: Region,
-          push: Sequence[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:  # fmt: skip
+def lower(
+    network: Network,
+    rows: Tensor,
+    around: Sequence[Lines],
+    region: Region,
+    push: Sequence[Tensor] | None = None,
+) -> tuple[Tensor, list[Tensor]]:
     r"""A lower bound of ``rows @ z`` over the region, z being the layer above the given lines.
 
     Starting from :math:`a = \mathrm{rows}`, one layer is :math:`a \leftarrow aW`, constant
@@ -143,8 +148,10 @@ def crown(network: Network, region: Region) -> Bounds:
         Lowest and highest value of each unit, (n, width), for every layer; the last one has the logits.
     """
     chunks = [_crown(network, region[some]) for some in torch.arange(len(region.centre)).split(CHUNK)]
-    return [(torch.cat([c[k][0] for c in chunks]), torch.cat([c[k][1] for c in chunks]))
-            for k in range(len(network.layers))]  # fmt: skip
+    return [
+        (torch.cat([c[k][0] for c in chunks]), torch.cat([c[k][1] for c in chunks]))
+        for k in range(len(network.layers))
+    ]
 
 
 def _crown(network: Network, region: Region) -> Bounds:

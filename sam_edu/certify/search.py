@@ -139,8 +139,9 @@ class Search:
         start = [value[:, None] for value in cases.free.split(sizes * 2, 1)]
         enough = self.enough[cases.image][:, None]
         rough = [(low.float(), high.float()) for low, high in bounds]
-        _, free = ascend(self._rough, rows.float(), rough, region.float(), steps, signs, start,
-                         enough.float())  # fmt: skip
+        _, free = ascend(
+            self._rough, rows.float(), rough, region.float(), steps, signs, start, enough.float()
+        )
         with torch.no_grad():
             exact = [value.double() for value in free]
             best, slopes = evaluated(self.network, rows, bounds, region, exact, [s.double() for s in signs])

@@ -20,8 +20,14 @@ from sam_edu.certify.relaxation import Bounds, lines, lower
 _RATE, _DECAY = 0.2, 0.95
 
 
-def evaluated(network: Network, rows: Tensor, bounds: Bounds, region: Region, free: Sequence[Tensor],
-              signs: Sequence[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:  # fmt: skip
+def evaluated(
+    network: Network,
+    rows: Tensor,
+    bounds: Bounds,
+    region: Region,
+    free: Sequence[Tensor],
+    signs: Sequence[Tensor] | None = None,
+) -> tuple[Tensor, list[Tensor]]:
     """:func:`sam_edu.certify.relaxation.lower` for given slopes and multipliers, see :func:`ascend`."""
     k = len(bounds)
     around = [lines(low, high, slope) for (low, high), slope in zip(bounds, free[:k], strict=True)]
@@ -29,9 +35,16 @@ def evaluated(network: Network, rows: Tensor, bounds: Bounds, region: Region, fr
     return lower(network, rows, around, region, push)
 
 
-def ascend(network: Network, rows: Tensor, bounds: Bounds, region: Region, steps: int,
-           signs: Sequence[Tensor] | None = None, start: Sequence[Tensor] | None = None,
-           enough: Tensor | float = torch.inf) -> tuple[Tensor, list[Tensor]]:  # fmt: skip
+def ascend(
+    network: Network,
+    rows: Tensor,
+    bounds: Bounds,
+    region: Region,
+    steps: int,
+    signs: Sequence[Tensor] | None = None,
+    start: Sequence[Tensor] | None = None,
+    enough: Tensor | float = torch.inf,
+) -> tuple[Tensor, list[Tensor]]:
     """Raise the lower bound of ``rows @ z`` by its slopes, and by multipliers where a case is assumed.
 
     The ascent is Adam's (Kingma, Ba 2015, arXiv 1412.6980), each bound by itself; the best one seen is kept.

@@ -61,8 +61,16 @@ class Certificate:
         return ["proved" if good else "broken" if bad else "undecided" for good, bad in pairs]
 
 
-def certify(model: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str = "linf", cases: int = 1000,
-            seconds: float = float("inf"), broken: Tensor | None = None) -> Certificate:  # fmt: skip
+def certify(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float,
+    norm: str = "linf",
+    cases: int = 1000,
+    seconds: float = float("inf"),
+    broken: Tensor | None = None,
+) -> Certificate:
     """Decide for each image whether any point of its region is classified wrongly.
 
     CROWN first, then an attack on what it leaves (20 steps of PGD on the margin), then a complete search.
@@ -120,8 +128,9 @@ def certify(model: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str = "lin
 class _Asked:
     """The images and what is known of them so far."""
 
-    def __init__(self, model: nn.Module, network: Network, x: Tensor, y: Tensor, eps: float,
-                 norm: str) -> None:  # fmt: skip
+    def __init__(
+        self, model: nn.Module, network: Network, x: Tensor, y: Tensor, eps: float, norm: str
+    ) -> None:
         self.model, self.network, self.x, self.y, self.eps, self.norm = model, network, x, y, eps, norm
         n = len(x)
         # as far as evaluate lets the rounding of an attack go, see _sanity.check_in_ball

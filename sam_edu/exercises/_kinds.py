@@ -71,8 +71,10 @@ class Number(Exercise):
 
     def to_dict(self) -> dict[str, Any]:
         """What a page needs to judge the answer by the same rules."""
-        slips = [{"value": float(slip()), "within": self.tolerance(float(slip())), "hint": hint}
-                 for hint, slip in self.mistakes.items()]  # fmt: skip
+        slips = [
+            {"value": float(slip()), "within": self.tolerance(float(slip())), "hint": hint}
+            for hint, slip in self.mistakes.items()
+        ]
         value = float(self.expected())
         return {"kind": "number", "value": value, "within": self.tolerance(value), "right": self.right,
                 "digits": self.digits, "steps": bool(self.absolute), "mistakes": slips}  # fmt: skip

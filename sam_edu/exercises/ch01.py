@@ -42,8 +42,9 @@ EXERCISES: dict[str, Exercise] = {
         right="The more B costs, the longer A is preferred.",
         mistakes={
             "That is the square of the radius.": lambda: wells.critical_rho(1.0, 0.36) ** 2,
-            "Multiply out (1 - f): its root, 0.8, belongs to B's bracket, not 0.64.":
-                lambda: sqrt((1 - 0.64) / (1 / 0.09 - 0.64 / 1.44)),
+            "Multiply out (1 - f): its root, 0.8, belongs to B's bracket, not 0.64.": lambda: sqrt(
+                (1 - 0.64) / (1 / 0.09 - 0.64 / 1.44)
+            ),
             "That is the jump for the figure's first setting, f = 0.2.": lambda: wells.critical_rho(1.0, 0.2),
         },
     ),
@@ -65,10 +66,12 @@ EXERCISES: dict[str, Exercise] = {
         lambda: float(toy.pac_bayes_bound(0.0, 1.0, 1.0, 10, 10_000, 0.05)),
         right="Ten weights and ten thousand samples: here the bound does say something.",
         mistakes={
-            "Take the root of the fraction.":
-                lambda: float(toy.pac_bayes_bound(0.0, 1.0, 1.0, 10, 10_000, 0.05)) ** 2,
-            "That is the value for k = 1; there are ten weights.":
-                lambda: float(toy.pac_bayes_bound(0.0, 1.0, 1.0, 1, 10_000, 0.05)),
+            "Take the root of the fraction.": lambda: (
+                float(toy.pac_bayes_bound(0.0, 1.0, 1.0, 10, 10_000, 0.05)) ** 2
+            ),
+            "That is the value for k = 1; there are ten weights.": lambda: float(
+                toy.pac_bayes_bound(0.0, 1.0, 1.0, 1, 10_000, 0.05)
+            ),
         },
     ),
     "1.6": Choice(
@@ -77,7 +80,7 @@ EXERCISES: dict[str, Exercise] = {
             "robust": "No attack occurs in the theorem: both losses are taken on clean samples.",
             "flat": "The theorem compares one network with its own surroundings, not two networks.",
             "some": "Right, and for the networks of this page what it says is that their error is at most "
-                    "a number above 1.",
+            "a number above 1.",
         },
     ),
-}  # fmt: skip
+}

@@ -65,8 +65,9 @@ EXERCISES: dict[str, Exercise] = {
         mistakes={
             "That is the gradient at w; SAM takes it at w + e.": lambda: 3.0,
             "The climb has length ρ: divide the gradient by its own length first.": lambda: 18.0,
-            "The length is the root of the sum of squares, not the sum: 3 and 0.4 give 3.027.":
-                lambda: 10 * (0.3 + 0.5 * 3 / 3.4),
+            "The length is the root of the sum of squares, not the sum: 3 and 0.4 give 3.027.": lambda: (
+                10 * (0.3 + 0.5 * 3 / 3.4)
+            ),
             "SAM climbs before it looks: w + e, not w - e.": lambda: 10 * (0.3 - 0.5 * 3 / hypot(3, 0.4)),
         },
     ),
@@ -89,4 +90,4 @@ EXERCISES: dict[str, Exercise] = {
         _climbs,
         right="It is 0 for SAM's own climb, and one assertion on it catches two of the six traps.",
     ),
-}  # fmt: skip
+}

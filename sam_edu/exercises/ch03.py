@@ -34,8 +34,11 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "3.4": Function(
         _fisher,
-        lambda: [(np.array([1.0, 0.2, -3.0]), 0.1, 1.0), (np.array([0.5, -0.5]), 0.3, 0.0),
-                 (np.array([2.0, 1.0, 0.0]), 0.05, 4.0)],
+        lambda: [
+            (np.array([1.0, 0.2, -3.0]), 0.1, 1.0),
+            (np.array([0.5, -0.5]), 0.3, 0.0),
+            (np.array([2.0, 1.0, 0.0]), 0.05, 4.0),
+        ],
         "With eta = 0 it is SAM.",
     ),
-}  # fmt: skip
+}

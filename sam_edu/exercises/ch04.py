@@ -42,8 +42,7 @@ def _move(x: np.ndarray, zeta: np.ndarray, mean: float, std: float) -> np.ndarra
 def _moves() -> list[tuple[np.ndarray, np.ndarray, float, float]]:
     levels = np.arange(256, dtype=np.float32) / np.float32(255)  # zero change: exact to the last bit
     zeta = np.random.default_rng(9).normal(size=256)
-    return [(levels, np.zeros(256, np.float32), 0.1307, 0.3081),
-            (levels.astype(float), zeta, 0.485, 0.229)]  # fmt: skip
+    return [(levels, np.zeros(256, np.float32), 0.1307, 0.3081), (levels.astype(float), zeta, 0.485, 0.229)]
 
 
 EXERCISES: dict[str, Exercise] = {

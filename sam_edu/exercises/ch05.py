@@ -30,8 +30,11 @@ def _perturbation(w: np.ndarray, g: np.ndarray, gamma: float) -> np.ndarray:
 
 def _weight_cases() -> list[tuple[np.ndarray, np.ndarray, float]]:
     rng = np.random.default_rng(6)
-    return [(rng.normal(size=shape), rng.normal(size=shape), gamma)
-            for shape in ((4, 3), (4,), (2, 1, 3, 3)) for gamma in (5e-3, 0.1)]  # fmt: skip
+    return [
+        (rng.normal(size=shape), rng.normal(size=shape), gamma)
+        for shape in ((4, 3), (4,), (2, 1, 3, 3))
+        for gamma in (5e-3, 0.1)
+    ]
 
 
 _OTHERS = ("t-shirt", "pullover", "dress", "coat", "sandal", "sneaker")
@@ -42,8 +45,10 @@ EXERCISES: dict[str, Exercise] = {
         "shirt",
         {
             "shirt": "It shares its shape with four other classes, and strong training gives it up first.",
-            **{name: "It gives up less than another one does; look for a class that loses half."
-               for name in _OTHERS},
+            **{
+                name: "It gives up less than another one does; look for a class that loses half."
+                for name in _OTHERS
+            },
             "trouser": "Compare its bar with SGD's hollow mark: trousers keep nearly everything.",
             "bag": "Bags lose little; they look like nothing else.",
             "ankle boot": "Boots lose a few points; look for a class that loses half.",
@@ -69,8 +74,9 @@ EXERCISES: dict[str, Exercise] = {
         mistakes={
             "That is the loss without attack.": lambda: log(1 + exp(-1)),
             "The attacker lowers the margin.": lambda: log(1 + exp(-(1 + 0.7))),
-            "For an attack in l-infinity the margin falls by ε times the sum of the |w_j|.":
-                lambda: log(1 + exp(-(1 - 0.2 * 5.25**0.5))),
+            "For an attack in l-infinity the margin falls by ε times the sum of the |w_j|.": lambda: log(
+                1 + exp(-(1 - 0.2 * 5.25**0.5))
+            ),
         },
     ),
     "5.5": Function(
@@ -78,4 +84,4 @@ EXERCISES: dict[str, Exercise] = {
         _weight_cases,
         right="Each layer moves by the same fraction of its own length.",
     ),
-}  # fmt: skip
+}

@@ -60,4 +60,4 @@ EXERCISES: dict[str, Exercise] = {
             "The attack takes ε from each mean; it does not add to it.": lambda: 0.25 / 0.15,
         },
     ),
-}  # fmt: skip
+}

@@ -54,4 +54,4 @@ EXERCISES: dict[str, Exercise] = {
         ],
         right="At p = 0.6, ε = 0.079, sgn(x_1) is already better.",
     ),
-}  # fmt: skip
+}

@@ -61,4 +61,4 @@ EXERCISES: dict[str, Exercise] = {
         lambda: [(0.95, 0.1, 100, 1.0), (0.9, 0.2, 10, 2.0), (0.75, 0.05, 400, 5.0), (0.6, 0.5, 1, 0.3)],
         right="Two ends of a window, equally high.",
     ),
-}  # fmt: skip
+}

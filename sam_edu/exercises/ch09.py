@@ -51,9 +51,7 @@ EXERCISES: dict[str, Exercise] = {
             "The attack is measured in l2, so its dual norm is l2 as well.": lambda: 1.5 / 5,
         },
     ),
-    "9.4": Function(
-        _layer_change, _layers, right="No smaller change of this layer has the same effect."
-    ),
+    "9.4": Function(_layer_change, _layers, right="No smaller change of this layer has the same effect."),
     "9.5": Number(
         lambda: (abs(1 - 1.5) + 0.2 * 4) ** 2,
         right="Here the attacker raises the margin: it was already too large.",
@@ -71,4 +69,4 @@ EXERCISES: dict[str, Exercise] = {
             "That is ρ²; take the root.": lambda: 60.0,
         },
     ),
-}  # fmt: skip
+}

@@ -56,8 +56,9 @@ EXERCISES: dict[str, Exercise] = {
         digits=2,
         mistakes={
             "That is where the interval is 1 point wide in all, ±0.5.": lambda: (1.959964 * 0.5 / 0.005) ** 2,
-            "Half of 50 % is not the spread: the variance of one verdict is 0.5 · 0.5.":
-                lambda: (1.959964 * 0.25 / 0.01) ** 2,
+            "Half of 50 % is not the spread: the variance of one verdict is 0.5 · 0.5.": lambda: (
+                (1.959964 * 0.25 / 0.01) ** 2
+            ),
             "That is one standard deviation; the interval reaches 1.96 of them.": lambda: (0.5 / 0.01) ** 2,
         },
     ),
@@ -66,15 +67,13 @@ EXERCISES: dict[str, Exercise] = {
         right="No attack got through, and yet one image in 27 may fall.",
         digits=2,
         mistakes={
-            "The error bar p(1 − p)/n is 0 here, which is why it is not used; try wilson(100, 100).":
-                lambda: 0.0,
+            "The error bar p(1 − p)/n is 0 here, which is why it is not used; "
+            "try wilson(100, 100).": lambda: 0.0,
             "Give the share that may fall, not the share that stands.": lambda: wilson(100, 100)[0],
             "Give it as a share: 1 is 100 %.": lambda: 100 * (1 - wilson(100, 100)[0]),
         },
     ),
-    "11.3": Function(
-        _worst_case, _verdicts, right="One attack that succeeds is enough."
-    ),
+    "11.3": Function(_worst_case, _verdicts, right="One attack that succeeds is enough."),
     "11.4": Function(
         _paired, _pairs, right="Images that both networks get right, or both wrong, add nothing to the error."
     ),
@@ -97,7 +96,5 @@ EXERCISES: dict[str, Exercise] = {
             "The lowest margin needs the lowest h1 and the highest h2.": lambda: 0.3 + 0.4 - 0.0,
         },
     ),
-    "11.7": Function(
-        _relu_lines, _ends, right="All that CROWN needs of a ReLU are these three numbers."
-    ),
-}  # fmt: skip
+    "11.7": Function(_relu_lines, _ends, right="All that CROWN needs of a ReLU are these three numbers."),
+}

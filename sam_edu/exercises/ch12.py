@@ -36,8 +36,11 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "12.3": Function(
         _share,
-        lambda: [(_fashion(), "SAM ρ=0.2", control, eps)
-                 for control in ("SGD, 8 epochs", "SGD, weight decay 0.005") for eps in (4 / 255, 8 / 255)],
+        lambda: [
+            (_fashion(), "SAM ρ=0.2", control, eps)
+            for control in ("SGD, 8 epochs", "SGD, weight decay 0.005")
+            for eps in (4 / 255, 8 / 255)
+        ],
         "Most of the gain is not SAM's alone.",
     ),
     "12.4": Number(
@@ -49,4 +52,4 @@ EXERCISES: dict[str, Exercise] = {
             "Give it in points (per cent), not as a share.": lambda: _interval_width() / 100,
         },
     ),
-}  # fmt: skip
+}

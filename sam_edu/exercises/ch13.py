@@ -71,4 +71,4 @@ EXERCISES: dict[str, Exercise] = {
             "the same settings in another cell": "The same settings are the same run, wherever typed.",
         },
     ),
-}  # fmt: skip
+}

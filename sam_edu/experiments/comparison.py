@@ -48,8 +48,13 @@ class Comparison:
     images: bool = True
 
 
-def compare(groups: Mapping[str, Records], reference: str, eps: float, norm: str = "linf",
-            labels: Sequence[str] | None = None) -> list[Comparison]:  # fmt: skip
+def compare(
+    groups: Mapping[str, Records],
+    reference: str,
+    eps: float,
+    norm: str = "linf",
+    labels: Sequence[str] | None = None,
+) -> list[Comparison]:
     """Compare several groups with one reference at radius ``eps`` (0: clean), all tests corrected together.
 
     Raises
@@ -62,12 +67,19 @@ def compare(groups: Mapping[str, Records], reference: str, eps: float, norm: str
         raise ValueError("there is nothing to compare: labels is empty")
     differences = [summary.gain(groups[label], groups[reference], eps, norm) for label in chosen]
     found = [estimate(groups[label], groups[reference], eps, norm) for label in chosen]
-    return [Comparison(label, d, e.interval(), _effect(d), e.p, q, e.images) for label, d, e, q
-            in zip(chosen, differences, found, holm([e.p for e in found]), strict=True)]  # fmt: skip
+    return [
+        Comparison(label, d, e.interval(), _effect(d), e.p, q, e.images)
+        for label, d, e, q in zip(chosen, differences, found, holm([e.p for e in found]), strict=True)
+    ]
 
 
-def columns(groups: Mapping[str, Records], reference: str, eps: float, norm: str = "linf",
-            labels: Sequence[str] | None = None) -> dict[str, list[str]]:  # fmt: skip
+def columns(
+    groups: Mapping[str, Records],
+    reference: str,
+    eps: float,
+    norm: str = "linf",
+    labels: Sequence[str] | None = None,
+) -> dict[str, list[str]]:
     """What :func:`compare` finds, in points, as the columns of a table; of one seed only the difference.
 
     Columns: method, difference at ``eps``, its 95 % interval and p (Holm), and the same without attack; these
@@ -144,8 +156,9 @@ class Choice:
     reported: float
 
 
-def choose(groups: Mapping[str, Records], eps: float, norm: str = "linf",
-           score: Callable[[NDArray], float] = np.mean) -> tuple[Choice, Choice]:  # fmt: skip
+def choose(
+    groups: Mapping[str, Records], eps: float, norm: str = "linf", score: Callable[[NDArray], float] = np.mean
+) -> tuple[Choice, Choice]:
     """Choose a group by its accuracy at ``eps`` on even images, report on odd ones; then the reverse.
 
     The better of many results, judged on the images it was chosen by, flatters itself.

@@ -22,8 +22,10 @@ SCHEDULES = ("steps", "triangle")
 PRECISIONS = ("float32", "bfloat16", "float16")
 WALK: Mapping[str, Any] = _METHODS["entropy-sgd"].fixed  # mini-batches of a step, step size of its walk
 #: the methods for which a radius must be positive; for the others it must be 0
-NEEDS = {radius: tuple(key for key, method in _METHODS.items() if radius in method.needs)
-         for radius in ("rho", "eps", "gamma")}  # fmt: skip
+NEEDS = {
+    radius: tuple(key for key, method in _METHODS.items() if radius in method.needs)
+    for radius in ("rho", "eps", "gamma")
+}
 Groups = Mapping[str, Sequence["RunConfig"]]  # label -> one run per seed
 #: fields that say how a run is tested, not how it is made
 _EVALUATION = ("test_size", "validation_size", "eval_linf", "eval_l2", "ladder", "certify")
@@ -147,23 +149,32 @@ class RunConfig:
         if self.batch_size % self.workers:
             raise ValueError(f"batch_size = {self.batch_size} does not divide by workers = {self.workers}")
         if self.sync and (self.workers == 1 or not _METHODS[self.method].perturbs):
-            raise ValueError("sync is about the ascent directions of several workers: it needs workers > 1 "
-                             "and a method that perturbs the weights")  # fmt: skip
+            raise ValueError(
+                "sync is about the ascent directions of several workers: it needs workers > 1 "
+                "and a method that perturbs the weights"
+            )
         method = _METHODS[self.method]
         if self.plain_epochs and not (method.attacks or (method.perturbs and not method.sees_batch)):
-            raise ValueError(f"plain_epochs = {self.plain_epochs} delays perturbed weights or attacked "
-                             f"inputs; method {self.method!r} has neither: leave it at 0")  # fmt: skip
+            raise ValueError(
+                f"plain_epochs = {self.plain_epochs} delays perturbed weights or attacked "
+                f"inputs; method {self.method!r} has neither: leave it at 0"
+            )
         if self.plain_epochs >= self.epochs:
-            raise ValueError(f"plain_epochs = {self.plain_epochs} leaves nothing of epochs = {self.epochs} "
-                             f"to the method {self.method!r}: at most {self.epochs - 1}")  # fmt: skip
+            raise ValueError(
+                f"plain_epochs = {self.plain_epochs} leaves nothing of epochs = {self.epochs} "
+                f"to the method {self.method!r}: at most {self.epochs - 1}"
+            )
         if self.schedule == "triangle" and method.averages:
-            raise ValueError("schedule='triangle' ends at a learning rate of 0, where the weights of method "
-                             f"{self.method!r} stand still and their average is one of them: schedule='steps'"
-                             )  # fmt: skip
+            raise ValueError(
+                "schedule='triangle' ends at a learning rate of 0, where the weights of method "
+                f"{self.method!r} stand still and their average is one of them: schedule='steps'"
+            )
         for name, what in (("rho", "SAM"), ("eps", "AT"), ("gamma", "AWP or Entropy-SGD")):
             if (self.method in NEEDS[name]) != (getattr(self, name) > 0):
-                raise ValueError(f"{name} = {getattr(self, name)} does not fit method {self.method!r}: "
-                                 f"{what} needs {name} > 0, the other methods {name} = 0")  # fmt: skip
+                raise ValueError(
+                    f"{name} = {getattr(self, name)} does not fit method {self.method!r}: "
+                    f"{what} needs {name} > 0, the other methods {name} = 0"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, ready for JSON."""
@@ -194,8 +205,11 @@ class RunConfig:
         return self._hash(without=_EVALUATION)
 
     def _hash(self, without: tuple[str, ...] = ()) -> str:
-        set_fields = {f.name: getattr(self, f.name) for f in fields(self)
-                      if f.name not in without and getattr(self, f.name) != f.default}  # fmt: skip
+        set_fields = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.name not in without and getattr(self, f.name) != f.default
+        }
         return settings_id(set_fields)
 
 

@@ -43,9 +43,11 @@ from sam_edu.experiments import comparison
 from sam_edu.experiments.study import Row, Study, study
 from sam_edu.experiments.summary import Spread
 
-FACT = re.compile(r"(?P<protocol>[\w-]+)(?: \((?P<seeds>\d+) seeds?\))?: (?P<row>.+?)(?: - (?P<other>.+?))?"
-                  r" (?P<what>(?:proved )?at (?P<eps>\d+/\d+|[\d.]+)(?P<l2> in l2)?|on (?P<on>.+?)|clean"
-                  r"|training|eigenvalue|passes|seeds)(?:, (?P<form>.+))?")  # fmt: skip
+FACT = re.compile(
+    r"(?P<protocol>[\w-]+)(?: \((?P<seeds>\d+) seeds?\))?: (?P<row>.+?)(?: - (?P<other>.+?))?"
+    r" (?P<what>(?:proved )?at (?P<eps>\d+/\d+|[\d.]+)(?P<l2> in l2)?|on (?P<on>.+?)|clean"
+    r"|training|eigenvalue|passes|seeds)(?:, (?P<form>.+))?"
+)
 FORM = re.compile(r"(sd|spread|min|max|p|interval|images)? ?(\+?\.\d[fge]|\+?d)?")
 
 
@@ -62,8 +64,9 @@ def resolve(fact: str) -> str:
         raise ValueError(f'{fact!r} is no fact; write "PROTOCOL: ROW at RADIUS", as "digits: SGD at 0.1"')
     form = FORM.fullmatch(found["form"] or "")
     if form is None:
-        raise ValueError(f"{fact!r} ends with an unknown form; known: sd, spread, min, max, p, interval, "
-                         "images, .1f")  # fmt: skip
+        raise ValueError(
+            f"{fact!r} ends with an unknown form; known: sd, spread, min, max, p, interval, images, .1f"
+        )
     try:
         table = _study(found["protocol"], int(found["seeds"]) if found["seeds"] else None)
         row = table.labelled(found["row"])
@@ -82,8 +85,10 @@ def _shown(table: Study, row: Row, other: Row | None, found: re.Match[str], form
     what, kind = found["what"].partition(" ")[0], form[1]
     number = form[2] or ("+.1f" if other and kind is None else ".3f" if kind == "p" else ".1f")
     plain: dict[str, Callable[[Row], float]] = {
-        "eigenvalue": lambda r: r.eigenvalue, "passes": table.cost, "seeds": lambda r: len(r.records),
-    }  # fmt: skip
+        "eigenvalue": lambda r: r.eigenvalue,
+        "passes": table.cost,
+        "seeds": lambda r: len(r.records),
+    }
     if what in plain:
         if kind or other:
             raise ValueError(f"of {what} there is one number of one row only")

@@ -49,8 +49,11 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def explained(error: OSError, path: Path) -> OSError:
     """The same error with a message for the reader, in one line."""
-    return OSError(error.errno, f"cannot write {path} ({error.strerror}); earlier files are untouched: "
-                   "make room or choose another folder, and the run continues where it was")  # fmt: skip
+    return OSError(
+        error.errno,
+        f"cannot write {path} ({error.strerror}); earlier files are untouched: "
+        "make room or choose another folder, and the run continues where it was",
+    )
 
 
 def set_aside(path: Path, why: str) -> Path:
@@ -129,8 +132,10 @@ def _wait(handle: int, path: Path) -> bool:
 
 
 def _unlocked(path: Path) -> bool:
-    print(f"{path.parent} knows no file locks: do not ask two processes for run {path.stem} at once",
-          file=sys.stderr)  # fmt: skip
+    print(
+        f"{path.parent} knows no file locks: do not ask two processes for run {path.stem} at once",
+        file=sys.stderr,
+    )
     return False
 
 

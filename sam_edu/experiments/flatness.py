@@ -69,8 +69,9 @@ class Association:
         return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
 
 
-def association(rows: Sequence[Row], eps: float, measure: str, given: str = "nothing",
-                draws: int = 1000, seed: int = 0) -> Association:  # fmt: skip
+def association(
+    rows: Sequence[Row], eps: float, measure: str, given: str = "nothing", draws: int = 1000, seed: int = 0
+) -> Association:
     """How far a measure of sharpness orders the networks of these rows by accuracy at ``eps``.
 
     Below 0: flatter is more robust. The seeds of a row are alike, so the bootstrap draws rows, not networks
@@ -84,8 +85,10 @@ def association(rows: Sequence[Row], eps: float, measure: str, given: str = "not
         If a record is too old to have the measure.
     """
     if measure not in MEASURES or given not in GIVEN:
-        raise ValueError(f"measure must be one of {', '.join(MEASURES)} and given one of {', '.join(GIVEN)}, "
-                         f"got {measure!r} and {given!r}")  # fmt: skip
+        raise ValueError(
+            f"measure must be one of {', '.join(MEASURES)} and given one of {', '.join(GIVEN)}, "
+            f"got {measure!r} and {given!r}"
+        )
     if len(rows) < 5:
         raise ValueError(f"an interval over rows needs five rows at least, got {len(rows)}")
     fixed = GIVEN[given]

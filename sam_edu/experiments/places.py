@@ -39,6 +39,8 @@ def _drive() -> Path:
     drive.mount(str(DRIVE))
     mine = DRIVE / "MyDrive"
     if not mine.is_dir():
-        raise RuntimeError(f"Google Drive is not at {mine}; allow the access that Colab asks for, or name "
-                           'another folder, such as "runs" (lost when the session ends)')  # fmt: skip
+        raise RuntimeError(
+            f"Google Drive is not at {mine}; allow the access that Colab asks for, or name "
+            'another folder, such as "runs" (lost when the session ends)'
+        )
     return mine

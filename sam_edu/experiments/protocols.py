@@ -96,13 +96,17 @@ FASHION_STRONGER: Protocol = {label: {**FASHION, **FAMILY}[label] for label in (
 #: Chapter 11: the same networks between proof and attack, on 500 and on 200 images. A search with more
 #: cases is another run; the weights of this one serve again.
 DIGITS_CERTIFIED_BASE: dict[str, Any] = {**DIGITS_BASE, "eval_linf": (0.03, 0.06, 0.1), "certify": 300}
-DIGITS_CERTIFIED: Protocol = {label: DIGITS[label] for label in (
-    "SGD", "SAM ρ=0.4", "AT ε=0.05", "AT ε=0.1", "SGD, 8 epochs", "SGD, weight decay 0.02")}  # fmt: skip
+DIGITS_CERTIFIED: Protocol = {
+    label: DIGITS[label]
+    for label in ("SGD", "SAM ρ=0.4", "AT ε=0.05", "AT ε=0.1", "SGD, 8 epochs", "SGD, weight decay 0.02")
+}
 FASHION_CERTIFIED_BASE: dict[str, Any] = {
     **FASHION_BASE, "test_size": 200, "eval_linf": (2 / 255, 8 / 255), "eval_l2": (), "certify": 300,
 }  # fmt: skip
-FASHION_CERTIFIED: Protocol = {label: FASHION[label] for label in (
-    "SGD", "SAM ρ=0.2", "AT ε=4/255", "SGD, 8 epochs", "SGD, weight decay 0.005")}  # fmt: skip
+FASHION_CERTIFIED: Protocol = {
+    label: FASHION[label]
+    for label in ("SGD", "SAM ρ=0.2", "AT ε=4/255", "SGD, 8 epochs", "SGD, weight decay 0.005")
+}
 
 #: Chapter 12: a convolutional net (24 thousand parameters, no BatchNorm) on the same images.
 FASHION_CNN_BASE: dict[str, Any] = {
@@ -228,9 +232,12 @@ PROTOCOLS: Mapping[str, tuple[dict[str, Any], Protocol]] = {
 
 #: How many seeds of a protocol the book has; where none is named: 3.
 SEEDS: Mapping[str, int] = {
-    "digits": 5, "fashion-mnist": 5, "digits-autoattack": 1, "fashion-mnist-autoattack": 1,
+    "digits": 5,
+    "fashion-mnist": 5,
+    "digits-autoattack": 1,
+    "fashion-mnist-autoattack": 1,
     "digits-certified": 5,
-}  # fmt: skip
+}
 
 
 def configs(name: str, seeds: Iterable[int]) -> dict[str, list[RunConfig]]:
@@ -239,8 +246,10 @@ def configs(name: str, seeds: Iterable[int]) -> dict[str, list[RunConfig]]:
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
     base, protocol = PROTOCOLS[name]
     seeds = list(seeds)
-    return {label: [RunConfig(**{**base, **settings, "seed": seed}) for seed in seeds]
-            for label, settings in protocol.items()}  # fmt: skip
+    return {
+        label: [RunConfig(**{**base, **settings, "seed": seed}) for seed in seeds]
+        for label, settings in protocol.items()
+    }
 
 
 def place(config: RunConfig) -> PurePosixPath | None:

@@ -23,14 +23,13 @@ def origin(dataset: data.Dataset, device: torch.device) -> dict[str, Any]:
         except PackageNotFoundError:
             packages[name] = "not installed"
     return {
-        "data": {"name": dataset.name, "provenance": dataset.provenance,
-                 "checksum": dataset.checksum()},
+        "data": {"name": dataset.name, "provenance": dataset.provenance, "checksum": dataset.checksum()},
         "versions": {"sam_edu": __version__, "python": platform.python_version(), **packages},
         "hardware": torch.cuda.get_device_name() if device.type == "cuda" else cpu_name(),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-    }  # fmt: skip
+    }
 
 
 def cpu_name() -> str:

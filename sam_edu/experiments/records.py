@@ -92,8 +92,10 @@ class Record:
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Record:
         """Inverse of :meth:`to_dict`."""
-        evaluations = {name: EvaluationRecord.from_dict(plain[name]) if plain.get(name) else None
-                       for name in ("linf", "l2", "validation")}  # fmt: skip
+        evaluations = {
+            name: EvaluationRecord.from_dict(plain[name]) if plain.get(name) else None
+            for name in ("linf", "l2", "validation")
+        }
         return cls(**{**plain, "config": RunConfig.from_dict(plain["config"]), **evaluations})
 
 
@@ -198,8 +200,10 @@ def available(groups: Groups, *folders: str | Path | None) -> dict[str, list[Rec
     known: dict[str, Path] = {}
     for folder in reversed(folders):
         known |= index(folder)
-    found = {label: [read(known[config.run_id]) for config in group if config.run_id in known]
-             for label, group in groups.items()}  # fmt: skip
+    found = {
+        label: [read(known[config.run_id]) for config in group if config.run_id in known]
+        for label, group in groups.items()
+    }
     return {label: group for label, group in found.items() if group}
 
 
@@ -253,8 +257,10 @@ def _with_nans(plain: dict[str, Any]) -> dict[str, Any]:
         return math.nan if tree is None else tree
 
     names = ("linf", "l2", "validation", "sharpness", "curves", "train_accuracy")
-    return {name: numbers(part) if name in names and (part is not None or name == "train_accuracy") else part
-            for name, part in plain.items()}  # fmt: skip
+    return {
+        name: numbers(part) if name in names and (part is not None or name == "train_accuracy") else part
+        for name, part in plain.items()
+    }
 
 
 def _written_id(config: dict[str, Any]) -> str:

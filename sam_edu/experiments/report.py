@@ -62,10 +62,10 @@ def statuses(groups: Groups, folder: Path) -> list[str]:
 
 def contents(folder: Path) -> list[str]:
     """What lies in a folder of runs."""
-    kinds = {"with weights": "*.safetensors", "begun": "*.[01].ckpt",
-             "set aside as damaged": "*.damaged*"}  # fmt: skip
-    runs = {what: {path.name.split(".")[0] for path in folder.glob(pattern)}
-            for what, pattern in kinds.items()}  # fmt: skip
+    kinds = {"with weights": "*.safetensors", "begun": "*.[01].ckpt", "set aside as damaged": "*.damaged*"}
+    runs = {
+        what: {path.name.split(".")[0] for path in folder.glob(pattern)} for what, pattern in kinds.items()
+    }
     return [f"{len(found)} {what}" for what, found in {"finished": records.index(folder), **runs}.items()]
 
 

@@ -88,8 +88,10 @@ def _finished(config: RunConfig, folder: Path, look_only: bool = False) -> recor
 def _same_images(config: RunConfig, then: str | None, dataset: data.Dataset, path: Path) -> None:
     """A run over other images is another run: raise, whether it is finished or has only begun."""
     if then is not None and then != (now := _checksum(dataset)):
-        raise ValueError(f"{path} was made with other images of {config.dataset!r} (checksum {then}, now "
-                         f"{now}): put those back, or choose another folder")  # fmt: skip
+        raise ValueError(
+            f"{path} was made with other images of {config.dataset!r} (checksum {then}, now "
+            f"{now}): put those back, or choose another folder"
+        )
 
 
 def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool) -> records.Record:
@@ -211,10 +213,14 @@ def _few(state: Training) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _confidence(state: Training, test: Tensor) -> dict[str, float]:
     train, y = _few(state)
-    seen, unseen = (torch.cat([state.result(part) for part in x.split(500)]).softmax(1).max(1)
-                    for x in (train, test))  # fmt: skip
-    return {"test": float(unseen.values.mean()), "train": float(seen.values.mean()),
-            "train_accuracy": float((seen.indices == y).float().mean())}  # fmt: skip
+    seen, unseen = (
+        torch.cat([state.result(part) for part in x.split(500)]).softmax(1).max(1) for x in (train, test)
+    )
+    return {
+        "test": float(unseen.values.mean()),
+        "train": float(seen.values.mean()),
+        "train_accuracy": float((seen.indices == y).float().mean()),
+    }
 
 
 def _sharpness(state: Training) -> dict[str, float]:
@@ -224,11 +230,12 @@ def _sharpness(state: Training) -> dict[str, float]:
         "top_eigenvalue": sharpness.top_eigenvalue(state.result, *few, max_iterations=1000, tol=tol),
         "ball": sharpness.worst_loss_in_ball(state.result, *few, rho=BALL_RHO).sharpness,
         "ball_rho": BALL_RHO,
-        "adaptive": sharpness.worst_loss_in_ball(state.result, *few, rho=ADAPTIVE_RHO,
-                                                 adaptive=True).sharpness,
+        "adaptive": sharpness.worst_loss_in_ball(
+            state.result, *few, rho=ADAPTIVE_RHO, adaptive=True
+        ).sharpness,
         "adaptive_rho": ADAPTIVE_RHO,
         "images": len(few[0]),
-    }  # fmt: skip
+    }
 
 
 def _bar(config: RunConfig, done: int, progress: bool) -> tqdm:

@@ -52,8 +52,9 @@ class Training:
         else:
             drops = () if method.averages else training.MILESTONES
             self.schedule = training.step_schedule(self.optimizer, config.epochs, drops)
-        self.objective = method.build(self._seen(), config.sync, config.seed, rho=config.rho,
-                                      gamma=config.gamma)  # fmt: skip
+        self.objective = method.build(
+            self._seen(), config.sync, config.seed, rho=config.rho, gamma=config.gamma
+        )
         # a warm start: plain SGD for the first epochs
         self.plain = METHODS["sgd"].build(self._seen()) if config.plain_epochs else None
         self.scaler = torch.amp.GradScaler(self.device.type) if config.precision == "float16" else None
@@ -76,8 +77,10 @@ class Training:
         self.x = dataset.train_x.to(self.device).contiguous(memory_format=layout)
         self.y = dataset.train_y.to(self.device)
         if 0 < len(self.x) % config.batch_size < self.workers.count:
-            raise ValueError(f"the last batch of {len(self.x)} images would leave a worker without any: "
-                             "choose another batch_size or train_size")  # fmt: skip
+            raise ValueError(
+                f"the last batch of {len(self.x)} images would leave a worker without any: "
+                "choose another batch_size or train_size"
+            )
         self.epoch, self.seconds = 0, 0.0
         self.curves: list[dict[str, float]] = []
 
@@ -123,8 +126,11 @@ class Training:
         spent = time.perf_counter() - started
         self.seconds += spent
         self.curves.append(result)
-        return {"loss": f"{result['loss']:.3f}", "accuracy": f"{result['accuracy']:.1%}",
-                "images/s": f"{len(self.x) / spent:,.0f}"}  # fmt: skip
+        return {
+            "loss": f"{result['loss']:.3f}",
+            "accuracy": f"{result['accuracy']:.1%}",
+            "images/s": f"{len(self.x) / spent:,.0f}",
+        }
 
     def _averaged(self) -> None:
         """SWA: a late epoch's weights join the mean, for which BatchNorm is measured at the end."""
@@ -189,7 +195,10 @@ def _optimizer(net: nn.Module, config: RunConfig) -> torch.optim.SGD:
     if config.bias_lr != 1:
         # biases and BatchNorm may move faster; their decay per step, lr * weight_decay, stays
         fast = {"lr": config.bias_lr * config.lr, "weight_decay": config.weight_decay / config.bias_lr}
-        groups = [{"params": [p for p in trained if p.ndim > 1]},
-                  {"params": [p for p in trained if p.ndim == 1], **fast}]  # fmt: skip
-    return torch.optim.SGD(groups, config.lr, config.momentum, weight_decay=config.weight_decay,
-                           nesterov=config.nesterov)  # fmt: skip
+        groups = [
+            {"params": [p for p in trained if p.ndim > 1]},
+            {"params": [p for p in trained if p.ndim == 1], **fast},
+        ]
+    return torch.optim.SGD(
+        groups, config.lr, config.momentum, weight_decay=config.weight_decay, nesterov=config.nesterov
+    )

@@ -45,10 +45,12 @@ def radii(records: Sequence[Record], norm: str = "linf") -> list[float]:
 
 def accuracies(records: Sequence[Record], norm: str = "linf") -> NDArray:
     """Accuracies of shape (seeds, 1 + radii): without attack first, then one column per radius."""
-    return np.array([
-        [evaluation(r, norm).clean_accuracy, *(entry.accuracy for entry in evaluation(r, norm).attacked)]
-        for r in records
-    ])  # fmt: skip
+    return np.array(
+        [
+            [evaluation(r, norm).clean_accuracy, *(entry.accuracy for entry in evaluation(r, norm).attacked)]
+            for r in records
+        ]
+    )
 
 
 def at(records: Sequence[Record], eps: float, norm: str = "linf") -> Spread:
@@ -111,17 +113,19 @@ def grid_rows(groups: Mapping[str, Sequence[Record]], norm: str = "linf") -> lis
         values = accuracies(records, norm)
         method = METHODS[records[0].config.method]
         style = "control" if method.key == "sgd" and label != method.name else method.look
-        rows.append({
-            "method": label if style == "control" else style,
-            "label": label,
-            "rho": records[0].config.rho or None,
-            "train_eps": records[0].config.eps or None,
-            "eps": [0.0, *radii(records, norm)],
-            "mean": values.mean(0).tolist(),
-            "low": values.min(0).tolist(),
-            "high": values.max(0).tolist(),
-            "points": values.T.tolist(),
-        })  # fmt: skip
+        rows.append(
+            {
+                "method": label if style == "control" else style,
+                "label": label,
+                "rho": records[0].config.rho or None,
+                "train_eps": records[0].config.eps or None,
+                "eps": [0.0, *radii(records, norm)],
+                "mean": values.mean(0).tolist(),
+                "low": values.min(0).tolist(),
+                "high": values.max(0).tolist(),
+                "points": values.T.tolist(),
+            }
+        )
     return rows
 
 

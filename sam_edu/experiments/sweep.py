@@ -20,7 +20,7 @@ from sam_edu.experiments.config import Groups, RunConfig, regroup
 from sam_edu.experiments.records import Record
 from sam_edu.experiments.runner import run
 
-GUARD = "in a script, the call must stand under `if __name__ == \"__main__\":`, in a file"
+GUARD = 'in a script, the call must stand under `if __name__ == "__main__":`, in a file'
 
 
 @overload
@@ -64,8 +64,10 @@ def sweep(configs, folder=None, executor=None, progress=False):
         try:
             return _results(futures)
         except BrokenProcessPool as error:
-            raise RuntimeError(f"a worker process ended before its run was done: {GUARD}; if it does, look "
-                               "for a lack of memory. Finished runs are kept") from error  # fmt: skip
+            raise RuntimeError(
+                f"a worker process ended before its run was done: {GUARD}; if it does, look "
+                "for a lack of memory. Finished runs are kept"
+            ) from error
 
 
 def one_thread(config: RunConfig, folder: str | Path | None = None) -> Record:

@@ -132,8 +132,9 @@ def verdicts(records: Sequence[Record], eps: float, norm: str = "linf") -> NDArr
     return np.array(rows, dtype=float)
 
 
-def estimate(records: Sequence[Record], reference: Sequence[Record], eps: float,
-             norm: str = "linf") -> Estimate:  # fmt: skip
+def estimate(
+    records: Sequence[Record], reference: Sequence[Record], eps: float, norm: str = "linf"
+) -> Estimate:
     """Mean difference of accuracy of two methods with the same seeds, at radius ``eps`` (0: clean).
 
     Raises

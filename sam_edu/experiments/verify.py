@@ -38,12 +38,18 @@ class Verdict:
 
     def __str__(self) -> str:
         where = f"{self.norm} {self.eps:.4f}" if self.eps else "clean"
-        return (f"{self.run_id}  {where:<12} {self.n} images: recorded {self.recorded:6.2%}, found again "
-                f"{self.found:6.2%}  {'ok' if self.ok else 'DIFFERENT'}")  # fmt: skip
+        return (
+            f"{self.run_id}  {where:<12} {self.n} images: recorded {self.recorded:6.2%}, found again "
+            f"{self.found:6.2%}  {'ok' if self.ok else 'DIFFERENT'}"
+        )
 
 
-def verify(run_id: str, folder: str | Path | None = None, images: int | None = None,
-           norms: tuple[str, ...] = ("linf", "l2")) -> list[Verdict]:  # fmt: skip
+def verify(
+    run_id: str,
+    folder: str | Path | None = None,
+    images: int | None = None,
+    norms: tuple[str, ...] = ("linf", "l2"),
+) -> list[Verdict]:
     """Attack the weights of a recorded run again and compare, radius by radius.
 
     The attacks are torchattacks' (PGD with 40 steps, APGD on cross-entropy with 2 restarts and, for linf,
@@ -77,8 +83,11 @@ def verify(run_id: str, folder: str | Path | None = None, images: int | None = N
         for norm, evaluation in (("linf", record.linf), ("l2", record.l2)):
             if evaluation is not None and norm in norms:
                 if not verdicts and images is None:
-                    verdicts.append(Verdict(run_id, norm, 0.0, len(x), evaluation.clean_accuracy,
-                                            float(clean.double().mean())))  # fmt: skip
+                    verdicts.append(
+                        Verdict(
+                            run_id, norm, 0.0, len(x), evaluation.clean_accuracy, float(clean.double().mean())
+                        )
+                    )
                 verdicts += _radii(run_id, model, x, y, clean, evaluation)
     return verdicts
 
@@ -91,8 +100,10 @@ def _files(run_id: str, folder: str | Path | None) -> tuple[Record, Path]:
     for candidate in (place / f"{run_id}.safetensors", place / "weights" / f"{run_id}.safetensors"):
         if candidate.exists():
             return read(path), candidate
-    raise FileNotFoundError(f"{place} has the record of run {run_id} but not its weights; have: "
-                            f"{', '.join(with_weights(folder)) or 'none'}")  # fmt: skip
+    raise FileNotFoundError(
+        f"{place} has the record of run {run_id} but not its weights; have: "
+        f"{', '.join(with_weights(folder)) or 'none'}"
+    )
 
 
 def with_weights(folder: str | Path | None = None) -> list[str]:
@@ -107,8 +118,10 @@ def _dataset(record: Record) -> data.Dataset:
     dataset = _loaded(config.dataset).subset(config.train_size, config.test_size)
     if dataset.checksum() != record.origin["data"]["checksum"]:
         recorded = record.origin["data"]["checksum"]
-        raise ValueError(f"the images of {config.dataset} here are not those of run {config.run_id}: "
-                         f"checksum {dataset.checksum()}, recorded {recorded}")  # fmt: skip
+        raise ValueError(
+            f"the images of {config.dataset} here are not those of run {config.run_id}: "
+            f"checksum {dataset.checksum()}, recorded {recorded}"
+        )
     return dataset
 
 
@@ -117,8 +130,9 @@ def _loaded(name: str) -> data.Dataset:
     return data.load(name)
 
 
-def _radii(run_id: str, model: nn.Module, x: Tensor, y: Tensor, clean: Tensor,
-           evaluation: EvaluationRecord) -> list[Verdict]:  # fmt: skip
+def _radii(
+    run_id: str, model: nn.Module, x: Tensor, y: Tensor, clean: Tensor, evaluation: EvaluationRecord
+) -> list[Verdict]:
     verdicts, standing = [], clean.clone()
     for entry in evaluation.attacked:
         for attack in _attacks(model, evaluation.norm, entry.eps):
@@ -126,8 +140,11 @@ def _radii(run_id: str, model: nn.Module, x: Tensor, y: Tensor, clean: Tensor,
                 if len(chosen):
                     standing[chosen] = _standing(model, attack(x[chosen], y[chosen]), y[chosen])
         recorded = torch.tensor(entry.robust[: len(x)]).double().mean()
-        verdicts.append(Verdict(run_id, evaluation.norm, entry.eps, len(x), float(recorded),
-                                float(standing.double().mean())))  # fmt: skip
+        verdicts.append(
+            Verdict(
+                run_id, evaluation.norm, entry.eps, len(x), float(recorded), float(standing.double().mean())
+            )
+        )
     return verdicts
 
 
@@ -137,12 +154,16 @@ def _attacks(model: nn.Module, norm: str, eps: float) -> list[Any]:
     except ImportError:
         raise ImportError("verify needs torchattacks: pip install --no-deps torchattacks==3.5.1") from None
     if norm == "linf":
-        return [torchattacks.PGD(model, eps, eps / 10, 40),
-                torchattacks.APGD(model, "Linf", eps, 40, n_restarts=2, seed=SEED),
-                torchattacks.APGDT(model, "Linf", eps, 20, seed=SEED, n_classes=10)]  # fmt: skip
-    return [torchattacks.PGDL2(model, eps, eps / 10, 40),
-            torchattacks.APGD(model, "L2", eps, 40, n_restarts=2, seed=SEED),
-            torchattacks.APGD(model, "L2", eps, 40, n_restarts=2, seed=SEED, loss="dlr")]  # fmt: skip
+        return [
+            torchattacks.PGD(model, eps, eps / 10, 40),
+            torchattacks.APGD(model, "Linf", eps, 40, n_restarts=2, seed=SEED),
+            torchattacks.APGDT(model, "Linf", eps, 20, seed=SEED, n_classes=10),
+        ]
+    return [
+        torchattacks.PGDL2(model, eps, eps / 10, 40),
+        torchattacks.APGD(model, "L2", eps, 40, n_restarts=2, seed=SEED),
+        torchattacks.APGD(model, "L2", eps, 40, n_restarts=2, seed=SEED, loss="dlr"),
+    ]
 
 
 def _standing(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:

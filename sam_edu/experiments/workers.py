@@ -69,8 +69,10 @@ def join(count: int) -> Workers:
     if count == 1:
         return Workers()
     if launched() != count:
-        raise ValueError(f"this run is one of {count} processes and here {launched()} were started: torchrun "
-                         f"--nproc-per-node {count} -m sam_edu.experiments run ...")  # fmt: skip
+        raise ValueError(
+            f"this run is one of {count} processes and here {launched()} were started: torchrun "
+            f"--nproc-per-node {count} -m sam_edu.experiments run ..."
+        )
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

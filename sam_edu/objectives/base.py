@@ -48,8 +48,10 @@ class ERM:
 
     def __new__(cls, model: Any = None, *_: Any, **__: Any) -> ERM:
         if model is not None and not isinstance(model, nn.Module):  # said before Python finds odd arguments
-            raise TypeError(f"{cls.__name__} takes the model, a torch.nn.Module, got {type(model).__name__}; "
-                            "the optimizer stays your own (SAMOptimizer takes parameters)")  # fmt: skip
+            raise TypeError(
+                f"{cls.__name__} takes the model, a torch.nn.Module, got {type(model).__name__}; "
+                "the optimizer stays your own (SAMOptimizer takes parameters)"
+            )
         return super().__new__(cls)
 
     def __init__(self, model: nn.Module) -> None:
@@ -146,8 +148,12 @@ class WeightPerturbation(ERM):
             up.back()
         return loss
 
-    def _gradient(self, closure: Closure, scale: Scale | None, among: Iterable[Tensor] | None = None,
-                  ) -> tuple[Tensor, list[Tensor], Tensors]:  # fmt: skip
+    def _gradient(
+        self,
+        closure: Closure,
+        scale: Scale | None,
+        among: Iterable[Tensor] | None = None,
+    ) -> tuple[Tensor, list[Tensor], Tensors]:
         """The loss at w, the parameters that it depends on, and its gradient, unscaled."""
         used = [p for p in (self._params if among is None else among) if p.requires_grad]
         if not used:

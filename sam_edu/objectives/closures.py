@@ -49,8 +49,9 @@ class BatchLoss:
     torch.Size([])
     """
 
-    def __init__(self, model: Callable[..., Any], x: Any, y: Any,
-                 loss_of: Callable[..., Tensor] = cross_entropy) -> None:  # fmt: skip
+    def __init__(
+        self, model: Callable[..., Any], x: Any, y: Any, loss_of: Callable[..., Tensor] = cross_entropy
+    ) -> None:
         self.model, self.x, self.y, self.loss_of = model, x, y, loss_of
         self._first: dict[int, Any] = {}
         self._divisor: Any = None
@@ -110,8 +111,10 @@ class BatchLoss:
                 total = unreduced(self.loss_of, same(len(self)), self.y).sum()
             except TypeError:
                 slices = self.parts(part.stop - part.start)
-                sums = [(s.stop - s.start) * self.loss_of(same(s.stop - s.start), trees.pick(self.y, s))
-                        for s in slices]  # fmt: skip
+                sums = [
+                    (s.stop - s.start) * self.loss_of(same(s.stop - s.start), trees.pick(self.y, s))
+                    for s in slices
+                ]
                 if torch.allclose(sum(sums[1:], sums[0]) / len(self), mean, rtol=1e-4):
                     return BY_SAMPLES
                 raise
@@ -152,8 +155,10 @@ def unreduced(loss_of: Callable[..., Tensor], outputs: Any, y: Any) -> Tensor:
     except TypeError as error:
         if "reduction" not in str(error):
             raise
-        raise TypeError('this needs the losses of single samples: loss_of(outputs, y, reduction="none") must '
-                        "give them, as torch's own losses do") from error  # fmt: skip
+        raise TypeError(
+            'this needs the losses of single samples: loss_of(outputs, y, reduction="none") must '
+            "give them, as torch's own losses do"
+        ) from error
 
 
 def needs_batch(closure: Closure, who: str) -> BatchLoss:
@@ -174,8 +179,10 @@ def evaluate(closure: Closure) -> Tensor:
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
-        raise ValueError("BatchNorm cannot normalise a batch of one sample: leave out a last batch of one "
-                         "(drop_last=True), or take other sizes") from error  # fmt: skip
+        raise ValueError(
+            "BatchNorm cannot normalise a batch of one sample: leave out a last batch of one "
+            "(drop_last=True), or take other sizes"
+        ) from error
     if not isinstance(loss, Tensor) or loss.dim() != 0:
         got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise TypeError(f"the closure must return the loss as a scalar tensor, got {got}")

@@ -64,9 +64,18 @@ class EntropySGD(WeightPerturbation):
     True
     """
 
-    def __init__(self, model: nn.Module, gamma: float = 0.03, scoping: float = 1e-3, steps: int = 20,
-                 lr: float = 0.1, noise: float = 1e-4, average: float = 0.75, seed: int = 0,
-                 sync: bool = False) -> None:  # fmt: skip
+    def __init__(
+        self,
+        model: nn.Module,
+        gamma: float = 0.03,
+        scoping: float = 1e-3,
+        steps: int = 20,
+        lr: float = 0.1,
+        noise: float = 1e-4,
+        average: float = 0.75,
+        seed: int = 0,
+        sync: bool = False,
+    ) -> None:
         super().__init__(model, sync)
         inf = float("inf")
         self.gamma = _check.number("gamma", gamma, low=0, high=inf, open_low=True, open_high=True)

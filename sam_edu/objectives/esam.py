@@ -58,8 +58,15 @@ class ESAM(WeightPerturbation):
     True
     """
 
-    def __init__(self, model: nn.Module, rho: float = 0.05, beta: float = 0.6, gamma: float = 0.5,
-                 seed: int = 0, sync: bool = False) -> None:  # fmt: skip
+    def __init__(
+        self,
+        model: nn.Module,
+        rho: float = 0.05,
+        beta: float = 0.6,
+        gamma: float = 0.5,
+        seed: int = 0,
+        sync: bool = False,
+    ) -> None:
         super().__init__(model, sync)
         self.rho = _check.number("rho", rho, low=0, high=float("inf"), open_high=True)
         self.beta = _check.number("beta", beta, low=0, high=1, open_low=True)

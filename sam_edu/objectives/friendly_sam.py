@@ -59,15 +59,19 @@ class FriendlySAM(WeightPerturbation):
         self.m: dict[Tensor, Tensor] = {}
 
     def climb(self, w: Tensors, g: Tensors) -> tuple[Tensors, Size]:
-        v = [part - self.sigma * self.m[p].to(part) if p in self.m else part
-             for p, part in zip(w, g, strict=True)]  # fmt: skip
+        v = [
+            part - self.sigma * self.m[p].to(part) if p in self.m else part
+            for p, part in zip(w, g, strict=True)
+        ]
         return v, ratio(self.rho, length(v))
 
     def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
         first = FirstPass(self._state, self._params, closure)
         loss, used, g = self._gradient(closure, scale)
-        mean = [self.m[p].to(part).lerp(part, 1 - self.lmbda) if p in self.m else part
-                for p, part in zip(used, g, strict=True)]  # fmt: skip
+        mean = [
+            self.m[p].to(part).lerp(part, 1 - self.lmbda) if p in self.m else part
+            for p, part in zip(used, g, strict=True)
+        ]
         with self._climbed(used, g, first):
             first.again()
             self._descend(closure, scale)

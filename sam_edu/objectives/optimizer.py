@@ -65,17 +65,27 @@ class SAMOptimizer(torch.optim.Optimizer):
     1
     """
 
-    def __init__(self, params: Iterable[Any], base_optimizer: Callable[..., torch.optim.Optimizer],
-                 rho: float = 0.05, adaptive: bool = False, **kwargs: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        params: Iterable[Any],
+        base_optimizer: Callable[..., torch.optim.Optimizer],
+        rho: float = 0.05,
+        adaptive: bool = False,
+        **kwargs: Any,
+    ) -> None:
         if isinstance(base_optimizer, torch.optim.Optimizer) or not callable(base_optimizer):
-            raise TypeError("base_optimizer must be a class, with its arguments beside it: SAMOptimizer(p, "
-                            f"SGD, lr=0.1); got {type(base_optimizer).__name__}")  # fmt: skip
+            raise TypeError(
+                "base_optimizer must be a class, with its arguments beside it: SAMOptimizer(p, "
+                f"SGD, lr=0.1); got {type(base_optimizer).__name__}"
+            )
         super().__init__(params, {"rho": rho, "adaptive": adaptive, **kwargs})
         self.base_optimizer = base_optimizer(self.param_groups, **kwargs)
         closure = inspect.signature(type(self.base_optimizer).step).parameters.get("closure")
         if closure is not None and closure.default is inspect.Parameter.empty:
-            raise TypeError(f"{type(self.base_optimizer).__name__} calls its closure as often as it likes, "
-                            "no place for SAM's two passes: choose another base_optimizer")  # fmt: skip
+            raise TypeError(
+                f"{type(self.base_optimizer).__name__} calls its closure as often as it likes, "
+                "no place for SAM's two passes: choose another base_optimizer"
+            )
         self.param_groups, self.state = self.base_optimizer.param_groups, self.base_optimizer.state
         self.defaults.update(self.base_optimizer.defaults)
         self._forget()
@@ -106,8 +116,10 @@ class SAMOptimizer(torch.optim.Optimizer):
     def first_step(self, zero_grad: bool = False) -> None:
         if self._moved is not None:
             self._back()
-            raise RuntimeError("first_step() came twice, without a second_step() in between: the weights are "
-                               "back where they were; compute the gradient there anew")  # fmt: skip
+            raise RuntimeError(
+                "first_step() came twice, without a second_step() in between: the weights are "
+                "back where they were; compute the gradient there anew"
+            )
         used = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
         g = dense([p.grad for p, _ in used])
         t = [p.abs() if group["adaptive"] else 1.0 for p, group in used]
@@ -130,8 +142,10 @@ class SAMOptimizer(torch.optim.Optimizer):
         if closure is not None:
             return self._both_steps(closure)
         if self._moved is None:
-            raise RuntimeError("step() without a first step would be a plain step, not SAM: call first_step, "
-                               "backward() and second_step(), or step(closure)")  # fmt: skip
+            raise RuntimeError(
+                "step() without a first step would be a plain step, not SAM: call first_step, "
+                "backward() and second_step(), or step(closure)"
+            )
         self._back(check=True)
         self.base_optimizer.step()
         return None
@@ -185,5 +199,8 @@ def _say_if_unused(held: list[Tensor], found: list[Tensor]) -> None:
     pairs = zip(dense(held), dense(found), strict=True)
     inner = sum(float(torch.vdot(a.flatten(), b.flatten()).real) for a, b in pairs)
     if inner < 0.5 * float(length(dense(held))) * float(length(dense(found))):
-        warnings.warn("step(closure) does not use the gradients that were in p.grad (accumulated ones?); to "
-                      "accumulate, use the SAM objective", stacklevel=4)  # fmt: skip
+        warnings.warn(
+            "step(closure) does not use the gradients that were in p.grad (accumulated ones?); to "
+            "accumulate, use the SAM objective",
+            stacklevel=4,
+        )

@@ -23,16 +23,20 @@ def wrapped(model: nn.Module) -> bool:
 def check(model: nn.Module) -> None:
     """One clear line where two passes and one backward pass do not go with how the model is shared out."""
     if any(hasattr(p, "full_tensor") for p in model.parameters()):
-        raise TypeError("the model's parameters are sharded (fully_shard, tensor parallelism), an objective "
-                        "needs whole ones: use SAMOptimizer, or DistributedDataParallel")  # fmt: skip
+        raise TypeError(
+            "the model's parameters are sharded (fully_shard, tensor parallelism), an objective "
+            "needs whole ones: use SAMOptimizer, or DistributedDataParallel"
+        )
     partial_shards(model.parameters())
 
 
 def partial_shards(params: Iterable[Tensor]) -> None:
     """Raise for sharded tensors that do not know their whole (FullyShardedDataParallel, DeepSpeed)."""
     if any(getattr(p, "_fsdp_flattened", False) or hasattr(p, "ds_id") for p in params):
-        raise TypeError("parameters sharded by FullyShardedDataParallel or DeepSpeed do not know the norm of "
-                        "the whole gradient: use fully_shard with SAMOptimizer")  # fmt: skip
+        raise TypeError(
+            "parameters sharded by FullyShardedDataParallel or DeepSpeed do not know the norm of "
+            "the whole gradient: use fully_shard with SAMOptimizer"
+        )
 
 
 def unaveraged(model: nn.Module) -> AbstractContextManager[None]:
@@ -52,8 +56,10 @@ def _alone(model: DistributedDataParallel) -> Iterator[None]:
 
 def averaged(g: Sequence[Tensor | None], like: Sequence[Tensor], model: nn.Module) -> tuple[Tensor, ...]:
     """The mean of g over the processes, in one message; a missing gradient counts as 0."""
-    whole = [torch.zeros_like(p) if part is None else part.to_dense() if part.is_sparse else part
-             for part, p in zip(g, like, strict=True)]  # fmt: skip
+    whole = [
+        torch.zeros_like(p) if part is None else part.to_dense() if part.is_sparse else part
+        for part, p in zip(g, like, strict=True)
+    ]
     flat = torch.cat([part.flatten() for part in whole])
     group = getattr(model, "process_group", None)
     dist.all_reduce(flat, group=group)

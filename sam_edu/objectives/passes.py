@@ -57,14 +57,16 @@ class WeightsStay:
         written = self.versions is not None and self.versions != [p._version for p in self.params]
         pairs = zip(self.params, self.copies, strict=False)
         if written or any([bool(((p != copy) & (p == p)).any()) for p, copy in pairs]):
-            raise RuntimeError("an optimizer has stepped inside the backward pass (in a hook?), where the "
-                               "weights are not yet back from their climb: step after it; a step fused with "
-                               "the backward pass goes with ERM only")  # fmt: skip
+            raise RuntimeError(
+                "an optimizer has stepped inside the backward pass (in a hook?), where the "
+                "weights are not yet back from their climb: step after it; a step fused with "
+                "the backward pass goes with ERM only"
+            )
 
 
 def no_steps_in_hooks(params: Sequence[Tensor], who: str) -> None:
     if any(p._post_accumulate_grad_hooks for p in params):
-        raise RuntimeError(f"{who} adds to p.grad itself, hooks after its accumulation would never be "
-                           "called: do what they do after objective.backward(...)")  # fmt: skip
-
-
+        raise RuntimeError(
+            f"{who} adds to p.grad itself, hooks after its accumulation would never be "
+            "called: do what they do after objective.backward(...)"
+        )

@@ -67,9 +67,19 @@ class SparseSAM(WeightPerturbation):
     True
     """
 
-    def __init__(self, model: nn.Module, rho: float = 0.1, sparsity: float = 0.5, mask: str = "fisher",
-                 every: int = 100, samples: int = 16, drop: float = 0.5, steps: int | None = None,
-                 seed: int = 0, sync: bool = False) -> None:  # fmt: skip
+    def __init__(
+        self,
+        model: nn.Module,
+        rho: float = 0.1,
+        sparsity: float = 0.5,
+        mask: str = "fisher",
+        every: int = 100,
+        samples: int = 16,
+        drop: float = 0.5,
+        steps: int | None = None,
+        seed: int = 0,
+        sync: bool = False,
+    ) -> None:
         super().__init__(model, sync)
         self.rho = _check.number("rho", rho, low=0, high=float("inf"), open_high=True)
         self.sparsity = _check.number("sparsity", sparsity, low=0, high=1, open_high=True)

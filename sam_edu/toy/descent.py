@@ -48,9 +48,18 @@ def samples(model: NRFModel, n: int, seeds: Sequence[int]) -> NDArray:
     return np.stack([x * y[:, None] for x, y in drawn])
 
 
-def train(xi: NDArray, method: str = "standard", radius: float = 0.0, batch: int | None = None,
-          loss: str = "logistic", attacked: str = "nonrobust", steps: int = 600, step_size: float = 1.0,
-          one_batch_a_step: bool = False, seed: int = 0) -> Trained:  # fmt: skip
+def train(
+    xi: NDArray,
+    method: str = "standard",
+    radius: float = 0.0,
+    batch: int | None = None,
+    loss: str = "logistic",
+    attacked: str = "nonrobust",
+    steps: int = 600,
+    step_size: float = 1.0,
+    one_batch_a_step: bool = False,
+    seed: int = 0,
+) -> Trained:
     r"""Gradient descent from w = 0, one run per sample in ``xi``.
 
     .. math:: w \leftarrow w - \alpha_t\,\frac1B\sum_{b=1}^B \nabla L_b\Big(w + \rho\,

@@ -62,8 +62,10 @@ def equivalent_rho(
     if (loss == "logistic" and (perturbed, norm) != ("all", "l2")) or (
         loss == "logistic" and kind not in _LOGISTIC
     ):
-        raise ValueError('loss="logistic" is solved for perturbed="all", norm="l2" and kind "per-sample", '
-                         f'"worst" or "one-step", got {perturbed!r}, {norm!r}, {kind!r}')  # fmt: skip
+        raise ValueError(
+            'loss="logistic" is solved for perturbed="all", norm="l2" and kind "per-sample", '
+            f'"worst" or "one-step", got {perturbed!r}, {norm!r}, {kind!r}'
+        )
     eps = _check.number("eps", eps, low=0, high=np.inf, open_high=True)
     if eps == 0:
         return 0.0

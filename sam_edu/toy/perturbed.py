@@ -86,8 +86,10 @@ def _checked(
         limit = ball_limit(model, perturbed, norm)
         if (rho >= limit).any():
             size = "sqrt(d)" if norm == "l2" else "1"
-            raise ValueError(f"rho must be < {size} = {limit:g} where all weights move: "
-                             "a larger ball reverses every non-robust weight")  # fmt: skip
+            raise ValueError(
+                f"rho must be < {size} = {limit:g} where all weights move: "
+                "a larger ball reverses every non-robust weight"
+            )
     return w1, rho
 
 

@@ -19,8 +19,9 @@ from sam_edu.toy.model import NRFModel
 Step = Callable[[NDArray], NDArray]
 
 
-def stationary(xi: NDArray, rho: float, batch: int | None = None, loss: str = "logistic",
-               start: ArrayLike | None = None) -> tuple[float, float]:  # fmt: skip
+def stationary(
+    xi: NDArray, rho: float, batch: int | None = None, loss: str = "logistic", start: ArrayLike | None = None
+) -> tuple[float, float]:
     """(w1, w_nr), all non-robust weights equal, where SAM's average step over one sample vanishes.
 
     Equal weights see only the sums over the non-robust features, so that two numbers are fitted and not d+1.
@@ -89,8 +90,9 @@ def _descend(step: Step, w: NDArray, features: NDArray, steps: int = 300) -> NDA
     return w
 
 
-def lost_weight(model: NRFModel, loss: str, batches: Sequence[int], rhos: Sequence[float], n: int,
-                seeds: Sequence[int]) -> NDArray:  # fmt: skip
+def lost_weight(
+    model: NRFModel, loss: str, batches: Sequence[int], rhos: Sequence[float], n: int, seeds: Sequence[int]
+) -> NDArray:
     r"""Share of their relative weight that SAM takes from the non-robust features, measured.
 
     .. math:: 1 - \frac{w_{nr}/w_1\ \text{(SAM)}}{w_{nr}/w_1\ \text{(standard training of the same sample)}}

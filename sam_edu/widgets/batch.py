@@ -69,8 +69,13 @@ class BatchExplorer(Explorer):
         super().__init__(**{"grid": grid, **kwargs, "batch": batch, "rho": rho})
 
     @staticmethod
-    def measure(models: Sequence[toy.NRFModel], batches: Sequence[int], rhos: Sequence[float], n: int = 4096,
-                seeds: Sequence[int] = (0, 1, 2, 3)) -> dict[str, Any]:  # fmt: skip
+    def measure(
+        models: Sequence[toy.NRFModel],
+        batches: Sequence[int],
+        rhos: Sequence[float],
+        n: int = 4096,
+        seeds: Sequence[int] = (0, 1, 2, 3),
+    ) -> dict[str, Any]:
         """Measure a grid: one sample of size ``n`` per model and seed; ``batches`` divide n, n is added."""
         batches, rhos = [*batches, n], [float(rho) for rho in rhos]
         lost = [

@@ -68,8 +68,13 @@ class BracketExplorer(Explorer):
     rho = Number(0.2, 0, 100)
     slope = Number(0.0, 0, 1)
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]], eps_grid: Sequence[float], unit: Sequence[float],
-                 **kwargs: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        eps_grid: Sequence[float],
+        unit: Sequence[float],
+        **kwargs: Any,
+    ) -> None:
         grid = [float(e) for e in eps_grid]
         if not rows or not grid or grid != sorted(set(grid)):
             raise WidgetValueError(f"BracketExplorer: needs rows and an increasing eps_grid, got {grid}")
@@ -88,8 +93,11 @@ class BracketExplorer(Explorer):
     def shown(self) -> list[tuple[str, float, float]]:
         """Name, proved and left standing of each network in the picture."""
         k = self.eps_grid.index(self.eps)
-        return [(row["name"], row["proved"][k], row["standing"][k]) for row in self.rows
-                if not row["rho"] or row["rho"] == self.rho]  # fmt: skip
+        return [
+            (row["name"], row["proved"][k], row["standing"][k])
+            for row in self.rows
+            if not row["rho"] or row["rho"] == self.rho
+        ]
 
     def draw_still(self, figure: Figure) -> None:
         relu, bars = figure.subplots(1, 2)

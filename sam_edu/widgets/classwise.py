@@ -51,8 +51,13 @@ class ClasswiseExplorer(Explorer):
     eps = Number(0, 0, 100)
     chosen = Whole(0, 0, 1000)
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]], class_names: Sequence[str],
-                 eps_grid: Sequence[float], **kwargs: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        class_names: Sequence[str],
+        eps_grid: Sequence[float],
+        **kwargs: Any,
+    ) -> None:
         grid, classes = [float(e) for e in eps_grid], [str(name) for name in class_names]
         if not grid or grid != sorted(set(grid)) or not classes:
             raise WidgetValueError(
@@ -85,8 +90,13 @@ class ClasswiseExplorer(Explorer):
         return made
 
     @classmethod
-    def from_records(cls, groups: Mapping[str, Sequence[Record]], kinds: Mapping[str, str],
-                     class_names: Sequence[str], **kwargs: Any) -> ClasswiseExplorer:  # fmt: skip
+    def from_records(
+        cls,
+        groups: Mapping[str, Sequence[Record]],
+        kinds: Mapping[str, str],
+        class_names: Sequence[str],
+        **kwargs: Any,
+    ) -> ClasswiseExplorer:
         """Make the figure from run records, one group of seeds per label, attacked in l-infinity.
 
         Raises
@@ -100,10 +110,13 @@ class ClasswiseExplorer(Explorer):
             radii = found[0] if radii is None else radii
             if radii is None or any(some != radii for some in found):
                 raise WidgetValueError(f"ClasswiseExplorer: {label!r} was attacked at {found}, not {radii}")
-            values = np.array([
-                [r.linf.clean_per_class, *(entry.per_class for entry in r.linf.attacked)]
-                for r in records if r.linf is not None
-            ])  # fmt: skip
+            values = np.array(
+                [
+                    [r.linf.clean_per_class, *(entry.per_class for entry in r.linf.attacked)]
+                    for r in records
+                    if r.linf is not None
+                ]
+            )
             rows.append({"name": label, "kind": kinds[label], "mean": values.mean(0), "low": values.min(0),
                          "high": values.max(0)})  # fmt: skip
         return cls(rows, class_names, [0.0, *(radii or [])], **kwargs)
@@ -114,8 +127,9 @@ class ClasswiseExplorer(Explorer):
         base = next(row for row in self.rows if row["kind"] == "SGD")
         row = self.rows[self.method]
         axes.plot(self.class_names, base["mean"][k], "o", color=COLOUR["SGD"], mfc="none", label="SGD")
-        axes.plot(self.class_names, row["mean"][k], "s", color=styles.look(row["kind"]).colour,
-                  label=row["name"])  # fmt: skip
+        axes.plot(
+            self.class_names, row["mean"][k], "s", color=styles.look(row["kind"]).colour, label=row["name"]
+        )
         axes.set(
             ylim=(0, 1.02), ylabel="accuracy", title=f"accuracy by class, attack ε = {self.eps_grid[k]:.3g}"
         )

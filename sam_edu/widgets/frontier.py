@@ -70,9 +70,11 @@ class FrontierExplorer(Explorer):
         """Label of the most robust affordable row at ``eps`` (the cheaper of two equals)."""
         k = self.rows[0]["eps"].index(eps)
         sgd = next(row for row in self.rows if row["method"] == "SGD")
-        allowed = [row for row in self.rows
-                   if row["cost"] <= budget + SLACK
-                   and row["mean"][0] >= sgd["mean"][0] - loss / 100 - SLACK]  # fmt: skip
+        allowed = [
+            row
+            for row in self.rows
+            if row["cost"] <= budget + SLACK and row["mean"][0] >= sgd["mean"][0] - loss / 100 - SLACK
+        ]
         top = max(allowed, key=lambda row: (row["mean"][k], -row["cost"]), default=None)
         return None if top is None else str(top["label"])
 
@@ -85,8 +87,9 @@ class FrontierExplorer(Explorer):
             for axes, x in ((trade, row["mean"][0]), (price, row["cost"])):
                 axes.plot(x, row["mean"][k], **look)
                 if row["label"] == chosen or row["method"] == "SGD":
-                    axes.annotate(row["label"], (x, row["mean"][k]), (5, 5), textcoords="offset points",
-                                  fontsize=8)  # fmt: skip
+                    axes.annotate(
+                        row["label"], (x, row["mean"][k]), (5, 5), textcoords="offset points", fontsize=8
+                    )
         trade.set(xlabel="accuracy without attack", ylabel=f"accuracy at ε = {self.eps:.3g}")
         price.set(xlabel="gradient passes, SGD = 1", xscale="log")
         for axes in (trade, price):

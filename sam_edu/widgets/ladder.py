@@ -56,8 +56,14 @@ class LadderExplorer(Explorer):
     eps = Number(0, 0, 100)
     n = Whole(100, 1, 10_000_000)
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]], rungs: Sequence[str],
-                 eps_grid: Sequence[float], measured_n: int, **kwargs: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        rungs: Sequence[str],
+        eps_grid: Sequence[float],
+        measured_n: int,
+        **kwargs: Any,
+    ) -> None:
         labels, grid = [str(label) for label in rungs], [float(e) for e in eps_grid]
         if not rows or not labels or not grid or grid != sorted(set(grid)):
             raise WidgetValueError(
@@ -74,8 +80,9 @@ class LadderExplorer(Explorer):
         super().__init__(rows=plain, rungs=labels, eps_grid=grid, measured_n=measured_n, **start)
 
     @classmethod
-    def from_records(cls, records: Mapping[str, EvaluationRecord], kinds: Mapping[str, str] | None = None,
-                     **kwargs: Any) -> LadderExplorer:  # fmt: skip
+    def from_records(
+        cls, records: Mapping[str, EvaluationRecord], kinds: Mapping[str, str] | None = None, **kwargs: Any
+    ) -> LadderExplorer:
         """Make the figure from evaluations that share ladder, radii and images.
 
         Parameters

@@ -97,8 +97,14 @@ class Playground(Explorer):
     packed: Any = traitlets.Bytes().tag(sync=True)
     worker = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, data: str | Arrays | None = None, *, box: tuple[float, float] | None = (0.0, 1.0),
-                 small: bool = False, **kwargs: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        data: str | Arrays | None = None,
+        *,
+        box: tuple[float, float] | None = (0.0, 1.0),
+        small: bool = False,
+        **kwargs: Any,
+    ) -> None:
         sets: dict[str, dict[str, Any]] = {
             name: {"label": label, **PLANE_NET} for name, label in PLANES.items()
         }

@@ -23,8 +23,9 @@ def image_net(dtype=torch.float32, seed=0, scale=3.0):
     """A small net on 1x5x5 images with BatchNorm and dropout; decided enough that attacks matter."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(),
-                            nn.Linear(36, 4)).to(dtype)  # fmt: skip
+        net = nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(), nn.Linear(36, 4)
+        ).to(dtype)
     with torch.no_grad():
         net[-1].weight *= scale
     return net.eval()
@@ -79,8 +80,9 @@ def test_eps_zero_changes_no_bit(norm, random_start, dtype):
     loss=st.sampled_from(["ce", "margin"]),
     double=st.booleans(),
 )
-def test_always_in_the_ball_and_in_the_box(seed, eps, norm, steps, restarts, step_size, random_start, stop,
-                                           loss, double):  # fmt: skip
+def test_always_in_the_ball_and_in_the_box(
+    seed, eps, norm, steps, restarts, step_size, random_start, stop, loss, double
+):
     dtype = torch.float64 if double else torch.float32
     model, (x, y) = image_net(dtype, seed), images(4, seed, dtype)
     generator = torch.Generator().manual_seed(seed)

@@ -558,8 +558,10 @@ def broken_links(html: Path, pages: list[str]) -> list[str]:
             anchor = unquote(address.fragment)
             if not target.is_file():
                 problems.append(f"{name}: {link} leads nowhere")
-            elif anchor and target.suffix == ".html" and not (
-                anchor in read(target).ids or has_figure(read(target), anchor)
+            elif (
+                anchor
+                and target.suffix == ".html"
+                and not (anchor in read(target).ids or has_figure(read(target), anchor))
             ):
                 problems.append(f"{name}: {link} has no such anchor")
     return problems

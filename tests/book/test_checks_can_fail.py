@@ -187,13 +187,17 @@ MADE = (
 
 def drawing(alt: str = "It falls to 0.1.", made: str = MADE, two: str = "#0072B2 -- s") -> str:
     looks = ("#D55E00 - s", two)
-    lines = [{"name": n, "x": [0, 1], "y": [1, i], "look": look, "labelled": False}
-             for i, (n, look) in enumerate(zip("ab", looks, strict=True))]  # fmt: skip
+    lines = [
+        {"name": n, "x": [0, 1], "y": [1, i], "look": look, "labelled": False}
+        for i, (n, look) in enumerate(zip("ab", looks, strict=True))
+    ]
     data = json.dumps([{"title": "", "x": "", "y": "", "ticks": {}, "series": lines}])
-    return (f'<figure class="se-figure"><svg role="img" viewBox="0 0 9 9" aria-label="{alt}">'
-            f"<metadata>{data}</metadata></svg><button>Save as SVG</button>"
-            '<div class="se-table"><table><tbody><tr><td>1</td></tr></tbody></table></div>'
-            f"{made}</figure>")  # fmt: skip
+    return (
+        f'<figure class="se-figure"><svg role="img" viewBox="0 0 9 9" aria-label="{alt}">'
+        f"<metadata>{data}</metadata></svg><button>Save as SVG</button>"
+        '<div class="se-table"><table><tbody><tr><td>1</td></tr></tbody></table></div>'
+        f"{made}</figure>"
+    )
 
 
 WORD_FAULTS = {

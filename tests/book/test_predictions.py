@@ -30,8 +30,10 @@ def test_guesses_are_counted_where_next(browser: Any, html: Path) -> None:  # no
     try:
         assert tally() == (["–", "–"], "No guess is kept in this browser yet.")
         page.open(html / "notebooks/02_sam_step_by_step.html")
-        right = [int(re.findall(r"answer-(\d+)", box.get_attribute("class"))[0])
-                 for box in page.tab.locator(".predict").all()]  # fmt: skip
+        right = [
+            int(re.findall(r"answer-(\d+)", box.get_attribute("class"))[0])
+            for box in page.tab.locator(".predict").all()
+        ]
         press("input[name=predict-0]", right[0] - 1)
         status = page.tab.locator(".predict-status").first.inner_text()
         assert status.startswith(f"You chose {right[0]} of 3. It is {right[0]},")

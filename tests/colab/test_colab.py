@@ -42,8 +42,11 @@ def run(python: Path | str, *task: object, **variables: str) -> dict[str, Any]:
     settings = {"PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg", "JUPYTER_PREFER_ENV_PATH": "1"}
     done = subprocess.run(
         [str(python), "-B", str(INSIDE), *map(str, task)],
-        capture_output=True, text=True, timeout=300, env=kept | settings | variables,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=kept | settings | variables,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

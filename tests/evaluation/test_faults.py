@@ -138,8 +138,9 @@ def test_k_winners_take_all_is_flagged(digits):
             return v * (v >= v.topk(25, 1).values[:, -1:])
 
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 256), Winners(), nn.Linear(256, 256), Winners(),
-                        nn.Linear(256, 10))  # fmt: skip
+    net = nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 256), Winners(), nn.Linear(256, 256), Winners(), nn.Linear(256, 10)
+    )
     x, y = digits.test_x[:24], net(digits.test_x[:24]).argmax(1)
     assert flags_of(evaluate(net, x, y, 0.05), SLOPE)
 
@@ -245,8 +246,11 @@ def test_pgd_never_returns_nan_and_says_what_it_met(norm, restarts, stop):
 
 def test_features_refuse_gradients_that_are_not_finite():
     x = torch.full((3, 4), 0.5)
-    for call in (lambda m: features.alignment(m, x), lambda m: features.relabelled(m, x, 2, 0.1),
-                 lambda m: features.mean_alignment(m, x, torch.eye(2, 4))):  # fmt: skip
+    for call in (
+        lambda m: features.alignment(m, x),
+        lambda m: features.relabelled(m, x, 2, 0.1),
+        lambda m: features.mean_alignment(m, x, torch.eye(2, 4)),
+    ):
         with pytest.raises(ValueError) as error:
             call(Spoiled())
         one_line(error, "100% of the images, at 100% of their pixels")
@@ -286,8 +290,9 @@ def test_an_l2_step_has_its_length_whatever_the_gradient(size, dtype):
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-@pytest.mark.parametrize("shape", [(20,), (2, 30), (2, 3, 5, 5), (1, 6, 20), (3, 2, 2), (1,),
-                                   (2, 1, 2, 2, 3)])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape", [(20,), (2, 30), (2, 3, 5, 5), (1, 6, 20), (3, 2, 2), (1,), (2, 1, 2, 2, 3)]
+)
 def test_inputs_of_any_shape(shape, norm):
     torch.manual_seed(0)
     x = torch.rand(12, *shape)
@@ -296,8 +301,11 @@ def test_inputs_of_any_shape(shape, norm):
     logits, w = model(x).detach(), model[1].weight.detach()
     y, norms = logits.argmax(1), {"linf": 1, "l2": 2}[norm]
     for i, robust in enumerate(record.at[0].robust):
-        gaps = [(logits[i, y[i]] - logits[i, j]) / (w[y[i]] - w[j]).norm(p=1 if norms == 1 else 2)
-                for j in range(5) if j != y[i]]  # fmt: skip
+        gaps = [
+            (logits[i, y[i]] - logits[i, j]) / (w[y[i]] - w[j]).norm(p=1 if norms == 1 else 2)
+            for j in range(5)
+            if j != y[i]
+        ]
         assert robust or min(gaps) < 0.05 + 1e-6  # the box only helps the defender
         assert not robust or shape == (1,) or min(gaps) > 0.01
 
@@ -346,8 +354,9 @@ def test_channels_last_and_slices(norm):
     x = torch.rand(10, 3, 8, 8)
     y = net(x).argmax(1)
     expected = evaluate(net, x, y, 0.05, norm).at[0].robust
-    last = evaluate(net.to(memory_format=torch.channels_last),
-                    x.to(memory_format=torch.channels_last), y, 0.05, norm)  # fmt: skip
+    last = evaluate(
+        net.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last), y, 0.05, norm
+    )
     assert last.at[0].robust == expected
     assert evaluate(net, x[:, [2, 1, 0]].flip(1), y, 0.05, norm).at[0].robust == expected
 
@@ -358,8 +367,10 @@ def test_labels_of_any_whole_number_type(dtype, digits):
     keep = digits.test_y < 2
     x, y = digits.test_x[keep][:10], digits.test_y[keep][:10]
     assert evaluate(model, x, y.to(dtype), 0.1).at[0].robust == evaluate(model, x, y, 0.1).at[0].robust
-    assert torch.equal(attacks.pgd(model, x, y.to(dtype), 0.1, random_start=False),
-                       attacks.pgd(model, x, y, 0.1, random_start=False))  # fmt: skip
+    assert torch.equal(
+        attacks.pgd(model, x, y.to(dtype), 0.1, random_start=False),
+        attacks.pgd(model, x, y, 0.1, random_start=False),
+    )
 
 
 class InPlace(nn.Module):
@@ -381,10 +392,11 @@ def test_models_of_any_make(first):
         "frozen": lambda: torch.jit.freeze(torch.jit.script(net)),
         "traced": lambda: torch.jit.trace(net, x[:2]),
         "exported": lambda: torch.export.export(
-            net, (x,), dynamic_shapes=({0: torch.export.Dim("n", min=1, max=4096)},)).module(),
+            net, (x,), dynamic_shapes=({0: torch.export.Dim("n", min=1, max=4096)},)
+        ).module(),
         "function": lambda: net.forward,
         "lambda": lambda: lambda v: net(v),
-    }  # fmt: skip
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated
         model = made.get(first, lambda: net)()
@@ -402,22 +414,25 @@ class Found:
         self.logits = logits
 
 
-@pytest.mark.parametrize("after, hint", [
-    (lambda z: (z, z), "type tuple of 2 entries"),
-    (lambda z: {"logits": z}, "type dict of 1 entries"),
-    (Found, "type Found"),
-    (lambda z: z.detach().numpy(), "type ndarray"),
-    (lambda z: None, "type NoneType"),
-    (lambda z: z[:, :1], "from one logit z make two"),
-    (lambda z: z[:, 0], "from one logit z make two"),
-    (lambda z: z[:, :, None], "expected (n, classes)"),
-    (lambda z: z.argmax(1, keepdim=True), "expected (n, classes)"),
-    (lambda z: z[:1].expand(1, -1), "expected (n, classes)"),
-    (lambda z: z.detach(), "can be differentiated"),
-    (lambda z: torch.zeros_like(z).requires_grad_(), "can be differentiated"),
-    (lambda z: nn.functional.one_hot(z.argmax(1), z.shape[1]).float(), "can be differentiated"),
-    (lambda z: torch.from_numpy(z.detach().numpy()), "can be differentiated"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "after, hint",
+    [
+        (lambda z: (z, z), "type tuple of 2 entries"),
+        (lambda z: {"logits": z}, "type dict of 1 entries"),
+        (Found, "type Found"),
+        (lambda z: z.detach().numpy(), "type ndarray"),
+        (lambda z: None, "type NoneType"),
+        (lambda z: z[:, :1], "from one logit z make two"),
+        (lambda z: z[:, 0], "from one logit z make two"),
+        (lambda z: z[:, :, None], "expected (n, classes)"),
+        (lambda z: z.argmax(1, keepdim=True), "expected (n, classes)"),
+        (lambda z: z[:1].expand(1, -1), "expected (n, classes)"),
+        (lambda z: z.detach(), "can be differentiated"),
+        (lambda z: torch.zeros_like(z).requires_grad_(), "can be differentiated"),
+        (lambda z: nn.functional.one_hot(z.argmax(1), z.shape[1]).float(), "can be differentiated"),
+        (lambda z: torch.from_numpy(z.detach().numpy()), "can be differentiated"),
+    ],
+)
 def test_outputs_that_are_no_logits_are_refused_in_one_line(after, hint):
     net = nn.Sequential(nn.Flatten(), nn.Linear(9, 4))
     x, y = torch.rand(10, 1, 3, 3), torch.zeros(10, dtype=torch.long)
@@ -436,8 +451,9 @@ class Spikes(nn.Module):
         return hard + v.sigmoid() - v.sigmoid().detach() if self.training else hard
 
 
-@pytest.mark.parametrize("before", [Spikes(), lambda v: (v * 255).to(torch.uint8).float() / 255,
-                                    lambda v: v.detach()])  # fmt: skip
+@pytest.mark.parametrize(
+    "before", [Spikes(), lambda v: (v * 255).to(torch.uint8).float() / 255, lambda v: v.detach()]
+)
 def test_models_without_a_gradient_are_refused_at_the_door(before):
     net = nn.Sequential(nn.Flatten(), nn.Linear(9, 4))
     x, calls = torch.rand(10, 1, 3, 3), []
@@ -542,9 +558,11 @@ def test_sigmoid_outputs_are_flagged_and_small_logits_are_not(digits):
 
 def test_no_hint_names_an_argument_that_is_not_there(digits):
     x, y = small(digits, 5)
-    for call in (lambda: evaluate(Linear(), 2 * x - 1, y, 0.1),
-                 lambda: features.alignment(Linear(), 2 * x - 1),
-                 lambda: features.relabelled(Linear(), 2 * x - 1, 10, 0.1)):  # fmt: skip
+    for call in (
+        lambda: evaluate(Linear(), 2 * x - 1, y, 0.1),
+        lambda: features.alignment(Linear(), 2 * x - 1),
+        lambda: features.relabelled(Linear(), 2 * x - 1, 10, 0.1),
+    ):
         with pytest.raises(ValueError) as error:
             call()
         assert "must lie in [0, 1]" in str(error.value) and "clip" not in str(error.value)

@@ -35,8 +35,10 @@ GROUPS = {
 
 def test_over_the_seeds_alone_the_paired_test_is_scipys():
     """Without a verdict for each clean image nothing is known of other images."""
-    spread = {label: [record(s, np.ones(400), clean) for s, clean in enumerate(values)]
-              for label, values in {"SGD": [0.8, 0.82, 0.79], "SAM": [0.85, 0.86, 0.85]}.items()}  # fmt: skip
+    spread = {
+        label: [record(s, np.ones(400), clean) for s, clean in enumerate(values)]
+        for label, values in {"SGD": [0.8, 0.82, 0.79], "SAM": [0.85, 0.86, 0.85]}.items()
+    }
     (found,) = comparison.compare(spread, "SGD", 0)
     expected = stats.ttest_rel([0.85, 0.86, 0.85], [0.8, 0.82, 0.79])
     assert found.p == pytest.approx(expected.pvalue, rel=1e-9) and not found.images

@@ -32,7 +32,9 @@ runner._dataset(config)
 torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1).zero_grad()  # imports for 2 s
 """
 # Kills each attempt after the time of a random number of epochs.
-KILLER = READY + """
+KILLER = (
+    READY
+    + """
 if os.fork() == 0:
     record = run(dataclasses.replace(config, epochs=20))
     folder.with_suffix(".seconds").write_text(str(record.seconds["train"] / 20))
@@ -56,8 +58,11 @@ for attempt in range(int(sys.argv[3])):
 assert reached == sorted(reached) and len(set(reached)) > 5, f"it should go on from kill to kill: {reached}"
 run(config, folder)
 """
+)
 # Two processes that want the same run.
-PAIR = READY + """
+PAIR = (
+    READY
+    + """
 epochs, plain = [], state.training.train_epoch
 def counted(*a, **k): epochs.append(1); return plain(*a, **k)
 state.training.train_epoch = counted
@@ -70,6 +75,7 @@ if not all(pair):
     os._exit(0)
 assert [os.wait()[1] for _ in pair] == [0, 0]
 """
+)
 SWEEPER = """
 from sam_edu.experiments import RunConfig, sweep
 if __name__ == "__main__":
@@ -127,8 +133,7 @@ def begun(folder, epochs=3):
         interrupt_after(epochs, patch)
         with pytest.raises(KeyboardInterrupt):
             run(QUICK, folder)
-    return {checkpoints.read(p)["epoch"]: p
-            for p in folder.glob("*.ckpt")}  # fmt: skip
+    return {checkpoints.read(p)["epoch"]: p for p in folder.glob("*.ckpt")}
 
 
 class TestKill:
@@ -232,8 +237,9 @@ class TestTwoProcesses:
     def test_do_a_run_once(self, tmp_path):
         config = dataclasses.replace(QUICK, epochs=150)
         command = [sys.executable, "-c", PAIR, repr(config.to_dict()), str(tmp_path / "runs")]
-        done = subprocess.run(command, timeout=200, capture_output=True, text=True,
-                              env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+        done = subprocess.run(
+            command, timeout=200, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         out = [line.split() for line in done.stdout.splitlines()]
         trained = sorted(int(words[0]) for words in out)

@@ -216,8 +216,10 @@ def test_a_file_that_is_being_written_is_left_alone_where_there_are_no_locks(tmp
 
 def test_a_script_without_a_guard_is_told(tmp_path):
     script = tmp_path / "plain.py"
-    script.write_text("from sam_edu.experiments import RunConfig, sweep\n"
-                      f"sweep([RunConfig(epochs=1)], {str(tmp_path / 'runs')!r})\n")  # fmt: skip
+    script.write_text(
+        "from sam_edu.experiments import RunConfig, sweep\n"
+        f"sweep([RunConfig(epochs=1)], {str(tmp_path / 'runs')!r})\n"
+    )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300,
                           env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, check=False)  # fmt: skip
     assert done.returncode != 0

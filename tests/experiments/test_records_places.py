@@ -16,8 +16,11 @@ def test_every_shipped_record_lies_at_its_place_under_one_id() -> None:
     files = sorted(path for path in records.SHIPPED.rglob("*.json"))
     read = [records.read(path).config for path in files]
     assert len(files) >= 447 and len({config.run_id for config in read}) == len(files)
-    wrong = [str(path) for path, config in zip(files, read, strict=True)
-             if path != records.SHIPPED / str(protocols.place(config))]  # fmt: skip
+    wrong = [
+        str(path)
+        for path, config in zip(files, read, strict=True)
+        if path != records.SHIPPED / str(protocols.place(config))
+    ]
     assert not wrong, f"`python -m sam_edu.experiments keep` knows the right place; wrong: {wrong}"
 
 
@@ -63,8 +66,9 @@ def test_a_renamed_record_is_refused(tmp_path: Path, some: Some) -> None:
         load_records(folder=tmp_path)
 
 
-def test_keep_puts_records_at_their_places(tmp_path: Path, some: Some, monkeypatch: pytest.MonkeyPatch,
-                                           capsys: pytest.CaptureFixture[str]) -> None:
+def test_keep_puts_records_at_their_places(
+    tmp_path: Path, some: Some, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     config, path = some
     runs, book = tmp_path / "runs", tmp_path / "book"
     runs.mkdir()

@@ -164,8 +164,9 @@ class TestTorchrun:
     def test_sam_alone_and_in_step_and_resumed(self, tmp_path):
         own = dataclasses.replace(SHARED, method="sam", rho=0.1)
         synced = dataclasses.replace(own, sync=True)
-        everything = dataclasses.replace(own, method="sam+at", eps=0.1, attack_steps=2, model="cnn", width=4,
-                                         augment="flip")  # fmt: skip
+        everything = dataclasses.replace(
+            own, method="sam+at", eps=0.1, attack_steps=2, model="cnn", width=4, augment="flip"
+        )
         script = tmp_path / "runs.py"
         script.write_text(RUNS)
         plan = [(c.to_dict(), stop) for c, stop in ((own, 0), (synced, 0), (everything, 0), (everything, 2))]

@@ -28,8 +28,9 @@ from sam_edu.experiments.places import DRIVE
 from sam_edu.experiments.records import SHIPPED, index
 from sam_edu.experiments.verify import Verdict, verify, with_weights
 
-QUICK = RunConfig(dataset="digits", epochs=20, train_size=400, test_size=100, eval_linf=(0.05, 0.1),
-                  eval_l2=(0.5,), seed=1)  # fmt: skip
+QUICK = RunConfig(
+    dataset="digits", epochs=20, train_size=400, test_size=100, eval_linf=(0.05, 0.1), eval_l2=(0.5,), seed=1
+)
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +128,7 @@ class TestShippedWeights:
             assert all(torch.isfinite(w).all() for w in weights.read(path).values())
 
     def test_one_of_each_kind(self):
-        configs = {name: json.loads(index()[name].read_text())["record"]["config"]
-                   for name in with_weights()}  # fmt: skip
+        configs = {name: json.loads(index()[name].read_text())["record"]["config"] for name in with_weights()}
         assert {"sgd", "sam", "at"} <= {config["method"] for config in configs.values()}
 
     @pytest.mark.parametrize("name", with_weights())

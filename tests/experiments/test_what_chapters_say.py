@@ -70,7 +70,10 @@ def test_autoattack_takes_little_and_whom_pgd_flatters() -> None:
             flattered[name, row.config.method, row.config.weight_decay] = pgd.accuracy - end.accuracy
     most = sorted(flattered, key=lambda key: flattered[key], reverse=True)[:3]
     assert [(name, method) for name, method, _ in most] == [
-        ("digits", "sgd"), ("digits", "sgd"), ("fashion-mnist", "looksam")]  # fmt: skip
+        ("digits", "sgd"),
+        ("digits", "sgd"),
+        ("fashion-mnist", "looksam"),
+    ]
 
 
 def test_convolutional_network_on_digits() -> None:
@@ -152,11 +155,19 @@ def test_chapter_14() -> None:
 
 
 def test_at_is_first_everywhere() -> None:
-    for name, eps in (("digits", 0.1), ("digits-cnn", 0.1), ("fashion-mnist", EPS),
-                      ("fashion-mnist-cnn", EPS), ("cifar10-small", 2 / 255), ("cifar10-small", EPS)):
+    for name, eps in (
+        ("digits", 0.1),
+        ("digits-cnn", 0.1),
+        ("fashion-mnist", EPS),
+        ("fashion-mnist-cnn", EPS),
+        ("cifar10-small", 2 / 255),
+        ("cifar10-small", EPS),
+    ):
         table = of(name)
-        at, sam, control = (table.held_out(rows, eps, eps).mean()
-                            for rows in (table.rows("at"), table.rows("sam"), table.controls))  # fmt: skip
+        at, sam, control = (
+            table.held_out(rows, eps, eps).mean()
+            for rows in (table.rows("at"), table.rows("sam"), table.controls)
+        )
         assert at > max(sam, control), name
 
 

@@ -87,8 +87,10 @@ def test_a_figure_says_which_records_it_shows() -> None:
     said = '<!-- records: [["digits", 6, 3], ["x", 1, 1]] -->'
     drawing = f'<figure class="se-figure"><svg></svg>{said}</figure>'
     assert records_of(drawing) == [("digits", 6, 3), ("x", 1, 1)]
-    live = ('<script type="application/vnd.jupyter.widget-view+json">{"model_id": "a", '
-            '"records": [["digits", 60, 3]]}</script>')  # fmt: skip
+    live = (
+        '<script type="application/vnd.jupyter.widget-view+json">{"model_id": "a", '
+        '"records": [["digits", 60, 3]]}</script>'
+    )
     assert records_of(live) == [("digits", 60, 3)]
     assert records_of('<figure class="se-figure"></figure>') == []
     assert records_of('<script type="x">{"model_id": "a"}</script>') == []

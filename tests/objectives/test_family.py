@@ -84,10 +84,12 @@ def test_asam_as_in_the_authors_code():
 
     def reference(flat, w, x, y, t):
         g = flat.grad(w, x, y)
-        t_w = torch.cat([
-            part.abs() + 0.01 if "weight" in name else torch.ones_like(part)
-            for name, part in zip(names, flat.tensors(w), strict=True)
-        ])  # fmt: skip
+        t_w = torch.cat(
+            [
+                part.abs() + 0.01 if "weight" in name else torch.ones_like(part)
+                for name, part in zip(names, flat.tensors(w), strict=True)
+            ]
+        )
         return flat.grad(w + 0.5 * t_w**2 * g / ((t_w * g).norm() + 1e-16), x, y)
 
     check_path(lambda m: ASAM(m, 0.5, eta=0.01), reference)
@@ -324,8 +326,9 @@ def peers(monkeypatch):
     def squared(groups, weight_adaptive=False, **_):
         return sum(
             ((p.grad * (p.abs() if weight_adaptive and g.get("adaptive") else 1.0)) ** 2).sum()
-            for g in groups for p in g["params"]
-        ).reshape(1)  # fmt: skip
+            for g in groups
+            for p in g["params"]
+        ).reshape(1)
 
     monkeypatch.setattr("pytorch_optimizer.optimizer.sam.get_global_gradient_norm", squared)
     return package

@@ -47,13 +47,14 @@ LOSSES = {
     "weights of classes": (lambda o, y, **k: cross_entropy(o, y, weight=WEIGHTS, **k), IGNORED),
     "another ignored index": (nn.CrossEntropyLoss(ignore_index=2), data()[1]),
     "nll": (lambda o, y, **k: functional.nll_loss(o.log_softmax(1), y, **k), IGNORED),
-    "batchmean": (lambda o, y, reduction="batchmean":
-                  functional.kl_div(o.log_softmax(1), y, reduction=reduction),
-                  torch.rand(12, 3, dtype=torch.float64).softmax(1)),
+    "batchmean": (
+        lambda o, y, reduction="batchmean": functional.kl_div(o.log_softmax(1), y, reduction=reduction),
+        torch.rand(12, 3, dtype=torch.float64).softmax(1),
+    ),
     "a sum": (lambda o, y, reduction="sum": cross_entropy(o, y, reduction=reduction), IGNORED),
     "regression": (nn.MSELoss(), torch.linspace(0, 1, 36, dtype=torch.float64).reshape(12, 3)),
     "no reduction": (lambda o, y: cross_entropy(o, y), data()[1]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("m", [1, 4, 5, 12])

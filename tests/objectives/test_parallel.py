@@ -18,9 +18,11 @@ from tests.every_method import content_with_a_closure, makers, perturbing
 from tests.objectives.nets import batch, net
 
 SMALL = {
-    "awp": {"gamma": 0.1}, "looksam": {"k": 2}, "sparse-sam": {"every": 2, "samples": 3},
+    "awp": {"gamma": 0.1},
+    "looksam": {"k": 2},
+    "sparse-sam": {"every": 2, "samples": 3},
     "entropy-sgd": {"gamma": 0.5, "steps": 4, "noise": 0.01},
-}  # fmt: skip
+}
 
 
 def _with_sync(make):

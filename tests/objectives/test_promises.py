@@ -29,9 +29,11 @@ from tests.every_method import content_with_a_closure, makers
 from tests.objectives.nets import batch, grads, net, same, weights
 
 SMALL = {
-    "awp": {"gamma": 0.05}, "looksam": {"k": 3}, "sparse-sam": {"every": 2, "samples": 4},
+    "awp": {"gamma": 0.05},
+    "looksam": {"k": 3},
+    "sparse-sam": {"every": 2, "samples": 4},
     "entropy-sgd": {"gamma": 0.5, "steps": 4, "noise": 0.01},
-}  # fmt: skip
+}
 MAKE = makers(0.3, SMALL) | {
     "m-SAM": lambda m: SAM(m, 0.3, m=8),
     "SSAM-D": lambda m: SparseSAM(m, 0.3, mask="dynamic", every=2, steps=20),

@@ -26,8 +26,10 @@ def net(drop=0.0):
 
 def batches(count=5):
     g = torch.Generator().manual_seed(1)
-    return [(torch.randn(16, 4, generator=g, dtype=torch.float64), torch.randint(3, (16,), generator=g))
-            for _ in range(count)]  # fmt: skip
+    return [
+        (torch.randn(16, 4, generator=g, dtype=torch.float64), torch.randint(3, (16,), generator=g))
+        for _ in range(count)
+    ]
 
 
 def make(params, **more):
@@ -97,6 +99,7 @@ def test_the_closure_of_the_original_after_a_first_backward():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for x, y in batches():
+
             def closure(x=x, y=y):
                 loss = cross_entropy(model(x), y)
                 loss.backward()
@@ -116,6 +119,7 @@ def test_the_calls_of_lightning_skorch_and_accelerate():
     model = net()
     optimizer = make(model.parameters())
     for x, y in batches():
+
         def lightning(x=x, y=y):
             loss = cross_entropy(model(x), y)
             optimizer.zero_grad()
@@ -225,6 +229,7 @@ def test_maximising_minus_the_loss_is_minimising_it(through):
         model = net()
         optimizer = make(model.parameters(), maximize=maximize)
         for x, y in batches():
+
             def closure(x=x, y=y, sign=sign, model=model, optimizer=optimizer):
                 optimizer.zero_grad()
                 loss = sign * cross_entropy(model(x), y)
@@ -276,19 +281,22 @@ def test_a_second_first_step_gives_the_weights_back():
         optimizer.step(closure_of(model, optimizer, x, y))
 
 
-@pytest.mark.parametrize("build, hint", [
-    (lambda p: SAMOptimizer(p, torch.optim.SGD(p, lr=0.1)), "must be a class"),
-    (lambda p: SAMOptimizer(p, "SGD", lr=0.1), "must be a class"),
-    (lambda p: SAMOptimizer(p, torch.optim.LBFGS, lr=0.1), "LBFGS calls its closure"),
-    (lambda p: SAMOptimizer(p, torch.optim.SGD, rho=math.nan, lr=0.1), "rho must be >= 0"),
-    (lambda p: SAMOptimizer(p, torch.optim.SGD, rho=-1, lr=0.1), "rho must be >= 0"),
-    (lambda p: SAMOptimizer(p, torch.optim.SGD, rho=math.inf, lr=0.1), "rho must be"),
-    (lambda p: SAMOptimizer(p, torch.optim.SGD, rho="big", lr=0.1), "rho must be a number"),
-    (lambda p: SAMOptimizer(p, torch.optim.SGD, adaptive="yes", lr=0.1), "adaptive must be one of"),
-    (lambda p: SAMOptimizer([{"params": p, "rho": -1}], torch.optim.SGD, lr=0.1), "rho must be >= 0"),
-    (lambda p: SAM(iter(p), torch.optim.SGD, lr=0.1), "takes the model, a torch.nn.Module"),
-    (lambda p: SAM(p), "takes the model"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "build, hint",
+    [
+        (lambda p: SAMOptimizer(p, torch.optim.SGD(p, lr=0.1)), "must be a class"),
+        (lambda p: SAMOptimizer(p, "SGD", lr=0.1), "must be a class"),
+        (lambda p: SAMOptimizer(p, torch.optim.LBFGS, lr=0.1), "LBFGS calls its closure"),
+        (lambda p: SAMOptimizer(p, torch.optim.SGD, rho=math.nan, lr=0.1), "rho must be >= 0"),
+        (lambda p: SAMOptimizer(p, torch.optim.SGD, rho=-1, lr=0.1), "rho must be >= 0"),
+        (lambda p: SAMOptimizer(p, torch.optim.SGD, rho=math.inf, lr=0.1), "rho must be"),
+        (lambda p: SAMOptimizer(p, torch.optim.SGD, rho="big", lr=0.1), "rho must be a number"),
+        (lambda p: SAMOptimizer(p, torch.optim.SGD, adaptive="yes", lr=0.1), "adaptive must be one of"),
+        (lambda p: SAMOptimizer([{"params": p, "rho": -1}], torch.optim.SGD, lr=0.1), "rho must be >= 0"),
+        (lambda p: SAM(iter(p), torch.optim.SGD, lr=0.1), "takes the model, a torch.nn.Module"),
+        (lambda p: SAM(p), "takes the model"),
+    ],
+)
 def test_arguments_are_checked(build, hint):
     with pytest.raises((ValueError, TypeError)) as error:
         build(list(net().parameters()))

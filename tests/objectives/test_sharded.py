@@ -19,11 +19,14 @@ from sam_edu.objectives import SAM, SAMOptimizer
 
 RHO, STEPS = 0.5, 3
 OPTIONS = {
-    "plain": {}, "static_graph": {"static_graph": True}, "find_unused": {"find_unused_parameters": True},
-    "views": {"gradient_as_bucket_view": True}, "no buffers": {"broadcast_buffers": False},
+    "plain": {},
+    "static_graph": {"static_graph": True},
+    "find_unused": {"find_unused_parameters": True},
+    "views": {"gradient_as_bucket_view": True},
+    "no buffers": {"broadcast_buffers": False},
     "small buckets": {"bucket_cap_mb": 0.0001},
     "static views": {"static_graph": True, "gradient_as_bucket_view": True},
-}  # fmt: skip
+}
 
 
 def net():
@@ -112,9 +115,11 @@ def sharded(rank):
         optimizer.second_step(zero_grad=True)
     found["fully_shard"] = torch.cat([p.full_tensor().detach().flatten() for p in model.parameters()])
     sgd = torch.optim.SGD
-    for name, make in (("objective", lambda: SAM(model, RHO)),
-                       ("old", lambda: SAMOptimizer(old().parameters(), sgd, lr=0.1)),
-                       ("old original", lambda: SAMOptimizer(old(True).parameters(), sgd, lr=0.1))):
+    for name, make in (
+        ("objective", lambda: SAM(model, RHO)),
+        ("old", lambda: SAMOptimizer(old().parameters(), sgd, lr=0.1)),
+        ("old original", lambda: SAMOptimizer(old(True).parameters(), sgd, lr=0.1)),
+    ):
         try:
             make()
             found[f"refused {name}"] = ""

@@ -152,7 +152,8 @@ MIDDLE = {
     "BatchNorm": lambda: nn.BatchNorm1d(8),
     "BatchNorm, momentum None": lambda: nn.BatchNorm1d(8, momentum=None),
     "InstanceNorm": lambda: nn.Sequential(
-        nn.Unflatten(1, (2, 4)), nn.InstanceNorm1d(2, track_running_stats=True), nn.Flatten()),
+        nn.Unflatten(1, (2, 4)), nn.InstanceNorm1d(2, track_running_stats=True), nn.Flatten()
+    ),
     "in place": lambda: HandMade("in place"),
     "data": lambda: HandMade("data"),
     "data assigned": lambda: HandMade("data assigned"),
@@ -170,7 +171,7 @@ MIDDLE = {
     "old weight norm": lambda: Old(nn.utils.weight_norm),
     "orthogonal": lambda: parametrizations.orthogonal(nn.Linear(8, 8)),
     "dropout": lambda: nn.Dropout(0.3),
-}  # fmt: skip
+}
 
 
 def net(middle):
@@ -250,8 +251,9 @@ def test_every_member_counts_once(middle, make):
 
 def test_state_that_starts_to_move_later():
     """Frozen in eval mode at first."""
-    model = nn.Sequential(nn.Linear(FEATURES, 8), MIDDLE["InstanceNorm"](), HandMade("in place"),
-                          nn.Linear(8, CLASSES)).double()  # fmt: skip
+    model = nn.Sequential(
+        nn.Linear(FEATURES, 8), MIDDLE["InstanceNorm"](), HandMade("in place"), nn.Linear(8, CLASSES)
+    ).double()
     model[1].eval()
     objective, plain = SAM(model, 0.5), copy.deepcopy(model)
     for step in range(4):

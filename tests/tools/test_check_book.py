@@ -7,11 +7,7 @@ import pytest
 from book.tools import ROOT
 from book.tools.pages import check_book
 
-GOOD = (
-    "<html><body><main><h1>A page</h1><p>"
-    + "It says something. " * 20
-    + "</p>{}</main></body></html>"
-)
+GOOD = "<html><body><main><h1>A page</h1><p>" + "It says something. " * 20 + "</p>{}</main></body></html>"
 
 
 def book_of(tmp_path, body="", **files):
@@ -20,9 +16,7 @@ def book_of(tmp_path, body="", **files):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
-    return check_book.check_book(
-        tmp_path, {"format": "jb-book", "root": "a"}, report=lambda line: None
-    )
+    return check_book.check_book(tmp_path, {"format": "jb-book", "root": "a"}, report=lambda line: None)
 
 
 def test_a_good_page_passes(tmp_path):
@@ -76,10 +70,7 @@ def test_a_missing_and_an_empty_page_are_caught(tmp_path):
 def test_pictures_do_not_count_and_mathematics_may_weigh_more(tmp_path):
     mathjax = {"v/tex-chtml.js": "x" * 1_200_000}
     assert book_of(tmp_path, '<script src="v/tex-chtml.js"></script>', **mathjax) == []
-    assert (
-        book_of(tmp_path, '<img src="x.png" alt="A large picture.">', **{"x.png": "x" * 3_000_000})
-        == []
-    )
+    assert book_of(tmp_path, '<img src="x.png" alt="A large picture.">', **{"x.png": "x" * 3_000_000}) == []
 
 
 def test_the_book_has_its_own_mathjax():

@@ -42,9 +42,7 @@ def test_every_part_of_the_chapter_is_there(files):
         "tests/witnesses/test_witnesses_ch97.py",
     } <= set(files)
     new = [text for name, text in files.items() if not (ROOT / name).exists()]
-    templates = {
-        path.name for path in new_chapter.TEMPLATE.iterdir() if path.suffix in (".md", ".py", ".js")
-    }
+    templates = {path.name for path in new_chapter.TEMPLATE.iterdir() if path.suffix in (".md", ".py", ".js")}
     assert templates == set(new_chapter.FILES) and len(new) == len(templates)
     for text in new:
         assert not LEFT.search(text), LEFT.search(text)

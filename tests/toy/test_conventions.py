@@ -76,8 +76,9 @@ def test_coefficients_of_the_balls(m, printed, measured, linf):
     assert toy.sam_expansion(m, "all", "linf").coefficient == pytest.approx(linf, abs=5.1e-6)
 
 
-@pytest.mark.parametrize("m, measured, digits", [(STRONG, -0.24380, 3e-4), (MIDDLE, 0.22399, 1e-3),
-                                                 (WEAK, -0.00342, 1e-4)])  # fmt: skip
+@pytest.mark.parametrize(
+    "m, measured, digits", [(STRONG, -0.24380, 3e-4), (MIDDLE, 0.22399, 1e-3), (WEAK, -0.00342, 1e-4)]
+)
 def test_measured_coefficient_of_the_l_infinity_ball(m, measured, digits):
     star = toy.standard_optimum(m)
     assert (best(m, 0.02, "linf-worst") / star - 1) / 0.02**2 == pytest.approx(measured, abs=digits)

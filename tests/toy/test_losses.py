@@ -50,8 +50,10 @@ def test_standard_and_adversarial_logistic(m, loss):
     assert toy.logistic_optimum(m, "adversarial", m.eta) == (m.log_odds, 0.0)
 
 
-@pytest.mark.parametrize("m, row", [(STRONG, (16.363, 30.148, 78.408)), (MIDDLE, (6.085, 11.067, 28.277)),
-                                    (WEAK, (12.111, 21.174, 51.984))])  # fmt: skip
+@pytest.mark.parametrize(
+    "m, row",
+    [(STRONG, (16.363, 30.148, 78.408)), (MIDDLE, (6.085, 11.067, 28.277)), (WEAK, (12.111, 21.174, 51.984))],
+)
 def test_adversarial_logistic_with_all_features_attacked(m, row):
     found = [toy.logistic_optimum(m, "adversarial", share * m.eta, "all") for share in (0.1, 0.5, 0.8)]
     assert [ratio(w) for w in found] == pytest.approx(row, abs=5.1e-4)
@@ -87,9 +89,10 @@ def test_per_sample_logistic_ratio(m, mean, slope, row):
 
 
 def test_reference_table_of_accuracies():
-    rows = {0.1: [(15.395, 0.95947, 0.93780), (5.606, 0.90543, 0.89075), (11.108, 0.87298, 0.76026)],
-            0.3: [(16.776, 0.95893, 0.94199), (5.922, 0.90524, 0.89311),
-                  (11.174, 0.87298, 0.76050)]}  # fmt: skip
+    rows = {
+        0.1: [(15.395, 0.95947, 0.93780), (5.606, 0.90543, 0.89075), (11.108, 0.87298, 0.76026)],
+        0.3: [(16.776, 0.95893, 0.94199), (5.922, 0.90524, 0.89311), (11.174, 0.87298, 0.76050)],
+    }
     for rho, table in rows.items():
         for m, (w1, natural, robust) in zip(SETS, table, strict=True):
             a = ratio(toy.logistic_optimum(m, "per-sample-sam", rho))
@@ -137,8 +140,10 @@ def test_per_sample_objective_by_adaptive_quadrature(m, rho, input_norm):
             size = math.sqrt(1 + g * g) if input_norm == "true" else toy.input_norm_rms(m)
             return np.logaddexp(0, rho * size - w[0] * s - w[1] * g) * norm.pdf(g, m.c)
 
-        return sum(q * quad(at, m.c - 9, m.c + 9, args=(s,), limit=300, epsabs=1e-11, epsrel=1e-10)[0]
-                   for s, q in ((1, m.p), (-1, 1 - m.p)))  # fmt: skip
+        return sum(
+            q * quad(at, m.c - 9, m.c + 9, args=(s,), limit=300, epsabs=1e-11, epsrel=1e-10)[0]
+            for s, q in ((1, m.p), (-1, 1 - m.p))
+        )
 
     value = softplus.expected_softplus(m, np.array([w1, e]), rho, input_norm)[0]
     assert value == pytest.approx(loss((w1, e)), rel=1e-8)
@@ -189,8 +194,9 @@ def test_nearly_a_hinge_is_still_integrated():
         )
 
 
-@pytest.mark.parametrize("key, rho", [((0.9, 0.2, 10), 0.5), ((0.9, 0.2, 10), 2.0), ((0.99, 0.02, 100), 1.0),
-                                      ((0.9, 0.5, 1), 1.0)])  # fmt: skip
+@pytest.mark.parametrize(
+    "key, rho", [((0.9, 0.2, 10), 0.5), ((0.9, 0.2, 10), 2.0), ((0.99, 0.02, 100), 1.0), ((0.9, 0.5, 1), 1.0)]
+)
 def test_full_batch_logistic_by_brute_force(key, rho):
     """The largest loss on a fine sphere does not fall at any of the points around the optimum."""
     m = toy.NRFModel(*key)
@@ -313,11 +319,14 @@ def test_squared_standard(m, printed):
     assert toy.squared_optimum(m, "full-batch-sam", 2.0) == w == toy.squared_optimum(m, "one-step-sam", 2.0)
 
 
-@pytest.mark.parametrize("m, sam, attacked, critical", [
-    (STRONG, (72.7, 482.7, math.inf), (57.7, 127.4, 947.4), 0.3446),
-    (MIDDLE, (12.00, 14.17, 31.2), (12.8, 24.0, 222.2), 0.5691),
-    (WEAK, (14.24, 15.69, 19.19), (15.4, 31.4, 266.7), 26.96),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "m, sam, attacked, critical",
+    [
+        (STRONG, (72.7, 482.7, math.inf), (57.7, 127.4, 947.4), 0.3446),
+        (MIDDLE, (12.00, 14.17, 31.2), (12.8, 24.0, 222.2), 0.5691),
+        (WEAK, (14.24, 15.69, 19.19), (15.4, 31.4, 266.7), 26.96),
+    ],
+)
 def test_squared_tables(m, sam, attacked, critical):
     digits = 5.1e-2 if m is STRONG else 6e-2
     found = [ratio(toy.squared_optimum(m, "per-sample-sam", rho)) for rho in (0.01, 0.03, 0.1)]

@@ -36,9 +36,11 @@ def test_readings_are_those_of_the_python_side(evaluate):
     grid, rng, cases, expected = batch_grid(), np.random.default_rng(1), [], []
     for i in range(240):
         state = {
-            "batch": int(rng.choice(grid["batches"])), "loss": str(rng.choice(["logistic", "squared"])),
-            "parameters": int(rng.integers(2)), "rho": float(rng.uniform(0, 0.3)) if i % 4 else 0.1,
-        }  # fmt: skip
+            "batch": int(rng.choice(grid["batches"])),
+            "loss": str(rng.choice(["logistic", "squared"])),
+            "parameters": int(rng.integers(2)),
+            "rho": float(rng.uniform(0, 0.3)) if i % 4 else 0.1,
+        }
         figure = widgets.BatchExplorer(grid, **state)
         rows = grid["lost"][state["parameters"]][state["loss"]][grid["batches"].index(state["batch"])]
         cases.append([grid["rhos"], rows, state["rho"]])

@@ -75,8 +75,10 @@ def formulas(browser: Any) -> Iterator[Callable[[str, Any], np.ndarray]]:
     tab = formulas_tab(browser, "flatness_math.js")
 
     def evaluate(body: str, arguments: Any) -> np.ndarray:
-        found = tab.evaluate(f"(all) => all.map((v) => {{ const m = window.math; return {body}; }})",
-                             [list(map(float, a)) for a in arguments])  # fmt: skip
+        found = tab.evaluate(
+            f"(all) => all.map((v) => {{ const m = window.math; return {body}; }})",
+            [list(map(float, a)) for a in arguments],
+        )
         return np.array(found, float)
 
     yield evaluate
@@ -105,7 +107,8 @@ def test_formulas_against_python(formulas: Any) -> None:
         "m.flattest(v[1], v[2], v[3])": [wells.flattest(*v[1:]) for v in cases],
     }
     for body, values in expected.items():
-        np.testing.assert_allclose(formulas(body, cases), np.array(values, float), rtol=1e-12, atol=1e-14,
-                                   err_msg=body)  # fmt: skip
+        np.testing.assert_allclose(
+            formulas(body, cases), np.array(values, float), rtol=1e-12, atol=1e-14, err_msg=body
+        )
     jumps = formulas("m.criticalRho(v[2], v[3])", cases)
     assert np.isinf(jumps).any() and np.isfinite(jumps).any()

@@ -22,8 +22,10 @@ def formulas(browser: Any, tmp_path_factory: Any) -> Iterator[Callable[[str, lis
     tab = formulas_tab(browser, "math.js")
 
     def evaluate(body: str, arguments: list[tuple]) -> list:
-        return tab.evaluate(f"(all) => all.map((v) => {{ const m = window.math; return {body}; }})",
-                            [list(map(float, a)) for a in arguments])  # fmt: skip
+        return tab.evaluate(
+            f"(all) => all.map((v) => {{ const m = window.math; return {body}; }})",
+            [list(map(float, a)) for a in arguments],
+        )
 
     yield evaluate
     tab.close()
@@ -82,8 +84,7 @@ def test_optima(formulas: Any, attacked: str) -> None:
     rng = np.random.default_rng(2)
     cases = [(m, min(m.eta * rng.uniform(0, 1.3), 0.99)) for m in models(N, 2)]
     vectors = [(m.p, m.eta, m.d, eps) for m, eps in cases]
-    close(formulas(f"m.standardOptimum({MODEL})", vectors),
-          [toy.standard_optimum(m) for m, _ in cases])  # fmt: skip
+    close(formulas(f"m.standardOptimum({MODEL})", vectors), [toy.standard_optimum(m) for m, _ in cases])
     best = [toy.adversarial_optimum(m, eps, attacked) for m, eps in cases]
     call = f'm.adversarialOptimum({MODEL}, v[3], "{attacked}")'
     close(formulas(call + ".w1", vectors), [b.w1 for b in best])
@@ -109,8 +110,10 @@ def test_jump(formulas: Any) -> None:
 
 def test_sam_optimum(formulas: Any) -> None:
     rng = np.random.default_rng(4)
-    cases = [(m, [0, 0.01, 25.0][i % 3] if i < 30 else float(10 ** rng.uniform(-1, 1.4)))
-             for i, m in enumerate(models(N, 4))]  # fmt: skip
+    cases = [
+        (m, [0, 0.01, 25.0][i % 3] if i < 30 else float(10 ** rng.uniform(-1, 1.4)))
+        for i, m in enumerate(models(N, 4))
+    ]
     found = formulas(f"m.samOptimum({MODEL}, v[3])", [(m.p, m.eta, m.d, r) for m, r in cases])
     close(found, [toy.sam_optimum(m, rho) for m, rho in cases], tolerance=1e-6)
 

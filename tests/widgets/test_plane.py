@@ -71,10 +71,12 @@ def radii(model: toy.NRFModel, convention: str, rng: Any) -> np.ndarray:
     """Radii at which the convention does something, but not the extreme."""
     root = np.sqrt(model.d)
     low, high = {
-        "robust-worst": (0.05 * root, 8 * root), "robust-gaussian": (0.05 * root, 8 * root),
-        "gaussian": (0.05, 3.0), "per-sample": (0.01 * model.c, 0.9 * model.c),
+        "robust-worst": (0.05 * root, 8 * root),
+        "robust-gaussian": (0.05 * root, 8 * root),
+        "gaussian": (0.05, 3.0),
+        "per-sample": (0.01 * model.c, 0.9 * model.c),
         "l2-worst": (0.01 * root, 0.65 * root),
-    }[convention]  # fmt: skip
+    }[convention]
     count = N // len(models(0, convention))
     return low * (high / low) ** rng.uniform(size=count)
 
@@ -140,8 +142,10 @@ def test_equivalent_attacks(formulas: Any) -> None:
     found = formulas(f"m.equivalentEps({MODEL}, v[3])", given)
     np.testing.assert_allclose(found, [e for _, e in cases], atol=1e-12)
     assert len(found) >= 200
-    edge = formulas("m.equivalentRho({p: 0.9, eta: 0.2, d: 10}, v[0], v[1])",
-                    [(0.2, "robust-worst"), (0.0, "gaussian"), (0.1, "one-step")])  # fmt: skip
+    edge = formulas(
+        "m.equivalentRho({p: 0.9, eta: 0.2, d: 10}, v[0], v[1])",
+        [(0.2, "robust-worst"), (0.0, "gaussian"), (0.1, "one-step")],
+    )
     assert edge == [None, 0, None]
 
 

@@ -56,7 +56,7 @@ BAD = {
     "eps": (changed(eps=0.5), "eps must be from 0 to 0.3, got 0.5"),
     "std": (changed(std=0), "std must be a number from 0.1 to 1, got 0"),
     "model": (changed(model=2), "model must be less than 2, got 2"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD)

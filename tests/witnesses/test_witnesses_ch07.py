@@ -296,8 +296,9 @@ def test_thm_pareto_the_trade_off_is_exactly_the_interval_between_the_optima(m, 
             assert all(a >= b - 1e-13 for a, b in itertools.pairwise(curve))
 
 
-@pytest.mark.parametrize("key, cost, gain", [(SETS[0], 3.8e-6, 6.0e-4), (SETS[1], 4.1e-6, 5.0e-4),
-                                             (SETS[2], 2.7e-6, 4.0e-4)])  # fmt: skip
+@pytest.mark.parametrize(
+    "key, cost, gain", [(SETS[0], 3.8e-6, 6.0e-4), (SETS[1], 4.1e-6, 5.0e-4), (SETS[2], 2.7e-6, 4.0e-4)]
+)
 def test_thm_pareto_first_order_gain_second_order_cost(key, cost, gain):
     m = toy.NRFModel(*key)
     best, eps = toy.standard_optimum(m), m.eta / 2
@@ -391,8 +392,11 @@ def train_adversarially(points, weights, eps, loss):
 
 
 @settings(max_examples=25)
-@given(st.lists(st.floats(-0.85, 0.85), min_size=2, max_size=4), st.floats(0.05, 0.7),
-       st.sampled_from(sorted(LOSSES)))  # fmt: skip
+@given(
+    st.lists(st.floats(-0.85, 0.85), min_size=2, max_size=4),
+    st.floats(0.05, 0.7),
+    st.sampled_from(sorted(LOSSES)),
+)
 def test_thm_feature_selection_features_survive_iff_their_mean_exceeds_eps(means, eps, loss):
     """Independent signs with these means, all combinations enumerated."""
     means = np.array([mu for mu in means if abs(abs(mu) - eps) > 0.02])
@@ -412,9 +416,12 @@ def test_thm_feature_selection_in_the_toy_model():
     """Gauss-Hermite nodes in place of the normal features: dropped from eta on, the robust one later."""
     m = toy.NRFModel(0.8, 0.3, 2)
     nodes, mass = np.polynomial.hermite_e.hermegauss(15)
-    rows = [(s, m.eta + a, m.eta + b, (m.p if s > 0 else 1 - m.p) * wa * wb / (2 * math.pi))
-            for s in (-1.0, 1.0) for a, wa in zip(nodes, mass, strict=True)
-            for b, wb in zip(nodes, mass, strict=True)]  # fmt: skip
+    rows = [
+        (s, m.eta + a, m.eta + b, (m.p if s > 0 else 1 - m.p) * wa * wb / (2 * math.pi))
+        for s in (-1.0, 1.0)
+        for a, wa in zip(nodes, mass, strict=True)
+        for b, wb in zip(nodes, mass, strict=True)
+    ]
     table = np.array(rows)
     for eps, kept in (
         (0.28, [True, True]),

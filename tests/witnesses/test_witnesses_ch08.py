@@ -509,8 +509,10 @@ def test_exp_linf_either_sign_at_any_number_of_features(seed):
 
 
 def test_exp_linf_more_features_do_not_settle_the_sign():
-    signs = [np.sign(toy.sam_expansion(toy.NRFModel(0.52, 0.1, d), "all", "linf").coefficient)
-             for d in (1000, 1001, 10_000, 10_001)]  # fmt: skip
+    signs = [
+        np.sign(toy.sam_expansion(toy.NRFModel(0.52, 0.1, d), "all", "linf").coefficient)
+        for d in (1000, 1001, 10_000, 10_001)
+    ]
     assert signs == [1, -1, 1, -1]
     for d, low, high in ((1000, 0.99, 1.01), (1001, -1.51, -1.49)):
         assert precise.between(toy.NRFModel(0.52, 0.1, d), 1e-6, "linf-worst", low * 1e-12, high * 1e-12)

@@ -150,9 +150,12 @@ def test_prop_sam_order_is_strict_where_samples_disagree_and_equal_where_they_ag
 def network(rng, n, hidden):
     torch.manual_seed(int(rng.integers(10**6)))
     return torch.nn.Sequential(
-        torch.nn.Linear(n, hidden), torch.nn.Tanh(), torch.nn.Linear(hidden, 4), torch.nn.ReLU(),
+        torch.nn.Linear(n, hidden),
+        torch.nn.Tanh(),
+        torch.nn.Linear(hidden, 4),
+        torch.nn.ReLU(),
         torch.nn.Linear(4, 3),
-    ).double()  # fmt: skip
+    ).double()
 
 
 def with_layer(net, change, x):
@@ -262,8 +265,11 @@ def test_prop_equal_w1_leading_order_of_the_worst_case(key):
     for share in (1e-2, 1e-3):
         eps = share * m.eta
         a = m.log_odds / (2 * (m.eta - eps))
-        r = brentq(lambda r, a=a: accuracy(m, a + r) - accuracy(m, a - r), a - toy.standard_optimum(m),
-                   3 * math.sqrt(m.d))  # fmt: skip
+        r = brentq(
+            lambda r, a=a: accuracy(m, a + r) - accuracy(m, a - r),
+            a - toy.standard_optimum(m),
+            3 * math.sqrt(m.d),
+        )
         errors.append(abs(r / math.sqrt(3 * m.d * eps / (m.eta - eps)) - 1))
         assert toy.equivalent_rho(m, eps) == pytest.approx(r, rel=1e-6)
     assert errors[1] < 0.2 * errors[0] + 1e-6 and errors[1] < 2e-3

@@ -45,8 +45,9 @@ def lowest(objective, start):
     found = minimize(
         objective, start, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-14, "maxiter": 4000}
     )
-    return minimize(objective, found.x, method="Nelder-Mead",
-                    options={"xatol": 1e-10, "fatol": 1e-15, "maxiter": 4000}).x  # fmt: skip
+    return minimize(
+        objective, found.x, method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-15, "maxiter": 4000}
+    ).x
 
 
 def ratio(m, w):
@@ -466,10 +467,7 @@ def second_and_third(t, c):
                     * g ** powers[1]
                 )
 
-            total += (
-                share
-                * quad(density, c - 12, c + 12, points=[0, c, -t, t], epsabs=1e-15, epsrel=1e-9)[0]
-            )
+            total += share * quad(density, c - 12, c + 12, points=[0, c, -t, t], epsabs=1e-15, epsrel=1e-9)[0]
         return total
 
     pairs = [[(2 - i - j, i + j) for j in (0, 1)] for i in (0, 1)]

@@ -89,15 +89,20 @@ def write(figure: Figure, notebook: Any, stem: Path) -> list[Path]:
         traits = state[data[VIEW]["model_id"]]["state"]
         hidden = {"layout", "tabbable", "tooltip"}
         values = {name: v for name, v in traits.items() if not name.startswith("_") and name not in hidden}
-        return [_put(stem, ".png", base64.b64decode("".join(data["image/png"]))),
-                _put(stem, ".json", json.dumps(values, indent=1, ensure_ascii=False))]  # fmt: skip
+        return [
+            _put(stem, ".png", base64.b64decode("".join(data["image/png"]))),
+            _put(stem, ".json", json.dumps(values, indent=1, ensure_ascii=False)),
+        ]
     markup = "".join(data["text/html"])
     panels = data_of(markup)
     table = stem.with_name(stem.name + ".csv")
     with table.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows_of(panels))
-    return [_put(stem, ".svg", for_slides(markup)),
-            _put(stem, ".json", json.dumps(panels, indent=1, ensure_ascii=False)), table]  # fmt: skip
+    return [
+        _put(stem, ".svg", for_slides(markup)),
+        _put(stem, ".json", json.dumps(panels, indent=1, ensure_ascii=False)),
+        table,
+    ]
 
 
 def _put(stem: Path, ending: str, content: str | bytes) -> Path:

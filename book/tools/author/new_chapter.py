@@ -72,8 +72,10 @@ def plan(root: Path, name: str) -> dict[Path, str]:
         form = "two digits, a topic of at most 30 small letters"
         raise ValueError(f"the name must be like 15_my_topic ({form}), got {name!r}")
     number, topic = match[1], match[2]
-    made = {root / to.format(n=number, m=topic): fill((TEMPLATE / source).read_text("utf-8"), number, topic)
-            for source, to in FILES.items()}  # fmt: skip
+    made = {
+        root / to.format(n=number, m=topic): fill((TEMPLATE / source).read_text("utf-8"), number, topic)
+        for source, to in FILES.items()
+    }
     for path in [*made, *root.glob(f"notebooks/{number}_*")]:
         if path.exists():
             raise ValueError(f"{path.relative_to(root)} exists already; choose another number or topic")

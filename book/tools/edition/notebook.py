@@ -15,9 +15,7 @@ from book.tools.edition.markdown import Code, Heading, Piece
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
-def notebook(
-    pieces: Iterable[Piece], executed: dict[str, Any], address: str, source: str
-) -> dict[str, Any]:
+def notebook(pieces: Iterable[Piece], executed: dict[str, Any], address: str, source: str) -> dict[str, Any]:
     """Text and code as cells; ``executed`` has the code with its outputs, ``source`` names the text's state.
 
     A cell of text ends where code stands and where a section begins. Cells are named after their section, so

@@ -55,9 +55,7 @@ JS_IMPORT = re.compile(
 )
 ERRORS = {
     "a traceback": re.compile(r"Traceback \(most recent call last\)"),
-    "an exception": re.compile(
-        r"&lt;class &#0?39;\w*(?:Error|Exception)|&lt;class '\w*(?:Error|Exception)"
-    ),
+    "an exception": re.compile(r"&lt;class &#0?39;\w*(?:Error|Exception)|&lt;class '\w*(?:Error|Exception)"),
     "an error output": re.compile(
         r"""class="[^"]*\boutput (?:error|traceback)\b|application/vnd\.jupyter\.error"""
     ),
@@ -87,9 +85,7 @@ class Page(HTMLParser):
         self.css += f"\n{at.get('style', '')}"
         for name in FETCHING.get(tag, ()):
             if at.get(name):
-                parts = (
-                    [p.split()[0] for p in at[name].split(",")] if name == "srcset" else [at[name]]
-                )
+                parts = [p.split()[0] for p in at[name].split(",")] if name == "srcset" else [at[name]]
                 self.fetched += parts
         if tag == "link" and LINK_RELS & set(at.get("rel", "").lower().split()) and at.get("href"):
             self.fetched.append(at["href"])
@@ -135,9 +131,7 @@ def toc_pages(toc: dict) -> list[str]:
 
 def local(address: str, base: Path) -> Path | None:
     """The file behind an address seen in the file `base`; None for data:, blob: and other hosts."""
-    if FOREIGN.match(address) or re.match(
-        r"^(?:data|blob|mailto|javascript|about):", address, re.I
-    ):
+    if FOREIGN.match(address) or re.match(r"^(?:data|blob|mailto|javascript|about):", address, re.I):
         return None
     path = unquote(urlsplit(address).path)
     return (base.parent / path).resolve() if path else None
@@ -223,9 +217,7 @@ def check_page(path: Path) -> tuple[list[str], dict]:
     }
     limit = LIMIT_MATH if mathjax else LIMIT_PROSE
     if weight["total"] > limit:
-        problems.append(
-            f"it weighs {weight['total'] / MB:.2f} MB; the limit is {limit / MB:.1f} MB"
-        )
+        problems.append(f"it weighs {weight['total'] / MB:.2f} MB; the limit is {limit / MB:.1f} MB")
     return problems, weight
 
 

@@ -29,9 +29,7 @@ def fingerprint(paths: list[Path]) -> str:
     total = hashlib.sha256()
     for path in paths:
         for file in files(path):
-            total.update(
-                f"{file.as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode()
-            )
+            total.update(f"{file.as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()
 
 

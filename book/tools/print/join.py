@@ -120,8 +120,9 @@ class Joined:
         return total
 
 
-def join(html: Path, front: Any, printed: list[Any], out: Path, site: str,
-         about: dict[str, Any]) -> dict[str, Any]:
+def join(
+    html: Path, front: Any, printed: list[Any], out: Path, site: str, about: dict[str, Any]
+) -> dict[str, Any]:
     """Write ``out`` from the printed front matter and pages, with ``about`` (CITATION.cff); return counts."""
     book = Joined(html, site)
     book.add("", front.file)

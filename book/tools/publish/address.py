@@ -19,9 +19,7 @@ SLUG = r"[A-Za-z0-9_.-]+/[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*?"
 OWN = [
     re.compile(rf"(https://colab\.research\.google\.com/github/)({SLUG})(?=/blob/)"),
     re.compile(rf"(git\+https://github\.com/)({SLUG})(?=\.git\b|[@#\s\"'\\]|$)"),
-    re.compile(
-        rf"(git clone (?:-\S+ |--\S+ \d* ?)*https://github\.com/)({SLUG})(?=\.git\b|[\s\"'\\]|$)"
-    ),
+    re.compile(rf"(git clone (?:-\S+ |--\S+ \d* ?)*https://github\.com/)({SLUG})(?=\.git\b|[\s\"'\\]|$)"),
     re.compile(
         r"(?m)(^\s*(?:url|repository-code|Repository)\s*[:=]\s*\"?https://github\.com/)"
         rf"({SLUG})(?=[\"\s]|$)"
@@ -39,9 +37,7 @@ def slug(url: str) -> str:
     """owner/repo of a GitHub address."""
     match = re.fullmatch(rf"https://github\.com/({SLUG})(?:\.git)?/?", url)
     if not match:
-        sys.exit(
-            f"'{url}' is not the address of a repository; expected https://github.com/owner/repo"
-        )
+        sys.exit(f"'{url}' is not the address of a repository; expected https://github.com/owner/repo")
     return match[1]
 
 
@@ -56,9 +52,7 @@ def files() -> list[Path]:
 
 def rewrite(text: str, old: str, new: str) -> str:
     """`text` with this book's address `old` (owner/repo) replaced by `new`."""
-    text = re.sub(
-        rf"(github\.com/|google\.com/github/){re.escape(old)}(?![\w-])", rf"\g<1>{new}", text
-    )
+    text = re.sub(rf"(github\.com/|google\.com/github/){re.escape(old)}(?![\w-])", rf"\g<1>{new}", text)
     for pattern in OWN:
         text = pattern.sub(rf"\g<1>{new}", text)
     return text
