@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import traitlets
 
+from sam_edu import styles
 from sam_edu.widgets.base import HERE, Choice, Explorer, Number, Whole, WidgetValueError, bundle
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ PLANES = {
     "spirals": "spirals",
 }
 DIGITS = "digits"
+STORED_RHO = 0.4  # of the stored runs with SAM, the one that a still picture shows
 PLANE_NET: dict[str, Any] = {"hidden": [32, 32], "batch": 20}
 IMAGE_NET: dict[str, Any] = {"hidden": [128, 128], "batch": 64}
 
@@ -142,19 +144,36 @@ class Playground(Explorer):
         )
         return runs
 
+    def _measured_before(self) -> list[dict[str, Any]]:
+        """Stored runs with this figure's data, test, length and seed: SGD, SAM with its usual radius, AT."""
+        asked = {name: getattr(self, name) for name in ("data", "attack", "epochs", "decay", "rate", "seed")}
+        usual = {name: self.trait_defaults(name) for name in asked} | {"data": DIGITS}
+        stored = [run["settings"] | {"points": run["points"]} for run in self.stored_runs().values()]
+        return [run for run in stored if run["method"] in ("sgd", "at") or run.get("rho") == STORED_RHO
+                if {name: run.get(name, usual[name]) for name in asked} == asked]  # fmt: skip
+
     def draw_still(self, figure: Figure) -> None:
-        """The curves of the runs so far; before the first one, what there is to train."""
+        """The curves of the runs so far; before the first one, those that it has measured before, if any."""
         axes = figure.subplots()
-        for run in self.runs:
+        runs = self.runs or self._measured_before()
+        for run in runs:
+            name = "SAM+AT" if run["method"] == "both" else run["method"].upper()
             robust = [100 * point["robust"] for point in run["points"]]
-            axes.plot(robust, label=f"{run['letter']} {run['method']}")
+            look = styles.look(name).still | {"marker": ""}
+            axes.plot(robust, **look, label=f"{run.get('letter', '')} {name}{_radii(run)}".strip())
         if not self.runs:
-            text = f"Press Start in the live figure: it trains on {self.about[self.data]['label']}."
-            axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, fontsize=9)
-        else:
+            axes.set_title(f"The live figure trains on {self.about[self.data]['label']}", fontsize=9)
+        if runs:
             axes.legend(frameon=False, fontsize=8)
         axes.set(xlabel="epochs", ylabel=f"right under attack (ε = {self.attack:g}), %", ylim=(0, 100))
         axes.spines[["top", "right"]].set_visible(False)
+
+
+def _radii(run: dict[str, Any]) -> str:
+    """The radii that the method of a run uses, as far as they are known."""
+    used = {"sam": ["rho"], "asam": ["rho"], "at": ["eps"], "both": ["rho", "eps"]}.get(run["method"], [])
+    signs = {"rho": "ρ", "eps": "ε"}
+    return "".join(f", {signs[name]} = {run[name]:g}" for name in used if name in run)
 
 
 def _digits() -> Arrays:

@@ -69,7 +69,7 @@ class RhoEpsGrid(Explorer):
             axes.plot(row["eps"], row["mean"], **look, label=row["label"])
         axes.axvline(self.eps, color="black", lw=0.8, ls=":")
         axes.set(xlabel="attack radius ε", ylabel="robust accuracy", ylim=(0, 1))
-        axes.legend(fontsize=7, frameon=False)
+        figure.legend(loc="outside right upper", fontsize=6, frameon=False, labelspacing=0.25)  # many rows
         axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -141,6 +141,15 @@ def edition_words(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", CHAPTERS)
 class TestEach:
+    def test_what_a_cell_shows_survives_a_sanitizer(self, name):
+        """No drawing, style or program inside HTML: readers that clean it leave the words of such a thing."""
+        shown = ["".join(output["data"]["text/html"]) for cell in edition(name)["cells"]
+                 for output in cell.get("outputs", ()) if "text/html" in output.get("data", {})]  # fmt: skip
+        for markup in shown:
+            assert not re.search(r"<(?:svg|style|script|iframe|button|input)\b", markup), markup[:200]
+            assert markup.count("<img ") == len(re.findall(r'<img alt="[^"]+"', markup))
+            assert ("se-figure" in markup) <= ("<img " in markup), markup[:200]
+
     def test_every_word_number_and_formula_is_the_page_s(self, name):
         page, notebook = page_words(name), edition_words(name)
         changes = [

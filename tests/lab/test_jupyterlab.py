@@ -44,6 +44,8 @@ SEEN = """() => {
     cells: all(".jp-MarkdownOutput").length, wrong: all("mjx-merror").length,
     formulas: all(".jp-MarkdownOutput mjx-container").length,
     folded: all(".jp-CodeCell .jp-Cell-inputWrapper .jp-Placeholder").length,
+    pictures: all(".jp-OutputArea-output img").map((n) => n.complete && n.naturalWidth > 200 && n.alt),
+    outputs: all(".jp-OutputArea-output").map((n) => n.innerText).join("\\n"),
     details: all(".jp-MarkdownOutput details:not([open])").length,
   }; }"""
 
@@ -136,6 +138,10 @@ def test_a_chapter_reads_like_its_page(browser: Any, lab: str, name: str) -> Non
     assert not re.search(r"\{[a-z:]+\}`|:::|\$|\\tag|\*\*|</?details", seen["text"], re.M)
     displayed = text.count("$$") // 2
     assert seen["formulas"] == displayed + (text.count("$") - 4 * displayed) // 2 and seen["wrong"] == 0
+    drawn = [part for c in cells if not c["metadata"].get("jupyter", {}).get("outputs_hidden")
+             for o in c.get("outputs", ()) for part in ["".join(o.get("data", {}).get("text/html", ""))]
+             if "se-figure" in part]  # fmt: skip
+    assert sum(map(bool, seen["pictures"])) == len(drawn) and '"series"' not in seen["outputs"]
     assert seen["folded"] == len(hidden) > 0 and seen["details"] == text.count("<details>")
 
 

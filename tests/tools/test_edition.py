@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import html
 import json
 import re
+import xml.etree.ElementTree as ElementTree
 
 import pytest
 from docutils import nodes
@@ -16,7 +19,7 @@ from book.tools.edition import cells, chapter, drift, formulas, markdown
 from book.tools.edition import text as plain
 from book.tools.edition.notebook import notebook
 from book.tools.publish import address
-from sam_edu import colab
+from sam_edu import colab, plots
 
 CHAPTERS = chapter.chapters(ROOT)
 NOTEBOOKS = [chapter.edition_of(path) for path in CHAPTERS]
@@ -238,6 +241,22 @@ def test_a_notebook_has_the_installing_cell_and_no_glue():
     assert found[2]["source"] == "#@title The code behind the output\nprint(1)"
     assert found[3]["metadata"]["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
     assert [c["source"] for c in cells.written(made())] == ["print(1)", "check(3)"]
+
+
+def test_drawings_are_pictures_that_a_sanitizer_leaves():
+    fig, ax = plots.figure("A & B", "x", "y")
+    plots.line(ax, [0, 1], [0, 1], "SAM")
+    page = plots.show(fig, alt='A line "up" from 0 to 1.', caption="Two points.").markup
+    found = cells.pictured(page)
+    assert "<svg" not in found and "<metadata" not in found and "<figcaption>Two points." in found
+    kinds = r'<img alt="([^"]*)" width="(\d+)" style="[^"]*" src="data:image/svg[^,]*,([^"]*)"'
+    (picture,) = re.findall(kinds, found)
+    assert html.unescape(picture[0]) == 'A line "up" from 0 to 1.' and int(picture[1]) > 300
+    root = ElementTree.fromstring(base64.b64decode(picture[2]))
+    assert root.tag == "{http://www.w3.org/2000/svg}svg" and root.get("viewBox")
+    assert "A & B" in "".join(root.itertext()) and "currentColor" not in base64.b64decode(picture[2]).decode()
+    (rule,) = [rule for rule, name in drift.sanitizers() if name == "DRAWING"]
+    assert rule.sub("", page) == rule.sub("", found) != found
 
 
 CHANGES = {

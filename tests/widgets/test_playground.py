@@ -324,6 +324,25 @@ def test_python_sees_the_runs_and_draws_them() -> None:
     assert figure.still() != empty and empty.startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("settings, shown", [
+    ({}, ["SGD", "SAM, ρ = 0.4", "AT, ε = 0.1"]),  # the playground's page
+    ({"small": True, "attack": 0.15, "epochs": 30}, ["SGD", "SAM, ρ = 0.4", "AT, ε = 0.15"]),  # Welcome
+    ({"attack": 0.2}, []), ({"data": "moons"}, []), ({"rate": 0.1}, []), ({"seed": 9}, []),
+])  # fmt: skip
+def test_a_still_picture_shows_what_this_figure_measures(settings: dict[str, Any], shown: list[str]) -> None:
+    from matplotlib.figure import Figure
+
+    picture, made = Figure(), widgets.Playground(**settings)
+    made.draw_still(picture)
+    (axes,) = picture.axes
+    assert [line.get_label() for line in axes.lines] == shown and axes.get_title()
+    for line, (name, seed) in zip(axes.lines, (("sgd", 0), ("sam-0.4", 0), ("at", 0)), strict=False):
+        start = f"{made.data}-{name}"
+        key = next(k for k in made.stored_runs() if k.startswith(start) and k.endswith(f"/{seed}"))
+        points = made.stored_runs()[key]["points"]
+        assert list(line.get_ydata()) == [100 * point["robust"] for point in points]
+
+
 @pytest.mark.parametrize("name", ["features-sgd/0", "features-at-0.15/1"])
 def test_stored_runs_are_what_the_figure_measures(browser: Any, tmp_path: Path, name: str) -> None:
     """The numbers in the text come from playground_runs.json: the figure repeats them exactly."""

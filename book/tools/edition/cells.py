@@ -1,11 +1,14 @@
 """Code cells of the reader's edition: folded where the page folds them, without what only feeds the page.
 
 Jupyter folds a cell by ``jupyter.source_hidden``, Colab by ``cellView: form`` with a ``#@title``; so both are
-written. Outputs are those of the build's execution, without the numbers glued for the prose.
+written. Outputs are those of the build's execution, without the numbers glued for the prose, and with
+drawings as pictures: until a notebook is trusted, JupyterLab takes ``<svg>`` out of HTML, but not its words;
+other readers that clean what they show do the like.
 """
 
 from __future__ import annotations
 
+import base64
 import copy
 import re
 from typing import Any
@@ -14,6 +17,7 @@ GLUED = "application/papermill.record/"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 HIDING = {"hide-input", "hide-cell", "remove-input"}
 DROPPED = {"remove-cell"}
+DRAWING = re.compile(r'<svg role="img" aria-label="([^"]*)" style="([^"]*)"(.*?)</svg>', re.S)
 
 # What Colab needs. The pins of the packages beside the library stand in sam_edu/colab.py, and nowhere else.
 INSTALL = """\
@@ -76,12 +80,33 @@ def outputs_of(cell: dict[str, Any]) -> list[dict[str, Any]]:
         if any(key.startswith(GLUED) for key in output.get("data", {})):
             continue
         output.get("metadata", {}).pop("scrapbook", None)
+        if "text/html" in output.get("data", {}):
+            output["data"]["text/html"] = pictured("".join(output["data"]["text/html"]))
         same = kept and output["output_type"] == kept[-1]["output_type"] == "stream"
         if same and output["name"] == kept[-1]["name"]:
             kept[-1]["text"] = "".join(kept[-1]["text"]) + "".join(output["text"])
         else:
             kept.append(output)
     return kept
+
+
+def pictured(markup: str) -> str:
+    """HTML in which drawings are pictures with the same words for those who do not see them.
+
+    A picture does not know the colours around it, so it has its own: black ink on white ground.
+    """
+
+    def picture(found: re.Match[str]) -> str:
+        alt, style, rest = found.groups()
+        drawing = re.sub(r"<metadata>.*?</metadata>", "", rest, flags=re.S).replace("currentColor", "#000000")
+        box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawing)
+        width, height = (round(float(points) * 4 / 3) for points in box.groups()) if box else (640, 400)
+        name = "" if "xmlns=" in drawing.partition(">")[0] else ' xmlns="http://www.w3.org/2000/svg"'
+        svg = f'<svg{name} width="{width}" height="{height}" style="background:#ffffff"{drawing}</svg>'
+        data = base64.b64encode(svg.encode()).decode()
+        return f'<img alt="{alt}" width="{width}" style="{style}" src="data:image/svg+xml;base64,{data}">'
+
+    return DRAWING.sub(picture, markup)
 
 
 def written(notebook: dict[str, Any]) -> list[dict[str, Any]]:
