@@ -25,6 +25,9 @@ SHARED ?= -n auto --maxprocesses=4 --dist worksteal
 # A test in Chromium waits a quarter of a second after each key that it presses, so four of them share two cores.
 BROWSERS ?= -n 4
 
+# The JavaScript that we wrote, but for book/tools/print/page.js, which is one function and ends without a semicolon.
+SCRIPTS := 'sam_edu/**/*.js' 'book/assets/js/*.js' 'book/template/*.js' 'tests/**/*.js' 'benchmarks/*.js'
+
 .DEFAULT_GOAL := help
 .PHONY: help env book pages test lint types unit colab lab colab-full notebooks browser timing zip pdf outputs page format lock \
         chapter release address clean
@@ -80,9 +83,10 @@ test: env lint ## everything that continuous integration runs
 	@$(MAKE) --no-print-directory timing
 	@echo "==> All checks have passed"
 
-lint:        ## style (ruff; oxlint with ESLint's rules for JavaScript)
+lint:        ## style (ruff; for JavaScript oxlint with ESLint's rules and oxfmt with Prettier's layout)
 	$(BIN)/ruff check .
 	$(BIN)/oxlint --deny-warnings -c .ci/oxlintrc.json sam_edu tests book/tools book/assets/js
+	$(BIN)/oxfmt --check -c .ci/oxfmtrc.json $(SCRIPTS)
 types:       ## type hints (mypy)
 	$(BIN)/mypy
 unit:        ## the library, the theorems' witnesses, the repository itself
@@ -131,8 +135,9 @@ page:        ## make page PAGE=15_my_topic : this chapter alone, in seconds, in 
 	$(BIN)/jupyter-book build . --toc _build/page/_toc.yml --path-output _build/page --all
 	@echo "==> Open  _build/page/_build/html/notebooks/$(PAGE).html"
 
-format:      ## let ruff order the imports and lay out the code
+format:      ## let ruff order the imports and lay out the code, and oxfmt lay out the JavaScript
 	$(BIN)/ruff check --fix-only --select I . && $(BIN)/ruff format .
+	$(BIN)/oxfmt -c .ci/oxfmtrc.json $(SCRIPTS)
 
 lock:        ## after a change to requirements.txt: choose all versions anew
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q --no-deps $(UV); }

@@ -1,6 +1,7 @@
 // Readings from a grid of measurements: straight lines between the measured radii, nothing in between.
 
-export const nearest = (list, v) => list.reduce((best, w, i) => (Math.abs(w - v) < Math.abs(list[best] - v) ? i : best), 0);
+export const nearest = (list, v) =>
+  list.reduce((best, w, i) => (Math.abs(w - v) < Math.abs(list[best] - v) ? i : best), 0);
 
 // The value at x of the straight lines through (xs, ys); constant beyond the ends.
 export function interpolate(xs, ys, x) {

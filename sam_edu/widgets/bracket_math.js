@@ -2,7 +2,9 @@
 export function around(low, high, slope) {
   if (low >= 0) return { below: 1, above: 1, lift: 0, area: 0 };
   if (high <= 0) return { below: 0, above: 0, lift: 0, area: 0 };
-  const above = high / (high - low), lift = -low * above, width = high - low;
+  const above = high / (high - low),
+    lift = -low * above,
+    width = high - low;
   return { below: slope, above, lift, area: (width * (high - slope * (high + low))) / 2 };
 }
 // What a bracket [proved, left standing] says about another one.

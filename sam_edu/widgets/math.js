@@ -7,7 +7,8 @@ export function erfc(x) {
   if (x < 0) return 2 - erfc(-x);
   if (x > 27) return 0;
   if (x < 2.2) {
-    let term = x, sum = x;
+    let term = x,
+      sum = x;
     for (let n = 1; term > 1e-17 * sum && n < 80; n++) sum += term *= (2 * x * x) / (2 * n + 1);
     return 1 - (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
   }
@@ -23,7 +24,8 @@ export const logOdds = (m) => 2 * Math.atanh(2 * m.p - 1); // exact near p = 1/2
 
 function accuracy(m, w1, shift, wear) {
   if (w1 === Infinity) return wear < 1 ? m.p : 1 - m.p;
-  const root = Math.sqrt(m.d), base = m.d * shift - wear * Math.abs(w1);
+  const root = Math.sqrt(m.d),
+    base = m.d * shift - wear * Math.abs(w1);
   return m.p * Phi((base + w1) / root) + (1 - m.p) * Phi((base - w1) / root);
 }
 
@@ -48,7 +50,10 @@ function interiorOptimum(m, eps, attacked) {
 // Is the robust accuracy at w1 >= 0 above p? As tail masses on the log scale: far out both agree with p
 // to machine precision, and the sign of their difference would be rounding noise.
 function beatsRobustFeature(m, w1, eps) {
-  const root = Math.sqrt(m.d), k = m.eta - eps, low = ((1 + eps) * w1) / root - root * k, high = ((1 - eps) * w1) / root + root * k;
+  const root = Math.sqrt(m.d),
+    k = m.eta - eps,
+    low = ((1 + eps) * w1) / root - root * k,
+    high = ((1 - eps) * w1) / root + root * k;
   if (low < 0) return logPhi(-low) > logOdds(m) + logPhi(-high);
   const tails = Math.log(erfcx(low / Math.SQRT2)) - Math.log(erfcx(high / Math.SQRT2));
   return tails + 2 * w1 * (k - (eps * w1) / m.d) > logOdds(m); // the squares of both ends can be huge
@@ -59,7 +64,12 @@ export function adversarialOptimum(m, eps, attacked = "nonrobust") {
   const w1 = interiorOptimum(m, eps, attacked);
   if (w1 !== null) {
     if (attacked !== "all" || beatsRobustFeature(m, w1, eps))
-      return { w1, regime: "interior", robust: robustAccuracy(m, w1, eps, attacked), natural: naturalAccuracy(m, w1) };
+      return {
+        w1,
+        regime: "interior",
+        robust: robustAccuracy(m, w1, eps, attacked),
+        natural: naturalAccuracy(m, w1),
+      };
   }
   return { w1: Infinity, regime: "robust-only", robust: m.p, natural: m.p };
 }
@@ -67,10 +77,12 @@ export function adversarialOptimum(m, eps, attacked = "nonrobust") {
 // The radius from which sgn(x_1) is best: eta itself, or the jump eps_g of Theorem 3.
 export function jumpRadius(m, attacked = "nonrobust") {
   if (attacked !== "all") return m.eta;
-  let low = 0, high = Math.min(m.eta, 1 - 1e-12);
+  let low = 0,
+    high = Math.min(m.eta, 1 - 1e-12);
   for (let i = 0; i < 60; i++) {
     const mid = (low + high) / 2;
-    if (adversarialOptimum(m, mid, "all").regime === "interior") low = mid; else high = mid;
+    if (adversarialOptimum(m, mid, "all").regime === "interior") low = mid;
+    else high = mid;
   }
   return high;
 }
@@ -84,26 +96,40 @@ const erfcx = (x) => {
 };
 
 // ln P(|Z - mid| < half) + mid^2/2: a narrow interval by Gauss's rule, in the tail by its ends, scaled
-const GAUSS = [[0.1488743389816312, 0.2955242247147529], [0.4333953941292472, 0.2692667193099963], [0.6794095682990244, 0.219086362515982],
-  [0.8650633666889845, 0.1494513491505806], [0.9739065285171717, 0.0666713443086881]];
+const GAUSS = [
+  [0.1488743389816312, 0.2955242247147529],
+  [0.4333953941292472, 0.2692667193099963],
+  [0.6794095682990244, 0.219086362515982],
+  [0.8650633666889845, 0.1494513491505806],
+  [0.9739065285171717, 0.0666713443086881],
+];
 function logMass(mid, half) {
   mid = Math.abs(mid);
   if (half * Math.max(1, mid) < 0.5) {
     let sum = 0;
-    for (const [t, w] of GAUSS) for (const step of [t * half, -t * half]) sum += w * Math.exp(-step * (mid + step / 2));
+    for (const [t, w] of GAUSS)
+      for (const step of [t * half, -t * half]) sum += w * Math.exp(-step * (mid + step / 2));
     return Math.log(half) + Math.log(sum / Math.sqrt(2 * Math.PI));
   }
   if (mid < half) return (mid * mid) / 2 + Math.log(Phi(mid + half) - Phi(mid - half));
-  const ends = erfcx((mid - half) / Math.SQRT2) - Math.exp(-2 * mid * half) * erfcx((mid + half) / Math.SQRT2);
+  const ends =
+    erfcx((mid - half) / Math.SQRT2) - Math.exp(-2 * mid * half) * erfcx((mid + half) / Math.SQRT2);
   return half * (mid - half / 2) + Math.log(ends / 2);
 }
 
 // Has the sign of F(tau + dtau/2, gamma + dgamma/2) - F(tau - dtau/2, gamma - dgamma/2), the accuracies of two
 // classifiers: their difference is two interval masses, compared by the logarithm of their ratio where they oppose.
 export function rise(m, tau, gamma, dtau, dgamma) {
-  const right = (dgamma + dtau) / 2, left = (dgamma - dtau) / 2;
+  const right = (dgamma + dtau) / 2,
+    left = (dgamma - dtau) / 2;
   if (Math.sign(right) * Math.sign(left) >= 0) return dgamma === 0 ? 0 : Math.sign(dgamma) * Infinity;
-  return Math.sign(right) * (logOdds(m) - 2 * tau * gamma + logMass(gamma + tau, Math.abs(right)) - logMass(gamma - tau, Math.abs(left)));
+  return (
+    Math.sign(right) *
+    (logOdds(m) -
+      2 * tau * gamma +
+      logMass(gamma + tau, Math.abs(right)) -
+      logMass(gamma - tau, Math.abs(left)))
+  );
 }
 
 // ln Phi(x) without underflow: from x = -8 down the continued fraction's logarithm
@@ -119,27 +145,36 @@ export function logPhi(x) {
 export function samOptimum(m, rho) {
   const best = standardOptimum(m);
   if (!(rho > 0)) return best;
-  const root = Math.sqrt(m.d), c = m.eta * root;
-  let low = best, high = best + rho;
+  const root = Math.sqrt(m.d),
+    c = m.eta * root;
+  let low = best,
+    high = best + rho;
   for (let i = 0; i < 60 && high - low > 1e-15 * high; i++) {
     const mid = (low + high) / 2;
-    if (rise(m, mid / root, c, (2 * rho) / root, 0) > 0) low = mid; else high = mid;
+    if (rise(m, mid / root, c, (2 * rho) / root, 0) > 0) low = mid;
+    else high = mid;
   }
   return (low + high) / 2;
 }
 
 // sam_edu.toy.landscape: a valley that is narrow at (-1, 0) and wide at (1, 0)
-const BETA = 0.05, A_FLAT = 1, A_SHARP = 12, KAPPA = 3;
+const BETA = 0.05,
+  A_FLAT = 1,
+  A_SHARP = 12,
+  KAPPA = 3;
 const narrow = (w1) => 1 / (1 + Math.exp(KAPPA * w1));
 export const valleyCurvature = (w1) => A_FLAT + (A_SHARP - A_FLAT) * narrow(w1);
 export const valleyLoss = (w1, w2) => BETA * (w1 * w1 - 1) ** 2 + (valleyCurvature(w1) * w2 * w2) / 2;
 export function valleyGradient(w1, w2) {
   const s = narrow(w1);
-  return [4 * BETA * w1 * (w1 * w1 - 1) - ((A_SHARP - A_FLAT) * KAPPA * s * (1 - s) * w2 * w2) / 2,
-    valleyCurvature(w1) * w2];
+  return [
+    4 * BETA * w1 * (w1 * w1 - 1) - ((A_SHARP - A_FLAT) * KAPPA * s * (1 - s) * w2 * w2) / 2,
+    valleyCurvature(w1) * w2,
+  ];
 }
 export function valleyStep(w, rho, stepSize) {
-  const g = valleyGradient(...w), norm = Math.hypot(...g) || 1;
+  const g = valleyGradient(...w),
+    norm = Math.hypot(...g) || 1;
   const h = rho > 0 ? valleyGradient(w[0] + (rho * g[0]) / norm, w[1] + (rho * g[1]) / norm) : g;
   return [w[0] - stepSize * h[0], w[1] - stepSize * h[1]];
 }

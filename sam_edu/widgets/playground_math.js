@@ -15,14 +15,16 @@ export function random(seed) {
 }
 // Independent numbers for each purpose of a seed: 0 data, 1 initial weights, 2 order of the batches,
 // 3 random starts of the training attack. So two methods with one seed see the same batches.
-export const stream = (seed, purpose) => random(Math.imul(seed + 1, 0x9e3779b1) + Math.imul(purpose, 0x85ebca6b));
+export const stream = (seed, purpose) =>
+  random(Math.imul(seed + 1, 0x9e3779b1) + Math.imul(purpose, 0x85ebca6b));
 // Box and Muller: a standard normal number from two uniform ones.
 export const normal = (next) => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
 // Fisher and Yates: 0..n-1 in random order.
 export function shuffled(n, next) {
   const order = Int32Array.from({ length: n }, (_, i) => i);
   for (let i = n - 1; i > 0; i--) {
-    const j = Math.floor(next() * (i + 1)), kept = order[i];
+    const j = Math.floor(next() * (i + 1)),
+      kept = order[i];
     order[i] = order[j];
     order[j] = kept;
   }
@@ -39,14 +41,29 @@ export class Network {
     this.sizes = sizes;
     this.Type = Type;
     this.most = most;
-    const make = (n) => new Type(n), count = sizes.slice(1).reduce((sum, m, i) => sum + m * (sizes[i] + 1), 0);
+    const make = (n) => new Type(n),
+      count = sizes.slice(1).reduce((sum, m, i) => sum + m * (sizes[i] + 1), 0);
     for (const name of ["w", "g", "v", "saved"]) this[name] = make(count);
     let at = 0;
     this.layers = sizes.slice(1).map((m, i) => {
-      const k = sizes[i], split = at + m * k, end = split + m, from = at;
+      const k = sizes[i],
+        split = at + m * k,
+        end = split + m,
+        from = at;
       at = end;
       const part = (a) => [a.subarray(from, split), a.subarray(split, end)];
-      return { k, m, from, split, end, W: part(this.w)[0], b: part(this.w)[1], gW: part(this.g)[0], gb: part(this.g)[1], turned: make(m * k) };
+      return {
+        k,
+        m,
+        from,
+        split,
+        end,
+        W: part(this.w)[0],
+        b: part(this.w)[1],
+        gW: part(this.g)[0],
+        gb: part(this.g)[1],
+        turned: make(m * k),
+      };
     });
     this.a = sizes.map((m) => make(most * m)); // activations: the input, hidden layers, logits
     this.d = sizes.map((m) => make(most * m)); // derivative of the loss with respect to them
@@ -75,11 +92,15 @@ export class Network {
 
   // Mean cross-entropy of the logits in a[last]; d[last] becomes its derivative times `scale` times n.
   loss(y, n, scale = 1 / n) {
-    const last = this.sizes.length - 1, c = this.sizes[last], z = this.a[last], d = this.d[last];
+    const last = this.sizes.length - 1,
+      c = this.sizes[last],
+      z = this.a[last],
+      d = this.d[last];
     let total = 0;
     for (let i = 0; i < n; i++) {
       const o = i * c;
-      let top = z[o], sum = 0;
+      let top = z[o],
+        sum = 0;
       for (let j = 1; j < c; j++) if (z[o + j] > top) top = z[o + j];
       for (let j = 0; j < c; j++) sum += d[o + j] = Math.exp(z[o + j] - top);
       const factor = scale / sum;
@@ -92,7 +113,9 @@ export class Network {
 
   // One step back through layer l: d[l] from d[l + 1]. `masked`: through the ReLU below, too.
   back(l, n, masked) {
-    const { k, m, turned } = this.layers[l], d = this.d[l], a = this.a[l];
+    const { k, m, turned } = this.layers[l],
+      d = this.d[l],
+      a = this.a[l];
     multiply(this.d[l + 1], turned, d, n, k, m, null, false);
     if (masked) for (let i = 0, end = n * k; i < end; i++) if (!(a[i] > 0)) d[i] = 0;
   }
@@ -132,7 +155,9 @@ export class Network {
 
   // The class of each of the n rows whose logits stand in a[last].
   guess(i) {
-    const last = this.sizes.length - 1, c = this.sizes[last], z = this.a[last];
+    const last = this.sizes.length - 1,
+      c = this.sizes[last],
+      z = this.a[last];
     let best = 0;
     for (let j = 1; j < c; j++) if (z[i * c + j] > z[i * c + best]) best = j;
     return best;
@@ -141,7 +166,8 @@ export class Network {
 
 // (rows, columns) -> (columns, rows), into `to`.
 function transpose(from, rows, columns, to) {
-  for (let i = 0; i < rows; i++) for (let j = 0, o = i * columns; j < columns; j++) to[j * rows + i] = from[o + j];
+  for (let i = 0; i < rows; i++)
+    for (let j = 0, o = i * columns; j < columns; j++) to[j * rows + i] = from[o + j];
   return to;
 }
 
@@ -150,7 +176,9 @@ function transpose(from, rows, columns, to) {
 // inputs (null: none): x <- clip(x + size * sign(gradient)). `start`, uniform numbers in [0, 1) of x's shape or
 // null, gives the point to begin with: x + (2 u - 1) eps. As sam_edu.attacks.pgd.
 export function pgd(net, x, y, n, { eps, steps, size, box }, start, into) {
-  const count = n * net.sizes[0], a = net.a[0], [low, high] = box || [-Infinity, Infinity];
+  const count = n * net.sizes[0],
+    a = net.a[0],
+    [low, high] = box || [-Infinity, Infinity];
   for (let i = 0; i < count; i++) {
     const from = start ? x[i] + (2 * start[i] - 1) * eps : x[i];
     a[i] = Math.min(Math.max(from, Math.max(x[i] - eps, low)), Math.min(x[i] + eps, high));
@@ -165,7 +193,9 @@ export function pgd(net, x, y, n, { eps, steps, size, box }, start, into) {
 
 function climbInputs(a, d, x, count, eps, size, low, high) {
   for (let i = 0; i < count; i++) {
-    const moved = a[i] + size * Math.sign(d[i]), least = Math.max(x[i] - eps, low), most = Math.min(x[i] + eps, high);
+    const moved = a[i] + size * Math.sign(d[i]),
+      least = Math.max(x[i] - eps, low),
+      most = Math.min(x[i] + eps, high);
     a[i] = moved < least ? least : moved > most ? most : moved;
   }
 }
@@ -174,22 +204,37 @@ function climbInputs(a, d, x, count, eps, size, low, high) {
 // at *any* point that the attack visits, the first one included (sam_edu.attacks.pgd, stop_when_fooled).
 // With `from` and `to` a part of the data; `fooled` (optional) receives 1 where a sample falls.
 export function accuracies(net, x, y, attack, from = 0, to = y.length, fooled = null) {
-  const k = net.sizes[0], a = net.a[0], clean = { right: 0 }, [low, high] = attack.box || [-Infinity, Infinity];
+  const k = net.sizes[0],
+    a = net.a[0],
+    clean = { right: 0 },
+    [low, high] = attack.box || [-Infinity, Infinity];
   let standing = 0;
   for (let begin = from; begin < to; begin += net.most) {
-    const centre = new net.Type(net.most * k), label = new Int32Array(net.most), who = new Int32Array(net.most);
+    const centre = new net.Type(net.most * k),
+      label = new Int32Array(net.most),
+      who = new Int32Array(net.most);
     let n = Math.min(net.most, to - begin);
-    for (let i = 0; i < n; i++) { label[i] = y[begin + i]; who[i] = begin + i; }
+    for (let i = 0; i < n; i++) {
+      label[i] = y[begin + i];
+      who[i] = begin + i;
+    }
     for (let i = 0; i < n * k; i++) a[i] = centre[i] = x[begin * k + i];
     for (let step = 0; n > 0; step++) {
       net.forward(n);
       const keep = [];
       for (let i = 0; i < n; i++) if (net.guess(i) === label[i]) keep.push(i);
-      if (fooled) for (let i = 0, j = 0; i < n; i++) if (keep[j] === i) j++; else fooled[who[i]] = 1;
+      if (fooled)
+        for (let i = 0, j = 0; i < n; i++)
+          if (keep[j] === i) j++;
+          else fooled[who[i]] = 1;
       if (step === 0) clean.right += keep.length;
-      if (step === attack.steps || attack.eps === 0) { standing += keep.length; break; }
+      if (step === attack.steps || attack.eps === 0) {
+        standing += keep.length;
+        break;
+      }
       net.inputGradient(label, n);
-      keep.forEach((i, j) => { // close the ranks
+      keep.forEach((i, j) => {
+        // close the ranks
         label[j] = label[i];
         who[j] = who[i];
         for (let q = 0; q < k; q++) {
@@ -209,9 +254,13 @@ export function accuracies(net, x, y, attack, from = 0, to = y.length, fooled = 
 // The climb e(w) of SAM (Foret et al. 2021), rho g / ||g||, or of ASAM (Kwon et al. 2021), rho T^2 g / ||T g||
 // with T = |w| + eta on matrices and 1 on biases; 0 where the gradient is 0. Adds it to w.
 export function climb(net, rho, adaptive, eta = 0.01) {
-  const { w, g, layers } = net, all = w.length;
+  const { w, g, layers } = net,
+    all = w.length;
   const square = adaptive
-    ? layers.reduce((sum, { from, split, end }) => sum + squares(w, g, from, split, eta) + squares(null, g, split, end), 0)
+    ? layers.reduce(
+        (sum, { from, split, end }) => sum + squares(w, g, from, split, eta) + squares(null, g, split, end),
+        0,
+      )
     : squares(null, g, 0, all);
   const size = square > 0 && square < Infinity ? rho / Math.sqrt(square) : 0;
   if (!adaptive) for (let i = 0; i < all; i++) w[i] += size * g[i];
@@ -224,10 +273,14 @@ export function climb(net, rho, adaptive, eta = 0.01) {
 }
 
 function squares(w, g, from, to, eta) {
-  let sum = 0, i = from;
+  let sum = 0,
+    i = from;
   if (w) for (; i < to; i++) sum += ((Math.abs(w[i]) + eta) * g[i]) ** 2;
-  else { // four sums, so that no addition waits for the one before it
-    let p = 0, q = 0, r = 0;
+  else {
+    // four sums, so that no addition waits for the one before it
+    let p = 0,
+      q = 0,
+      r = 0;
     for (; i + 3 < to; i += 4) {
       sum += g[i] * g[i];
       p += g[i + 1] * g[i + 1];
@@ -253,7 +306,9 @@ export function descend(net, { rate, momentum, decay }) {
 // One training step on the n rows of `batch`: an attack moves x (AT), a climb moves w (SAM, ASAM), the optimizer
 // steps: sam_edu.training.step. Returns the loss at the weights before it, on the inputs trained on.
 export function trainStep(net, batch, y, n, settings, noise) {
-  const { method, eps, box, steps, rho } = settings, x = net.a[0], count = n * net.sizes[0];
+  const { method, eps, box, steps, rho } = settings,
+    x = net.a[0],
+    count = n * net.sizes[0];
   if (attacks(method)) pgd(net, batch, y, n, { eps, steps, size: settings.size, box }, noise, batch);
   for (let i = 0; i < count; i++) x[i] = batch[i];
   const loss = net.gradient(y, n);
@@ -275,7 +330,9 @@ export const passes = (method, steps) => (climbs(method) ? 2 : 1) + (attacks(met
 // The loss along the climb direction, L(w + t g / ||g||) on the rows of x for each t of `lengths`, weights
 // restored: where t = rho this is the loss at SAM's point, and its rise is the sharpness gauge.
 export function alongClimb(net, x, y, lengths) {
-  const k = net.sizes[0], n = y.length, mean = new net.Type(net.w.length);
+  const k = net.sizes[0],
+    n = y.length,
+    mean = new net.Type(net.w.length);
   const each = (use) => {
     for (let from = 0; from < n; from += net.most) {
       const m = Math.min(net.most, n - from);
@@ -292,7 +349,10 @@ export function alongClimb(net, x, y, lengths) {
   const losses = Array.from(lengths, (t) => {
     climb(net, t, false);
     let total = 0;
-    each((part, m) => { net.forward(m); total += net.loss(part, m) * m; });
+    each((part, m) => {
+      net.forward(m);
+      total += net.loss(part, m) * m;
+    });
     net.w.set(net.saved);
     return total / n;
   });
@@ -305,7 +365,8 @@ export function alongClimb(net, x, y, lengths) {
 // gives every method the same initial weights and the same batches.
 export class Run {
   constructor(data, settings, Type = Float32Array) {
-    const k = data.features, most = Math.min(64, Math.max(settings.batch, 1));
+    const k = data.features,
+      most = Math.min(64, Math.max(settings.batch, 1));
     this.data = data;
     this.settings = settings;
     this.net = new Network([k, ...settings.hidden, data.classes], Type, Math.max(most, 64));
@@ -320,7 +381,9 @@ export class Run {
   }
 
   epoch() {
-    const { trainX, trainY, features: k } = this.data, { settings } = this, n = trainY.length;
+    const { trainX, trainY, features: k } = this.data,
+      { settings } = this,
+      n = trainY.length;
     const order = shuffled(n, this.order);
     let total = 0;
     for (let from = 0; from < n; from += settings.batch) {

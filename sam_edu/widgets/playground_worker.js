@@ -6,35 +6,81 @@ import { plane, unpack } from "./playground_data.js";
 // What is measured after each epoch: the first `test` test and `train` training samples, attacked by PGD (7 steps
 // of eps / 4, no random start), and the loss along the climb on the first `climbed` training samples.
 const MEASURE = { test: 250, train: 125, climbed: 192, steps: 7, lengths: [0, 0.1, 0.2, 0.3, 0.4, 0.5] };
-const GRID = 48, SHOWN = { plane: 36, images: 12 }, PAUSE = 40; // ms between two reports: the eye follows
+const GRID = 48,
+  SHOWN = { plane: 36, images: 12 },
+  PAUSE = 40; // ms between two reports: the eye follows
 const sets = {}; // name -> promise of the data
 const runs = new Map(); // id -> { run, weights: one array per epoch, points: one measurement per epoch }
-let attack = 0.1, going = 0; // `going` counts the orders: a new one ends what is going on
+let attack = 0.1,
+  going = 0; // `going` counts the orders: a new one ends what is going on
 const rest = (ms) => new Promise((done) => setTimeout(done, ms));
 const how = (data, eps) => ({ eps, steps: MEASURE.steps, size: eps / 4, box: data.box });
 
 function measured({ run: { net, data, passes }, ...own }, eps, loss) {
-  const test = accuracies(net, data.testX, data.testY, how(data, eps), 0, Math.min(data.testY.length, MEASURE.test));
-  const train = accuracies(net, data.trainX, data.trainY, how(data, eps), 0, Math.min(data.trainY.length, MEASURE.train));
-  const k = data.features, n = Math.min(data.trainY.length, MEASURE.climbed);
-  const along = own.along || alongClimb(net, data.trainX.subarray(0, n * k), data.trainY.subarray(0, n), MEASURE.lengths);
-  return { clean: test.clean, robust: test.robust, train: train.clean, trainRobust: train.robust, loss, passes, along, attack: eps };
+  const test = accuracies(
+    net,
+    data.testX,
+    data.testY,
+    how(data, eps),
+    0,
+    Math.min(data.testY.length, MEASURE.test),
+  );
+  const train = accuracies(
+    net,
+    data.trainX,
+    data.trainY,
+    how(data, eps),
+    0,
+    Math.min(data.trainY.length, MEASURE.train),
+  );
+  const k = data.features,
+    n = Math.min(data.trainY.length, MEASURE.climbed);
+  const along =
+    own.along || alongClimb(net, data.trainX.subarray(0, n * k), data.trainY.subarray(0, n), MEASURE.lengths);
+  return {
+    clean: test.clean,
+    robust: test.robust,
+    train: train.clean,
+    trainRobust: train.robust,
+    loss,
+    passes,
+    along,
+    attack: eps,
+  };
 }
 
 // What the network answers, to draw: everywhere in the plane, or for a dozen test images.
 function picture({ net, data }, eps) {
-  const k = data.features, n = Math.min(k === 2 ? SHOWN.plane : SHOWN.images, data.testY.length), y = data.testY.subarray(0, n);
-  const x = data.testX.slice(0, n * k), moved = pgd(net, x, y, n, how(data, eps), null, x.slice());
-  const answers = (points) => { net.a[0].set(points); net.forward(n); return Array.from({ length: n }, (_, i) => net.guess(i)); };
-  return { eps, x, y: y.slice(), moved, before: answers(x), after: answers(moved), ...(k === 2 ? { regions: regions(net) } : {}) };
+  const k = data.features,
+    n = Math.min(k === 2 ? SHOWN.plane : SHOWN.images, data.testY.length),
+    y = data.testY.subarray(0, n);
+  const x = data.testX.slice(0, n * k),
+    moved = pgd(net, x, y, n, how(data, eps), null, x.slice());
+  const answers = (points) => {
+    net.a[0].set(points);
+    net.forward(n);
+    return Array.from({ length: n }, (_, i) => net.guess(i));
+  };
+  return {
+    eps,
+    x,
+    y: y.slice(),
+    moved,
+    before: answers(x),
+    after: answers(moved),
+    ...(k === 2 ? { regions: regions(net) } : {}),
+  };
 }
 
 // Probability of class 1 at GRID x GRID points of [-1.3, 1.3]^2, from the top left on.
 function regions(net) {
-  const out = new Float32Array(GRID * GRID), at = (i) => -1.3 + (2.6 * (i + 0.5)) / GRID, c = net.sizes.at(-1);
+  const out = new Float32Array(GRID * GRID),
+    at = (i) => -1.3 + (2.6 * (i + 0.5)) / GRID,
+    c = net.sizes.at(-1);
   for (let from = 0; from < out.length; from += net.most) {
     const n = Math.min(net.most, out.length - from);
-    for (let i = 0; i < n; i++) net.a[0].set([at((from + i) % GRID), -at(Math.floor((from + i) / GRID))], 2 * i);
+    for (let i = 0; i < n; i++)
+      net.a[0].set([at((from + i) % GRID), -at(Math.floor((from + i) / GRID))], 2 * i);
     const z = net.forward(n);
     for (let i = 0; i < n; i++) out[from + i] = 1 / (1 + Math.exp(z[i * c] - z[i * c + 1]));
   }
@@ -42,7 +88,14 @@ function regions(net) {
 }
 
 function report(id, entry, epoch, done) {
-  postMessage({ id, epoch, done, point: entry.points[epoch], picture: picture(entry.run, attack), lengths: MEASURE.lengths });
+  postMessage({
+    id,
+    epoch,
+    done,
+    point: entry.points[epoch],
+    picture: picture(entry.run, attack),
+    lengths: MEASURE.lengths,
+  });
 }
 
 async function begin(id, settings) {
@@ -55,10 +108,12 @@ async function begin(id, settings) {
 
 // Up to so many epochs, or until another order comes; each epoch that was trained is reported, whatever comes.
 async function train(id, epochs) {
-  const order = ++going, entry = runs.get(id);
+  const order = ++going,
+    entry = runs.get(id);
   let reported = 0;
   while (order === going && entry.run.epochs < epochs) {
-    const loss = entry.run.epoch(), epoch = entry.run.epochs;
+    const loss = entry.run.epoch(),
+      epoch = entry.run.epochs;
     if (!Number.isFinite(loss)) {
       postMessage({ id, diverged: true, done: true });
       return;
@@ -76,12 +131,16 @@ async function remeasure(eps, ids) {
   const order = ++going;
   attack = eps;
   for (const id of [...ids].reverse()) {
-    const entry = runs.get(id), now = entry.run.net.w.slice();
+    const entry = runs.get(id),
+      now = entry.run.net.w.slice();
     for (let epoch = entry.points.length - 1; epoch >= 0; epoch--) {
-      const old = entry.points[epoch], { net, data } = entry.run;
+      const old = entry.points[epoch],
+        { net, data } = entry.run;
       net.w.set(entry.weights[epoch]);
       net.fresh = false;
-      entry.points[epoch] = { ...measured({ run: { net, data, passes: old.passes }, along: old.along }, eps, old.loss) };
+      entry.points[epoch] = {
+        ...measured({ run: { net, data, passes: old.passes }, along: old.along }, eps, old.loss),
+      };
       const drawn = epoch === entry.points.length - 1 ? { picture: picture(entry.run, eps) } : {};
       net.w.set(now);
       net.fresh = false;
@@ -95,12 +154,27 @@ async function remeasure(eps, ids) {
 
 let queue = Promise.resolve();
 const orders = {
-  data({ name, packed, about }) { sets[name] = packed ? unpack(packed, about) : Promise.resolve(plane(name, 0)); },
-  begin: ({ id, settings, epochs, eps }) => { attack = eps; return begin(id, settings).then(() => { train(id, epochs); }); },
-  go({ id, epochs }) { train(id, epochs); },
-  stop() { going += 1; },
-  drop({ id }) { runs.delete(id); },
-  look({ eps, ids }) { remeasure(eps, ids); },
+  data({ name, packed, about }) {
+    sets[name] = packed ? unpack(packed, about) : Promise.resolve(plane(name, 0));
+  },
+  begin: ({ id, settings, epochs, eps }) => {
+    attack = eps;
+    return begin(id, settings).then(() => {
+      train(id, epochs);
+    });
+  },
+  go({ id, epochs }) {
+    train(id, epochs);
+  },
+  stop() {
+    going += 1;
+  },
+  drop({ id }) {
+    runs.delete(id);
+  },
+  look({ eps, ids }) {
+    remeasure(eps, ids);
+  },
 };
 onmessage = ({ data }) => {
   if (data.order === "stop") going += 1; // at once, whatever waits in the queue

@@ -11,10 +11,13 @@ export function interpolate(grid, values, x) {
 
 /** How many of the 256 grey levels k/255 are changed by (x - mean) / std * std + mean in 32-bit floats. */
 export function changedLevels(mean, std) {
-  const f = Math.fround, m = f(mean), s = f(std);
+  const f = Math.fround,
+    m = f(mean),
+    s = f(std);
   let changed = 0;
   for (let k = 0; k < 256; k++) {
-    const x = f(k / 255), back = f(f(f(f(x - m) / s) * s) + m);
+    const x = f(k / 255),
+      back = f(f(f(f(x - m) / s) * s) + m);
     if (back !== x) changed++;
   }
   return changed;

@@ -227,7 +227,15 @@ def test_the_kept_environment_depends_on_the_lock() -> None:
 def test_make_test_runs_every_check() -> None:
     """Tests that measure times are left out where others run beside them, and run once, at the end."""
     said = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    parts = ["ruff check", "bin/mypy", "--ignore=tests/book", "tests/colab", "pages.execute", "tests/book"]
+    parts = [
+        "ruff check",
+        "oxfmt --check",
+        "bin/mypy",
+        "--ignore=tests/book",
+        "tests/colab",
+        "pages.execute",
+        "tests/book",
+    ]
     for part in parts:
         assert part in said, part
     assert said.count('-m "not timing"') == 2 and len(re.findall("-m timing tests$", said, re.M)) == 1

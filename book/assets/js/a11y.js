@@ -15,11 +15,14 @@ document.addEventListener("DOMContentLoaded", () => {
   each("summary[aria-label]", (summary) => summary.removeAttribute("aria-label"));
   // The arrow that unfolds a part of the sidebar is named after the link beside it.
   each("summary:has(> .toctree-toggle)", (summary) => {
-    summary.setAttribute("aria-label", `Pages of: ${summary.parentElement.previousElementSibling?.textContent.trim() ?? ""}`);
+    summary.setAttribute(
+      "aria-label",
+      `Pages of: ${summary.parentElement.previousElementSibling?.textContent.trim() ?? ""}`,
+    );
   });
   // The empty corner of a table is no header.
   each("th", (cell) => {
-    if (cell.textContent.trim() || cell.children.length && cell.querySelector("img, svg")) return;
+    if (cell.textContent.trim() || (cell.children.length && cell.querySelector("img, svg"))) return;
     const corner = document.createElement("td");
     corner.className = cell.className;
     cell.replaceWith(corner);
@@ -38,5 +41,7 @@ document.addEventListener("DOMContentLoaded", () => {
     else box.removeAttribute("tabindex");
   };
   const sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => reach(target)));
-  each("pre, div.math.notranslate, .pst-scrollable-table-container, .se-results, details.se-table", (box) => sizes.observe(box));
+  each("pre, div.math.notranslate, .pst-scrollable-table-container, .se-results, details.se-table", (box) =>
+    sizes.observe(box),
+  );
 });

@@ -8,14 +8,19 @@
   "use strict";
   const STATE = 'script[type="application/vnd.jupyter.widget-state+json"]';
   const VIEW = 'script[type="application/vnd.jupyter.widget-view+json"]';
-  const models = new Map();      // model id -> Model, shared by all views of the page
+  const models = new Map(); // model id -> Model, shared by all views of the page
   const leaving = new AbortController();
 
   class Model {
-    #state; #listeners = new Map();
-    constructor(state) { this.#state = state; }
+    #state;
+    #listeners = new Map();
+    constructor(state) {
+      this.#state = state;
+    }
 
-    get(name) { return this.#state[name]; }
+    get(name) {
+      return this.#state[name];
+    }
 
     // set("rho", 0.1) or set({rho: 0.1, eps: 0.2}); listeners hear only real changes.
     set(name, value) {
@@ -30,8 +35,8 @@
       if (changed) this.#emit("change");
     }
 
-    save_changes() {}            // there is no kernel to tell
-    send() {}                    // nor to talk to
+    save_changes() {} // there is no kernel to tell
+    send() {} // nor to talk to
 
     on(names, callback) {
       for (const name of names.split(/\s+/)) {
@@ -67,12 +72,16 @@
     return state;
   }
 
-  const modules = new Map();     // source -> promise of the module's default export
+  const modules = new Map(); // source -> promise of the module's default export
   function load(source) {
     if (!modules.has(source)) {
       const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-      modules.set(source, import(url).then(async ({ default: widget }) =>
-        typeof widget === "function" ? widget() : widget).finally(() => URL.revokeObjectURL(url)));
+      modules.set(
+        source,
+        import(url)
+          .then(async ({ default: widget }) => (typeof widget === "function" ? widget() : widget))
+          .finally(() => URL.revokeObjectURL(url)),
+      );
     }
     return modules.get(source);
   }
@@ -94,7 +103,10 @@
     addStyle(model.get("_css"));
     const widget = await load(model.get("_esm"));
     if (!initialized.has(model))
-      initialized.set(model, Promise.resolve(widget.initialize?.({ model, signal, experimental })).then(cleanUp));
+      initialized.set(
+        model,
+        Promise.resolve(widget.initialize?.({ model, signal, experimental })).then(cleanUp),
+      );
     await initialized.get(model);
     cleanUp(await widget.render?.({ model, el, signal, experimental }));
   }
@@ -109,13 +121,19 @@
       if (model?.get("_model_module") !== "anywidget") continue;
       const el = Object.assign(document.createElement("div"), { className: "afm-host" });
       tag.before(el);
-      show(model, el).then(() => (el.dataset.ready = "true"), (error) => {
-        console.error("afm-host:", error);
-        el.textContent = "This figure could not start in your browser. The notebook shows it too: open it in Colab.";
-      });
+      show(model, el).then(
+        () => (el.dataset.ready = "true"),
+        (error) => {
+          console.error("afm-host:", error);
+          el.textContent =
+            "This figure could not start in your browser. The notebook shows it too: open it in Colab.";
+        },
+      );
     }
     // Let modules stop their timers when the page goes for good (not when it may come back from the cache).
-    window.addEventListener("pagehide", (event) => { if (!event.persisted) leaving.abort(); });
+    window.addEventListener("pagehide", (event) => {
+      if (!event.persisted) leaving.abort();
+    });
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", main);

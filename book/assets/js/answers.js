@@ -7,8 +7,20 @@
   "use strict";
 
   const store = {
-    get(key) { try { return localStorage.getItem(key); } catch { return null; } },
-    set(key, value) { try { localStorage.setItem(key, value); } catch { /* not kept */ } },
+    get(key) {
+      try {
+        return localStorage.getItem(key);
+      } catch {
+        return null;
+      }
+    },
+    set(key, value) {
+      try {
+        localStorage.setItem(key, value);
+      } catch {
+        /* not kept */
+      }
+    },
   };
 
   const make = (tag, properties = {}, ...children) => {
@@ -22,7 +34,11 @@
 
   // "0,194", "−3", "1 000" and "2/255" are numbers as people write them; NaN is none.
   function number(text) {
-    const plain = text.trim().replace(/\u2212/g, "-").replace(/(\d)[\s\u00a0\u202f](?=\d{3})/g, "$1").replace(/^(-?\d*),(\d+)$/, "$1.$2");
+    const plain = text
+      .trim()
+      .replace(/\u2212/g, "-")
+      .replace(/(\d)[\s\u00a0\u202f](?=\d{3})/g, "$1")
+      .replace(/^(-?\d*),(\d+)$/, "$1.$2");
     const one = (part) => (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(part.trim()) ? Number(part) : NaN);
     const parts = plain.split("/");
     return parts.length === 2 ? one(parts[0]) / one(parts[1]) : parts.length === 1 ? one(plain) : NaN;
@@ -33,7 +49,8 @@
     const exponent = value === 0 ? 0 : Math.floor(Math.log10(Math.abs(Number(value.toPrecision(6)))));
     if (exponent < -4 || exponent >= 6) {
       const [digits, power] = value.toExponential(5).split("e");
-      const sign = power[0] === "-" ? "-" : "+", size = power.replace(/^[+-]/, "").padStart(2, "0");
+      const sign = power[0] === "-" ? "-" : "+",
+        size = power.replace(/^[+-]/, "").padStart(2, "0");
       return `${digits.replace(/\.?0+$/, "")}e${sign}${size}`;
     }
     return String(Number(value.toPrecision(6)));
@@ -54,11 +71,16 @@
       if (close(value, slip.value, slip.within)) return [false, `not yet. ${slip.hint}`];
     const near = Math.abs(value - rules.value) < 0.02 * Math.abs(rules.value) && !rules.steps;
     const side = value > rules.value ? "too large" : "too small";
-    return [false, `not yet: ${short(value)} is ${side}${near ? `; it is close: give ${rules.digits} digits` : ""}.`];
+    return [
+      false,
+      `not yet: ${short(value)} is ${side}${near ? `; it is close: give ${rules.digits} digits` : ""}.`,
+    ];
   }
 
   function setUp(form) {
-    const rules = rulesOf(form), name = form.dataset.exercise, key = `flat-and-robust:answer:${name}`;
+    const rules = rulesOf(form),
+      name = form.dataset.exercise,
+      key = `flat-and-robust:answer:${name}`;
     const status = make("p", { className: "answer-status" });
     status.setAttribute("role", "status");
     const button = make("button", { type: "submit", textContent: "Check" });
@@ -67,13 +89,22 @@
     if (rules.kind === "choice") {
       const box = make("fieldset", { className: "answer-choices" }, make("legend", { textContent: title }));
       for (const option of Object.keys(rules.feedback))
-        box.append(make("label", {}, make("input", { type: "radio", name: `answer-${name}`, value: option }), option));
+        box.append(
+          make("label", {}, make("input", { type: "radio", name: `answer-${name}`, value: option }), option),
+        );
       form.append(box, button, status);
       const chosen = () => box.querySelector("input:checked");
-      given = { read: () => chosen()?.value ?? "",
-                write: (value) => [...box.querySelectorAll("input")].forEach((i) => (i.checked = i.value === value)) };
+      given = {
+        read: () => chosen()?.value ?? "",
+        write: (value) => [...box.querySelectorAll("input")].forEach((i) => (i.checked = i.value === value)),
+      };
     } else {
-      const input = make("input", { type: "text", inputMode: "decimal", autocomplete: "off", id: `answer-${name}` });
+      const input = make("input", {
+        type: "text",
+        inputMode: "decimal",
+        autocomplete: "off",
+        id: `answer-${name}`,
+      });
       form.append(make("label", { htmlFor: input.id, textContent: title }), input, button, status);
       given = { read: () => input.value.trim(), write: (value) => (input.value = value) };
     }
@@ -89,13 +120,18 @@
       store.set(key, show());
     });
     const kept = store.get(key);
-    if (kept) { given.write(kept); show(); }
+    if (kept) {
+      given.write(kept);
+      show();
+    }
     form.hidden = false;
     // the cell of the notebook says the same, and cannot be run here
     const cell = form.nextElementSibling;
     if (cell?.matches(".answer-cell")) cell.hidden = true;
   }
 
-  window.judgeAnswer = (form, answer) => judge(rulesOf(form), answer);   // for the test
-  document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("form.answer").forEach(setUp));
+  window.judgeAnswer = (form, answer) => judge(rulesOf(form), answer); // for the test
+  document.addEventListener("DOMContentLoaded", () =>
+    document.querySelectorAll("form.answer").forEach(setUp),
+  );
 })();

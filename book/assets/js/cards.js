@@ -3,11 +3,14 @@
  * there, formulas included; of a statement on another page the title is shown (book/_ext/statements.py). */
 (() => {
   "use strict";
-  const WAIT = 150, GAP = 8;   // ms before a card comes or goes; px between card and edge of the window
+  const WAIT = 150,
+    GAP = 8; // ms before a card comes or goes; px between card and edge of the window
   const card = document.createElement("div");
   Object.assign(card, { id: "ref-card", className: "ref-card", hidden: true });
   card.setAttribute("role", "tooltip");
-  let shown = null, timer = 0, touched = false;
+  let shown = null,
+    timer = 0,
+    touched = false;
 
   function contentOf(link) {
     const hash = link.getAttribute("href").startsWith("#") ? decodeURIComponent(link.hash.slice(1)) : "";
@@ -23,10 +26,12 @@
   }
 
   function place(link) {
-    const at = link.getClientRects()[0] ?? link.getBoundingClientRect(), width = document.documentElement.clientWidth;
+    const at = link.getClientRects()[0] ?? link.getBoundingClientRect(),
+      width = document.documentElement.clientWidth;
     card.style.left = "0px";
     const left = Math.max(GAP, Math.min(at.left, width - card.offsetWidth - GAP));
-    const below = at.bottom + 4, above = at.top - card.offsetHeight - 4;
+    const below = at.bottom + 4,
+      above = at.top - card.offsetHeight - 4;
     const top = below + card.offsetHeight > innerHeight && above > 0 ? above : below;
     Object.assign(card.style, { left: `${left + scrollX}px`, top: `${top + scrollY}px` });
   }
@@ -50,7 +55,10 @@
     shown = null;
   }
 
-  const later = (what) => { clearTimeout(timer); timer = setTimeout(what, WAIT); };
+  const later = (what) => {
+    clearTimeout(timer);
+    timer = setTimeout(what, WAIT);
+  };
 
   document.addEventListener("DOMContentLoaded", () => {
     document.body.append(card);
@@ -62,16 +70,27 @@
       if (!contentOf(link)) continue;
       link.addEventListener("mouseenter", () => later(() => open(link)));
       link.addEventListener("mouseleave", () => later(close));
-      link.addEventListener("focus", () => { if (!touched) open(link); });
+      link.addEventListener("focus", () => {
+        if (!touched) open(link);
+      });
       link.addEventListener("blur", close);
-      link.addEventListener("pointerdown", (event) => { touched = event.pointerType === "touch"; });
+      link.addEventListener("pointerdown", (event) => {
+        touched = event.pointerType === "touch";
+      });
       link.addEventListener("click", (event) => {
-        if (touched && shown !== link) { event.preventDefault(); open(link); } else close();
+        if (touched && shown !== link) {
+          event.preventDefault();
+          open(link);
+        } else close();
       });
     }
     card.addEventListener("mouseenter", () => clearTimeout(timer));
     card.addEventListener("mouseleave", () => later(close));
-    document.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
-    document.addEventListener("pointerdown", (event) => { if (shown && !card.contains(event.target) && event.target.closest("a") !== shown) close(); });
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") close();
+    });
+    document.addEventListener("pointerdown", (event) => {
+      if (shown && !card.contains(event.target) && event.target.closest("a") !== shown) close();
+    });
   });
 })();

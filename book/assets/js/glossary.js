@@ -7,7 +7,8 @@
   function place(box) {
     const tip = box.querySelector(".gloss-tip");
     box.style.setProperty("--gloss-shift", "0px");
-    const at = tip.getBoundingClientRect(), width = document.documentElement.clientWidth;
+    const at = tip.getBoundingClientRect(),
+      width = document.documentElement.clientWidth;
     const right = at.right + GAP - width;
     if (right > 0) box.style.setProperty("--gloss-shift", `${-Math.min(right, at.left - GAP)}px`);
     else if (at.left < GAP) box.style.setProperty("--gloss-shift", `${GAP - at.left}px`);
@@ -20,14 +21,25 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     const boxes = [...document.querySelectorAll(".gloss")];
-    const open = () => boxes.filter((box) => box.matches(":hover, :focus-within, .gloss-open") && !box.classList.contains("gloss-off"));
+    const open = () =>
+      boxes.filter(
+        (box) => box.matches(":hover, :focus-within, .gloss-open") && !box.classList.contains("gloss-off"),
+      );
     let touched = false;
 
     for (const box of boxes) {
       const link = box.querySelector(".gloss-term");
-      box.addEventListener("mouseenter", () => { box.classList.remove("gloss-off"); place(box); });
-      link.addEventListener("focus", () => { box.classList.remove("gloss-off"); place(box); });
-      link.addEventListener("pointerdown", (event) => { touched = event.pointerType === "touch"; });
+      box.addEventListener("mouseenter", () => {
+        box.classList.remove("gloss-off");
+        place(box);
+      });
+      link.addEventListener("focus", () => {
+        box.classList.remove("gloss-off");
+        place(box);
+      });
+      link.addEventListener("pointerdown", (event) => {
+        touched = event.pointerType === "touch";
+      });
       link.addEventListener("click", (event) => {
         if (!touched || box.classList.contains("gloss-open")) return;
         event.preventDefault();
@@ -37,9 +49,13 @@
         place(box);
       });
     }
-    document.addEventListener("keydown", (event) => { if (event.key === "Escape") open().forEach(close); });
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") open().forEach(close);
+    });
     document.addEventListener("pointerdown", (event) => {
-      boxes.filter((box) => box.classList.contains("gloss-open") && !box.contains(event.target)).forEach(close);
+      boxes
+        .filter((box) => box.classList.contains("gloss-open") && !box.contains(event.target))
+        .forEach(close);
     });
   });
 })();

@@ -25,9 +25,27 @@
 
   // Storage may be forbidden (private windows, some file:// settings): then a guess lasts as long as the page.
   const store = {
-    get(key) { try { return localStorage.getItem(key); } catch { return null; } },
-    set(key, value) { try { localStorage.setItem(key, value); } catch { /* not kept */ } },
-    remove(key) { try { localStorage.removeItem(key); } catch { /* not kept */ } },
+    get(key) {
+      try {
+        return localStorage.getItem(key);
+      } catch {
+        return null;
+      }
+    },
+    set(key, value) {
+      try {
+        localStorage.setItem(key, value);
+      } catch {
+        /* not kept */
+      }
+    },
+    remove(key) {
+      try {
+        localStorage.removeItem(key);
+      } catch {
+        /* not kept */
+      }
+    },
   };
 
   const make = (tag, properties = {}, ...children) => {
@@ -56,8 +74,12 @@
     const answers = answersOf(box);
     if (!list || !answers.length) return;
 
-    const page = location.pathname.split("/").pop().replace(/\.html$/, "");
-    const key = keyOf(page, index), first = keyOf(page, index, "first");
+    const page = location.pathname
+      .split("/")
+      .pop()
+      .replace(/\.html$/, "");
+    const key = keyOf(page, index),
+      first = keyOf(page, index, "first");
     const right = Number(/(?:^| )answer-(\d+)/.exec(box.className)?.[1]) || 0;
     const name = `predict-${index}`;
 
@@ -96,9 +118,12 @@
       show.hidden = shown;
       forget.hidden = !shown;
       const guess = radios.findIndex((radio) => radio.checked);
-      status.textContent = !shown ? "" : guess < 0 ? "The answer is shown below." :
-        `You chose ${guess + 1} of ${radios.length}. ${right ? `It is ${right}, as shown below.` : "The answer is shown below."}`;
-      if (shown) window.dispatchEvent(new Event("resize"));   // a figure in the block can now measure itself
+      status.textContent = !shown
+        ? ""
+        : guess < 0
+          ? "The answer is shown below."
+          : `You chose ${guess + 1} of ${radios.length}. ${right ? `It is ${right}, as shown below.` : "The answer is shown below."}`;
+      if (shown) window.dispatchEvent(new Event("resize")); // a figure in the block can now measure itself
     };
     const choose = (value) => {
       store.set(key, value);
@@ -107,7 +132,10 @@
     };
 
     radios.forEach((radio) => radio.addEventListener("change", () => choose(radio.value)));
-    show.addEventListener("click", () => { choose("shown"); forget.focus(); });
+    show.addEventListener("click", () => {
+      choose("shown");
+      forget.focus();
+    });
     forget.addEventListener("click", () => {
       store.remove(key);
       radios.forEach((radio) => (radio.checked = false));
@@ -121,25 +149,36 @@
     // A link to something inside the answer shows it.
     window.addEventListener("hashchange", () => {
       const target = targetOf(location.hash);
-      if (target && answers.some((answer) => answer.contains(target))) { render(true); target.scrollIntoView(); }
+      if (target && answers.some((answer) => answer.contains(target))) {
+        render(true);
+        target.scrollIntoView();
+      }
     });
   }
 
-  const targetOf = (hash) => (hash.length > 1 ? document.getElementById(decodeURIComponent(hash.slice(1))) : null);
+  const targetOf = (hash) =>
+    hash.length > 1 ? document.getElementById(decodeURIComponent(hash.slice(1))) : null;
 
   // What was guessed, chapter by chapter, and how often that was right; a look at the answer is no guess.
   function tally(box) {
-    const rows = [...box.querySelectorAll("tr[data-page]")], sum = box.querySelector(".predictions-sum");
+    const rows = [...box.querySelectorAll("tr[data-page]")],
+      sum = box.querySelector(".predictions-sum");
     const forget = make("button", { type: "button", textContent: "Forget my guesses" });
     const numbers = (row, name) => row.dataset[name].split(",").map(Number);
-    const guesses = (row) => numbers(row, "answers").map((right, i) => {
-      const value = store.get(keyOf(row.dataset.page, i, "first"));
-      return { right, choices: numbers(row, "choices")[i], guess: /^\d+$/.test(value ?? "") ? Number(value) + 1 : 0 };
-    });
+    const guesses = (row) =>
+      numbers(row, "answers").map((right, i) => {
+        const value = store.get(keyOf(row.dataset.page, i, "first"));
+        return {
+          right,
+          choices: numbers(row, "choices")[i],
+          guess: /^\d+$/.test(value ?? "") ? Number(value) + 1 : 0,
+        };
+      });
     const render = () => {
       const all = [];
       for (const row of rows) {
-        const made = guesses(row).filter(({ guess }) => guess), judged = made.filter(({ right }) => right);
+        const made = guesses(row).filter(({ guess }) => guess),
+          judged = made.filter(({ right }) => right);
         const hits = judged.filter(({ right, guess }) => right === guess).length;
         const [guessed, right] = [...row.cells].slice(-2);
         guessed.textContent = made.length || "–";
@@ -148,14 +187,16 @@
       }
       const hits = all.filter(({ right, guess }) => right === guess).length;
       const luck = all.reduce((total, { choices }) => total + 1 / choices, 0);
-      sum.textContent = !all.length ? "No guess is kept in this browser yet." :
-        `${all.length} guessed, ${hits} right. Drawing lots would get ${luck.toFixed(1)} right on average.`;
+      sum.textContent = !all.length
+        ? "No guess is kept in this browser yet."
+        : `${all.length} guessed, ${hits} right. Drawing lots would get ${luck.toFixed(1)} right on average.`;
       forget.hidden = !all.length;
     };
     forget.addEventListener("click", () => {
       for (const row of rows)
         numbers(row, "answers").forEach((_, i) =>
-          ["first", "predict"].forEach((kind) => store.remove(keyOf(row.dataset.page, i, kind))));
+          ["first", "predict"].forEach((kind) => store.remove(keyOf(row.dataset.page, i, kind))),
+        );
       render();
       sum.tabIndex = -1;
       sum.focus();
