@@ -85,6 +85,7 @@ test: env lint ## everything that continuous integration runs
 
 lint:        ## style (ruff; for JavaScript oxlint with ESLint's rules and oxfmt with Prettier's layout)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/oxlint --deny-warnings -c .ci/oxlintrc.json sam_edu tests book/tools book/assets/js
 	$(BIN)/oxfmt --check -c .ci/oxfmtrc.json $(SCRIPTS)
 types:       ## type hints (mypy)

@@ -64,10 +64,15 @@ def cases(small: bool = False) -> list[Case]:
             ("PreActResNet width 16, 32x32, batch 16", models.PreActResNet(10, 16), (16, 3, 32, 32), 4),
         ]
     return [
-        Case(name, net.to(DEVICE), torch.rand(shape, device=DEVICE),
-             torch.randint(0, 10, shape[:1], device=DEVICE), repeat)
+        Case(
+            name,
+            net.to(DEVICE),
+            torch.rand(shape, device=DEVICE),
+            torch.randint(0, 10, shape[:1], device=DEVICE),
+            repeat,
+        )
         for name, net, shape, repeat in plan
-    ]  # fmt: skip
+    ]
 
 
 def family(case: Case, rounds: int) -> dict[str, Ratio]:
@@ -166,11 +171,16 @@ def pgd10(case: Case, rounds: int) -> dict[str, Ratio]:
     peer = torchattacks.PGD(model, EPS, EPS / 4, 10, random_start=True)
     other = foolbox.attacks.LinfPGD(abs_stepsize=EPS / 4, steps=10, random_start=True)
     wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device=DEVICE)
-    found = ratios(ideal, {
-        "sam_edu": lambda: attacks.pgd(model, x, y, EPS),
-        "torchattacks": lambda: peer(x, y),
-        "foolbox": lambda: other(wrapped, x, y, epsilons=EPS),
-    }, rounds, max(2, case.repeat // 4))  # fmt: skip
+    found = ratios(
+        ideal,
+        {
+            "sam_edu": lambda: attacks.pgd(model, x, y, EPS),
+            "torchattacks": lambda: peer(x, y),
+            "foolbox": lambda: other(wrapped, x, y, epsilons=EPS),
+        },
+        rounds,
+        max(2, case.repeat // 4),
+    )
     model.zero_grad()
     return found
 

@@ -64,8 +64,14 @@ def families(shape: torch.Size, classes: int) -> dict[str, nn.Module]:
 
     def conv(norm: type[nn.Module] | None, pool: nn.Module) -> nn.Sequential:
         middle = [] if norm is None else [norm(16) if norm is nn.BatchNorm2d else norm(4, 16)]
-        return nn.Sequential(nn.Conv2d(shape[0], 16, 3, padding=1), *middle, nn.ReLU(), pool, nn.Flatten(),
-                             nn.LazyLinear(classes))  # fmt: skip
+        return nn.Sequential(
+            nn.Conv2d(shape[0], 16, 3, padding=1),
+            *middle,
+            nn.ReLU(),
+            pool,
+            nn.Flatten(),
+            nn.LazyLinear(classes),
+        )
 
     nets = {
         "linear": nn.Sequential(nn.Flatten(), nn.Linear(pixels, classes)),

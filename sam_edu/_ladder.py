@@ -101,8 +101,14 @@ def _apgd_t(norm: str, steps: int, targets: int, seed: int):  # type: ignore[no-
             return _quietly(lambda: apgd(x, y))
         # torchattacks 3.5.1 gives every sample of an l2 batch the first sample's step size
         official = _official().autopgd_base.APGDAttack_targeted(
-            Scaled(model), n_iter=steps, norm="L2", eps=eps, seed=seed, n_target_classes=targets,
-            device=x.device)  # fmt: skip
+            Scaled(model),
+            n_iter=steps,
+            norm="L2",
+            eps=eps,
+            seed=seed,
+            n_target_classes=targets,
+            device=x.device,
+        )
         return _quietly(lambda: official.perturb(x, y))
 
     return run

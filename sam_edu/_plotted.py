@@ -123,8 +123,12 @@ def covers(table: Mapping[str, Sequence[Any]], panels: Sequence[Mapping[str, Any
 
     The table of a histogram, say, may give means and spreads instead, which no axis shows.
     """
-    rows = [row for panel in panels for s in panel["series"]
-            for row in (s.get("x", []), s.get("y", []), *s.get("values", []))]  # fmt: skip
+    rows = [
+        row
+        for panel in panels
+        for s in panel["series"]
+        for row in (s.get("x", []), s.get("y", []), *s.get("values", []))
+    ]
     plotted = np.array([v for row in rows for v in row if v is not None], dtype=float)
     for column in table.values():
         try:

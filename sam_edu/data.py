@@ -123,9 +123,15 @@ class Dataset:
             keep = torch.randperm(len(self.train_x), generator=generator)
         keep, aside = keep[:train], keep[train : train + validation]
         held = (self.train_x[aside], self.train_y[aside]) if validation else (None, None)
-        return replace(self, train_x=self.train_x[keep], train_y=self.train_y[keep],
-                       test_x=self.test_x[:test], test_y=self.test_y[:test],
-                       validation_x=held[0], validation_y=held[1])  # fmt: skip
+        return replace(
+            self,
+            train_x=self.train_x[keep],
+            train_y=self.train_y[keep],
+            test_x=self.test_x[:test],
+            test_y=self.test_y[:test],
+            validation_x=held[0],
+            validation_y=held[1],
+        )
 
 
 def load(name: str, root: str | Path | None = None, download: bool = False) -> Dataset:
@@ -185,8 +191,15 @@ def _digits() -> Dataset:
     order = np.random.default_rng(0).permutation(len(labels))
     x = torch.from_numpy(images[order].astype(np.float32) / 16).unsqueeze(1)
     y = torch.from_numpy(labels[order].astype(np.int64))
-    return Dataset("digits", x[:-500], y[:-500], x[-500:], y[-500:], tuple("0123456789"),
-                   "handwritten digits, 8x8 pixels, shipped with scikit-learn")  # fmt: skip
+    return Dataset(
+        "digits",
+        x[:-500],
+        y[:-500],
+        x[-500:],
+        y[-500:],
+        tuple("0123456789"),
+        "handwritten digits, 8x8 pixels, shipped with scikit-learn",
+    )
 
 
 def _digits_of_scikit_learn() -> tuple[np.ndarray, np.ndarray]:
@@ -218,8 +231,13 @@ def _from_torchvision(name: str, root: str | Path | None, download: bool) -> Dat
             test = cls(str(folder), train=False, download=download)
         except (RuntimeError, URLError):  # "Dataset not found or corrupted"; no network
             continue
-        return Dataset(name, *_tensors(train), *_tensors(test), tuple(train.classes),
-                       f"{_TORCHVISION[name]} as distributed by torchvision")  # fmt: skip
+        return Dataset(
+            name,
+            *_tensors(train),
+            *_tensors(test),
+            tuple(train.classes),
+            f"{_TORCHVISION[name]} as distributed by torchvision",
+        )
     searched = ", ".join(str(folder) for folder in _roots(root))
     debian = "; on Debian, `apt-get install dataset-fashion-mnist`" if "fashion" in name else ""
     raise FileNotFoundError(
@@ -243,8 +261,15 @@ def _fashion_from_idx(folder: Path) -> Dataset:
         y = _read_idx(folder / f"{part}-labels-idx1-ubyte.gz", (n,))
         parts += [torch.from_numpy(x).float().div(255).unsqueeze(1), torch.from_numpy(y).long()]
     train_x, train_y, test_x, test_y = parts
-    return Dataset("fashion-mnist", train_x, train_y, test_x, test_y, _FASHION_CLASSES,
-                   "Fashion-MNIST, original idx files")  # fmt: skip
+    return Dataset(
+        "fashion-mnist",
+        train_x,
+        train_y,
+        test_x,
+        test_y,
+        _FASHION_CLASSES,
+        "Fashion-MNIST, original idx files",
+    )
 
 
 def _read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:

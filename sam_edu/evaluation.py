@@ -251,9 +251,18 @@ def evaluate(
         flags += _sanity.gradient_flags(raw, *about, batch_size, order, fitted.spoiled)
     flags += _sanity.black_box_flags([entry.rungs for entry in entries], int(clean.sum()), n)
     hits = int(clean.sum())
-    return EvaluationRecord(n, norm, ladder, hits / n, wilson(hits, n),
-                            _per_class(clean, y, classes), entries, flags,
-                            time.perf_counter() - started, clean.tolist())  # fmt: skip
+    return EvaluationRecord(
+        n,
+        norm,
+        ladder,
+        hits / n,
+        wilson(hits, n),
+        _per_class(clean, y, classes),
+        entries,
+        flags,
+        time.perf_counter() - started,
+        clean.tolist(),
+    )
 
 
 def _radii(eps: Any) -> list[float]:

@@ -81,9 +81,15 @@ class FastNet(nn.Module):
 
 def _group(n_in: int, n_out: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.GELU(), _identity_conv(n_in, n_out), nn.MaxPool2d(2), _norm(n_out),
-        nn.GELU(), _identity_conv(n_out, n_out), _norm(n_out), nn.GELU(),
-    )  # fmt: skip
+        nn.GELU(),
+        _identity_conv(n_in, n_out),
+        nn.MaxPool2d(2),
+        _norm(n_out),
+        nn.GELU(),
+        _identity_conv(n_out, n_out),
+        _norm(n_out),
+        nn.GELU(),
+    )
 
 
 def _identity_conv(n_in: int, n_out: int) -> nn.Conv2d:

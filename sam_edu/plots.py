@@ -79,8 +79,16 @@ def end_label(ax: Axes, x: float, y: float, label: str, dy: float = 0.0) -> None
 
     In the colour of the text: several line colours are too light to be read as letters.
     """
-    ax.annotate(label, (x, y), (6, dy), textcoords="offset points", va="center", fontsize=10,
-                color=INK, annotation_clip=False)  # fmt: skip
+    ax.annotate(
+        label,
+        (x, y),
+        (6, dy),
+        textcoords="offset points",
+        va="center",
+        fontsize=10,
+        color=INK,
+        annotation_clip=False,
+    )
 
 
 def spread(ax: Axes, x: ArrayLike, runs: ArrayLike, method: str, label: str = "", **style: Any) -> None:

@@ -213,8 +213,19 @@ def fit(
     schedule = step_schedule(optimizer, epochs, milestones)
     results = []
     for _ in range(epochs):
-        results.append(train_epoch(objective, optimizer, x, y, batch_size, attack, loss_of,
-                                   generator=generator, drop_last=drop_last))  # fmt: skip
+        results.append(
+            train_epoch(
+                objective,
+                optimizer,
+                x,
+                y,
+                batch_size,
+                attack,
+                loss_of,
+                generator=generator,
+                drop_last=drop_last,
+            )
+        )
         schedule.step()
     objective.model.eval()
     return results

@@ -90,8 +90,15 @@ def test_the_triangle_rises_for_a_fifth_and_falls_to_nothing():
 
 
 def test_every_image_is_seen_both_ways_in_two_epochs(monkeypatch):
-    config = RunConfig(dataset="digits", train_size=40, model="cnn", width=2, epochs=2, batch_size=40,
-                       augment="shift+alternate")  # fmt: skip
+    config = RunConfig(
+        dataset="digits",
+        train_size=40,
+        model="cnn",
+        width=2,
+        epochs=2,
+        batch_size=40,
+        augment="shift+alternate",
+    )
     state, seen = Training(config, _dataset(config)), []
     state.augment = lambda batch: seen.append(batch.clone()) or batch
     state.train_epoch()

@@ -197,8 +197,13 @@ PALETTE = {style.colour.lower() for style in styles.STYLES.values()}
 def test_one_palette() -> None:
     """No figure chooses a colour of the palette by itself; the book's style sheet has the same five."""
     files = [p for kind in ("py", "js", "css") for p in ROOT.glob(f"sam_edu/**/*.{kind}")]
-    found = [f"{p.name}: {colour}" for p in files if p.name != "styles.py"
-             for colour in PALETTE if colour in p.read_text(encoding="utf-8").lower()]  # fmt: skip
+    found = [
+        f"{p.name}: {colour}"
+        for p in files
+        if p.name != "styles.py"
+        for colour in PALETTE
+        if colour in p.read_text(encoding="utf-8").lower()
+    ]
     assert not found, found
     book = (ROOT / "book/assets/css/book.css").read_text(encoding="utf-8")
     for name, method in (("sgd", "SGD"), ("sam", "SAM"), ("at", "AT"), ("both", "SAM+AT"), ("awp", "AWP")):

@@ -112,8 +112,13 @@ def test_at_least_as_bad_as_sams_own_step_and_noise():
         assert value <= found.worst + 1e-9
 
 
-@pytest.mark.parametrize("measure", [lambda m, x, y: sharpness.worst_loss_in_ball(m, x, y, 0.5, 3),
-                                     lambda m, x, y: sharpness.top_eigenvalue(m, x, y)])  # fmt: skip
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda m, x, y: sharpness.worst_loss_in_ball(m, x, y, 0.5, 3),
+        lambda m, x, y: sharpness.top_eigenvalue(m, x, y),
+    ],
+)
 def test_the_model_is_left_as_found(measure):
     model, (x, y) = net(dtype=torch.float32).train(), batch(torch.float32)
     model[1].eval()
@@ -182,9 +187,17 @@ def test_top_eigenvalue_of_a_network_against_the_explicit_hessian():
     params = list(model.parameters())
     value = cross_entropy(model(x), y)
     flat = torch.cat([g.flatten() for g in torch.autograd.grad(value, params, create_graph=True)])
-    rows = [torch.cat([r.flatten() for r in torch.autograd.grad(g, params, retain_graph=True,
-                                                               materialize_grads=True, allow_unused=True)])
-            for g in flat]  # fmt: skip
+    rows = [
+        torch.cat(
+            [
+                r.flatten()
+                for r in torch.autograd.grad(
+                    g, params, retain_graph=True, materialize_grads=True, allow_unused=True
+                )
+            ]
+        )
+        for g in flat
+    ]
     hessian = torch.stack(rows)
     exact = float(torch.linalg.eigvalsh((hessian + hessian.T) / 2)[-1])
     assert sharpness.top_eigenvalue(model, x, y, max_iterations=1000, tol=1e-7) == pytest.approx(

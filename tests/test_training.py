@@ -70,16 +70,27 @@ def test_order_of_one_step():
 def test_the_attacked_inputs_are_the_same_in_both_of_sams_passes():
     model, seen = nn.Linear(4, 3), []
     model.register_forward_hook(lambda m, inputs, out: seen.append(inputs[0].clone()))
-    training.step(SAM(model, 0.1), sgd(model), torch.rand(5, 4), torch.tensor([0, 1, 2, 0, 1]),
-                  lambda m, x, y: x + torch.rand(1))  # fmt: skip
+    training.step(
+        SAM(model, 0.1),
+        sgd(model),
+        torch.rand(5, 4),
+        torch.tensor([0, 1, 2, 0, 1]),
+        lambda m, x, y: x + torch.rand(1),
+    )
     assert len(seen) == 2 and torch.equal(*seen)
 
 
 def test_an_epoch_sees_every_sample_once():
     x, seen = torch.arange(10.0)[:, None].repeat(1, 2), []
     model = nn.Linear(2, 2)
-    result = training.train_epoch(ERM(model), sgd(model, 0.0), x, torch.zeros(10, dtype=torch.long), 4,
-                                  augment=lambda b: seen.append(b[:, 0]) or b)  # fmt: skip
+    result = training.train_epoch(
+        ERM(model),
+        sgd(model, 0.0),
+        x,
+        torch.zeros(10, dtype=torch.long),
+        4,
+        augment=lambda b: seen.append(b[:, 0]) or b,
+    )
     assert [len(b) for b in seen] == [4, 4, 2] and sorted(torch.cat(seen).tolist()) == list(range(10))
     with torch.no_grad():
         expected = nn.functional.cross_entropy(model(x), torch.zeros(10, dtype=torch.long))

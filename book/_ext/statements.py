@@ -71,8 +71,13 @@ def link_witnesses(app, doctree):
             continue
         file, line = found[0]
         many = f"{len(found)} tests" if len(found) > 1 else "1 test"
-        link = nodes.reference("", many, refuri=f"{source}{file.name}#L{line}", classes=["witness"],
-                               reftitle="The tests that try to break this statement")  # fmt: skip
+        link = nodes.reference(
+            "",
+            many,
+            refuri=f"{source}{file.name}#L{line}",
+            classes=["witness"],
+            reftitle="The tests that try to break this statement",
+        )
         node[0] += [nodes.Text(" "), link]
 
 

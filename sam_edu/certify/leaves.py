@@ -46,8 +46,13 @@ def settle(
         return bound, torch.as_tensor(best.x).clamp(region.low[0], region.high[0])
     # nobody lives here? then some combination of the assumptions is negative throughout
     cost = np.append(np.zeros(len(c)), 1.0)
-    by_how_much = linprog(cost, np.hstack([-G.numpy(), -np.ones((len(g), 1))]), g.numpy(),
-                          bounds=np.vstack([box, [[0.0, np.inf]]]), method="highs")  # fmt: skip
+    by_how_much = linprog(
+        cost,
+        np.hstack([-G.numpy(), -np.ones((len(g), 1))]),
+        g.numpy(),
+        bounds=np.vstack([box, [[0.0, np.inf]]]),
+        method="highs",
+    )
     if by_how_much.status == 0:
         beta = torch.as_tensor(-by_how_much.ineqlin.marginals).clamp(min=0)
         if float(region.lowest((-beta @ G)[None, None])) - float(beta @ g) > EMPTY:

@@ -163,8 +163,17 @@ class _Asked:
         for left in self.undecided(_ATTACKED):
             x, y = self.x[left.to(self.x.device)], self.y[left.to(self.x.device)]
             draw = torch.Generator(x.device).manual_seed(0)
-            moved = attacks.pgd(self.model, x, y, self.eps, self.norm, steps=20, loss="margin",
-                                stop_when_fooled=True, generator=draw)  # fmt: skip
+            moved = attacks.pgd(
+                self.model,
+                x,
+                y,
+                self.eps,
+                self.norm,
+                steps=20,
+                loss="margin",
+                stop_when_fooled=True,
+                generator=draw,
+            )
             with torch.no_grad():
                 fell = (self.model(moved).argmax(1) != y).cpu()
             self._break(left[fell], moved[fell.to(moved.device)])

@@ -37,8 +37,12 @@ def _parser() -> argparse.ArgumentParser:
             continue
         kind = {"int": int, "int | None": int, "float": float}.get(str(setting.type), str)
         many = str(setting.type).startswith("tuple")
-        one.add_argument(option, type=float if many else kind, nargs="+" if many else None,
-                         help=f"default {setting.default}")  # fmt: skip
+        one.add_argument(
+            option,
+            type=float if many else kind,
+            nargs="+" if many else None,
+            help=f"default {setting.default}",
+        )
     one.set_defaults(action=_run)
     several = commands.add_parser("sweep", help="all runs of one of the book's protocols")
     several.add_argument(

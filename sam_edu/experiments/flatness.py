@@ -92,9 +92,15 @@ def association(
     if len(rows) < 5:
         raise ValueError(f"an interval over rows needs five rows at least, got {len(rows)}")
     fixed = GIVEN[given]
-    table = [np.array([[MEASURES[measure](r), robust, fixed(r) if fixed else 0.0]
-                       for r, robust in zip(row.records, row.values(eps), strict=True)])
-             for row in rows]  # fmt: skip
+    table = [
+        np.array(
+            [
+                [MEASURES[measure](r), robust, fixed(r) if fixed else 0.0]
+                for r, robust in zip(row.records, row.values(eps), strict=True)
+            ]
+        )
+        for row in rows
+    ]
 
     def of(chosen: Sequence[int] | NDArray) -> float:
         x, y, z = np.concatenate([table[i] for i in chosen]).T

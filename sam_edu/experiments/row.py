@@ -142,8 +142,15 @@ class Row:
 
     def per_class(self, eps: float = 0) -> NDArray:
         """Accuracy of each class (l-infinity), mean over the seeds: shape (classes,)."""
-        return np.asarray(self.mean(lambda r: summary.evaluation(r, "linf").clean_per_class if eps == 0
-                                    else summary.evaluation(r, "linf").entry(eps).per_class))  # fmt: skip
+        return np.asarray(
+            self.mean(
+                lambda r: (
+                    summary.evaluation(r, "linf").clean_per_class
+                    if eps == 0
+                    else summary.evaluation(r, "linf").entry(eps).per_class
+                )
+            )
+        )
 
     @property
     def sources(self) -> list[Source]:

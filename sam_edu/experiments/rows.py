@@ -51,9 +51,13 @@ class Rows:
         for method in methods:
             if method not in METHODS:
                 raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-        return [row for row in self
-                if (not methods or row.config.method in methods) and set(row.varies) <= set(settings)
-                and all(_is(getattr(row.config, name), want) for name, want in settings.items())]  # fmt: skip
+        return [
+            row
+            for row in self
+            if (not methods or row.config.method in methods)
+            and set(row.varies) <= set(settings)
+            and all(_is(getattr(row.config, name), want) for name, want in settings.items())
+        ]
 
     def row(self, method: str, **settings: Any) -> Row:
         """The one row of a method with these settings.
@@ -67,8 +71,9 @@ class Rows:
         if len(found) != 1:
             asked = ", ".join([method, *(f"{name}={value}" for name, value in settings.items())])
             there = "; ".join(row.label for row in found or self if row.config.method == method) or "none"
-            raise KeyError(f"{len(found) or 'no'} rows of {self.name} are {asked}; "
-                           f"rows of this method: {there}")  # fmt: skip
+            raise KeyError(
+                f"{len(found) or 'no'} rows of {self.name} are {asked}; rows of this method: {there}"
+            )
         return found[0]
 
     def labelled(self, label: str) -> Row:

@@ -195,9 +195,18 @@ def _record(config: RunConfig, dataset: data.Dataset, state: Training) -> record
     sharp = _sharpness(state)
     seconds = {"train": state.seconds, "evaluate": time.perf_counter() - started}
     about = {**origin(dataset, state.device), "images_per_second": round(state.images_per_second(), 1)}
-    return records.Record(config, state.curves[-1]["accuracy"], evaluations["linf"], evaluations["l2"],
-                          sharp, state.curves, seconds, about, validation,
-                          _confidence(state, x))  # fmt: skip
+    return records.Record(
+        config,
+        state.curves[-1]["accuracy"],
+        evaluations["linf"],
+        evaluations["l2"],
+        sharp,
+        state.curves,
+        seconds,
+        about,
+        validation,
+        _confidence(state, x),
+    )
 
 
 def _large(state: Training) -> bool:

@@ -72,8 +72,12 @@ class Training:
             self.augment = Augmentation(pad, flip=True, generator=self.flips)
         self.attack = None
         if config.eps > 0:
-            self.attack = attacks.PGD(config.eps, steps=config.attack_steps, generator=self.starts,
-                                      step_size=config.attack_step * config.eps)  # fmt: skip
+            self.attack = attacks.PGD(
+                config.eps,
+                steps=config.attack_steps,
+                generator=self.starts,
+                step_size=config.attack_step * config.eps,
+            )
         self.x = dataset.train_x.to(self.device).contiguous(memory_format=layout)
         self.y = dataset.train_y.to(self.device)
         if 0 < len(self.x) % config.batch_size < self.workers.count:
@@ -111,12 +115,23 @@ class Training:
         mirrored = None if self.mirrored is None else self.mirrored ^ odd
         plain = self.plain if self.epoch < self.config.plain_epochs else None
         objective, attack = (plain, None) if plain else (self.objective, self.attack)
-        result = asdict(training.train_epoch(
-            objective, self.optimizer, self.x, self.y, self.config.batch_size, attack,
-            loss_of=partial(cross_entropy, label_smoothing=smoothing),
-            augment=self.augment, generator=self.order, scaler=self.scaler,
-            share=(self.workers.rank, self.workers.count), mirrored=mirrored,
-            after_step=self.schedule.step if every_step else None))  # fmt: skip
+        result = asdict(
+            training.train_epoch(
+                objective,
+                self.optimizer,
+                self.x,
+                self.y,
+                self.config.batch_size,
+                attack,
+                loss_of=partial(cross_entropy, label_smoothing=smoothing),
+                augment=self.augment,
+                generator=self.order,
+                scaler=self.scaler,
+                share=(self.workers.rank, self.workers.count),
+                mirrored=mirrored,
+                after_step=self.schedule.step if every_step else None,
+            )
+        )
         if self.workers.count > 1:
             result = self._together(result)
         if not every_step:

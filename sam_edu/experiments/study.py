@@ -47,8 +47,14 @@ class Study(Rows):
         """Radii that all runs were attacked at."""
         return summary.radii(self._rows[0].records, norm)
 
-    def table(self, caption: str, radii: Iterable[float] | None = None, l2: Iterable[float] = (),
-              seeds: bool = False, training: bool = False) -> plots.Shown:  # fmt: skip
+    def table(
+        self,
+        caption: str,
+        radii: Iterable[float] | None = None,
+        l2: Iterable[float] = (),
+        seeds: bool = False,
+        training: bool = False,
+    ) -> plots.Shown:
         """Accuracy of every row in per cent, mean and spread over the seeds.
 
         Parameters
@@ -68,14 +74,16 @@ class Study(Rows):
             columns[f"ℓ2, {pixels(eps)}"] = [row.at(eps, "l2").percent() for row in self]
         return plots.show_table(columns, caption)
 
-    def against(self, reference: Row, eps: float, rows: Iterable[Row] | None = None,
-                norm: str = "linf") -> list[comparison.Comparison]:  # fmt: skip
+    def against(
+        self, reference: Row, eps: float, rows: Iterable[Row] | None = None, norm: str = "linf"
+    ) -> list[comparison.Comparison]:
         """Paired tests of rows (default: all others) against one, corrected together."""
         labels = None if rows is None else [row.label for row in rows]
         return comparison.compare(self.groups, reference.label, eps, norm, labels)
 
-    def differences(self, reference: Row, eps: float, rows: Iterable[Row] | None = None,
-                    about: str = "") -> plots.Shown:  # fmt: skip
+    def differences(
+        self, reference: Row, eps: float, rows: Iterable[Row] | None = None, about: str = ""
+    ) -> plots.Shown:
         """What :meth:`against` finds, under attack and without, as a table."""
         labels = None if rows is None else [row.label for row in rows]
         columns = comparison.columns(self.groups, reference.label, eps, labels=labels)
@@ -112,11 +120,14 @@ class Study(Rows):
         Its row is chosen on one half of the images and judged on the other (:meth:`held_out`).
         """
         sgd = comparison.verdicts(self.row("sgd").records, eps).mean(1)
-        return {name: summary.Spread.of(self.held_out(rows, eps, eps) - sgd)
-                for name, rows in self.families.items()}  # fmt: skip
+        return {
+            name: summary.Spread.of(self.held_out(rows, eps, eps) - sgd)
+            for name, rows in self.families.items()
+        }
 
-    def choices(self, families: Mapping[str, Iterable[Row]], by: float, eps: float,
-                caption: str) -> plots.Shown:  # fmt: skip
+    def choices(
+        self, families: Mapping[str, Iterable[Row]], by: float, eps: float, caption: str
+    ) -> plots.Shown:
         """What each half of the images chooses of each family, and how it does on the other, as a table."""
         groups = {name: {row.label: row.records for row in rows} for name, rows in families.items()}
         return plots.show_table(comparison.choices(groups, by, eps), caption)
@@ -177,8 +188,13 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
     else:
         records = load_records(groups)
     settings = protocols.PROTOCOLS[name][1]
-    return Study(name, [Row(name, label, _variation(settings[label]), groups[label][0], found)
-                        for label, found in records.items()])  # fmt: skip
+    return Study(
+        name,
+        [
+            Row(name, label, _variation(settings[label]), groups[label][0], found)
+            for label, found in records.items()
+        ],
+    )
 
 
 def _variation(settings: Mapping[str, Any]) -> dict[str, Any]:

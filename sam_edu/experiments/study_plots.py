@@ -32,9 +32,15 @@ def apart(ax: Axes, places: Mapping[str, tuple[float, float]]) -> None:
         plots.end_label(ax, *places[name], name, dy=height - points[name])
 
 
-def frontier(study: Study, eps: float, caption: str, title: str = "",
-             names: Mapping[str, float] | None = None, xlim: tuple[float, float] | None = None,
-             **size: Any) -> plots.Shown:  # fmt: skip
+def frontier(
+    study: Study,
+    eps: float,
+    caption: str,
+    title: str = "",
+    names: Mapping[str, float] | None = None,
+    xlim: tuple[float, float] | None = None,
+    **size: Any,
+) -> plots.Shown:
     """Accuracy without attack against accuracy under attack, one point per row.
 
     Rows of one method at several radii are joined by a line; controls are crosses.
@@ -71,9 +77,15 @@ def frontier(study: Study, eps: float, caption: str, title: str = "",
     return plots.show(fig, alt, caption, table, made_from=study)
 
 
-def gains(found: Mapping[str, Mapping[str, Spread]], studies: Iterable[Study], title: str, caption: str,
-          seeds: bool = False, columns: Mapping[str, Sequence[Any]] | None = None,
-          **size: Any) -> plots.Shown:  # fmt: skip
+def gains(
+    found: Mapping[str, Mapping[str, Spread]],
+    studies: Iterable[Study],
+    title: str,
+    caption: str,
+    seeds: bool = False,
+    columns: Mapping[str, Sequence[Any]] | None = None,
+    **size: Any,
+) -> plots.Shown:
     """What families of rows gain over SGD in several experiments, one line per experiment.
 
     Parameters
@@ -94,8 +106,10 @@ def gains(found: Mapping[str, Mapping[str, Spread]], studies: Iterable[Study], t
         plots.end_label(ax, 100 * found[places[0]][kind].mean, len(places) - 1 + dy, kind)
     ax.set_yticks(range(len(places)), places[::-1])
     ax.axvline(0, color=plots.INK, linewidth=0.8)
-    said = "; ".join(f"{place}: " + ", ".join(f"{kind} {100 * gain.mean:+.1f}" for kind, gain in all_.items())
-                     for place, all_ in found.items())  # fmt: skip
+    said = "; ".join(
+        f"{place}: " + ", ".join(f"{kind} {100 * gain.mean:+.1f}" for kind, gain in all_.items())
+        for place, all_ in found.items()
+    )
     table: dict[str, Any] = {"experiment": places}
     if seeds:
         table["seeds"] = [all_[kinds[0]].n for all_ in found.values()]
@@ -104,8 +118,14 @@ def gains(found: Mapping[str, Mapping[str, Spread]], studies: Iterable[Study], t
     return plots.show(fig, alt, caption, table | dict(columns or {}), made_from=list(studies))
 
 
-def per_class(rows: Iterable[Row], classes: Iterable[str], name: str, title: str, caption: str,
-              faint: Iterable[Row] = ()) -> plots.Shown:  # fmt: skip
+def per_class(
+    rows: Iterable[Row],
+    classes: Iterable[str],
+    name: str,
+    title: str,
+    caption: str,
+    faint: Iterable[Row] = (),
+) -> plots.Shown:
     """Clean accuracy of each class, one line per row; the rows are named at the class ``name``."""
     rows, faint, classes = list(rows), list(faint), list(classes)
     fig, ax = plots.figure(title, "class", "clean accuracy", width=7.2)
@@ -121,10 +141,18 @@ def per_class(rows: Iterable[Row], classes: Iterable[str], name: str, title: str
     return plots.show(fig, f"Clean accuracy by class. Class {name}: {words}.", caption, table, made_from=rows)
 
 
-def scatter(study: Study, panels: Mapping[str, Callable[[Row], float]], height: Callable[[Row], float],
-            ylabel: str, names: Mapping[str, str], title: str, caption: str,
-            up: Mapping[str, float] | None = None, logarithmic: bool = False,
-            **size: Any) -> plots.Shown:  # fmt: skip
+def scatter(
+    study: Study,
+    panels: Mapping[str, Callable[[Row], float]],
+    height: Callable[[Row], float],
+    ylabel: str,
+    names: Mapping[str, str],
+    title: str,
+    caption: str,
+    up: Mapping[str, float] | None = None,
+    logarithmic: bool = False,
+    **size: Any,
+) -> plots.Shown:
     """One mark per row in each panel, at a measured quantity and a height.
 
     Parameters
@@ -156,6 +184,7 @@ def scatter(study: Study, panels: Mapping[str, Callable[[Row], float]], height: 
         form = ".1f" if logarithmic else ".0%"
         said.append(f"{label}: " + "; ".join(f"{name} {xs[name]:{form}}" for name in names))
     heights = "; ".join(f"{name} {ys[name]:.0%}" for name in names)
-    alt = (f"Each way of training, {ylabel} against {', '.join(panels)}. {'. '.join(said)}. "
-           f"{ylabel}: {heights}.")  # fmt: skip
+    alt = (
+        f"Each way of training, {ylabel} against {', '.join(panels)}. {'. '.join(said)}. {ylabel}: {heights}."
+    )
     return plots.show(fig, alt, caption, table | {ylabel: list(ys.values())}, made_from=study)

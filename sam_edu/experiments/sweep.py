@@ -24,11 +24,19 @@ GUARD = 'in a script, the call must stand under `if __name__ == "__main__":`, in
 
 
 @overload
-def sweep(configs: Groups, folder: str | Path | None = None, executor: Executor | None = None,
-          progress: bool = False) -> dict[str, list[Record]]: ...  # fmt: skip
+def sweep(
+    configs: Groups,
+    folder: str | Path | None = None,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> dict[str, list[Record]]: ...
 @overload
-def sweep(configs: Iterable[RunConfig], folder: str | Path | None = None,
-          executor: Executor | None = None, progress: bool = False) -> list[Record]: ...  # fmt: skip
+def sweep(
+    configs: Iterable[RunConfig],
+    folder: str | Path | None = None,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> list[Record]: ...
 def sweep(configs, folder=None, executor=None, progress=False):
     """Do the runs and return their records in the order, and in the shape, of ``configs``.
 

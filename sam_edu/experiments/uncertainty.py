@@ -62,8 +62,16 @@ class Estimate:
         seeds, images = table.shape
         mean, by_seed, by_image = table.mean(), table.mean(1, keepdims=True), table.mean(0, keepdims=True)
         dfs = np.array([seeds - 1, images - 1, (seeds - 1) * (images - 1)], dtype=float)
-        squares = np.array([images * ((by_seed - mean) ** 2).sum(), seeds * ((by_image - mean) ** 2).sum(),
-                            ((table - by_seed - by_image + mean) ** 2).sum()]) / dfs  # fmt: skip
+        squares = (
+            np.array(
+                [
+                    images * ((by_seed - mean) ** 2).sum(),
+                    seeds * ((by_image - mean) ** 2).sum(),
+                    ((table - by_seed - by_image + mean) ** 2).sum(),
+                ]
+            )
+            / dfs
+        )
         rest = squares[2]
         # a component of variance is not negative: where one comes out so, chance made it small
         total = max(squares[0], rest) + max(squares[1], rest) - rest
@@ -77,8 +85,13 @@ class Estimate:
         values = np.asarray(differences, dtype=float)
         if values.ndim != 1 or len(values) < 2:
             raise ValueError("a test over seeds needs at least two seeds")
-        return cls(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))), len(values) - 1.0,
-                   False, len(values))  # fmt: skip
+        return cls(
+            float(values.mean()),
+            float(values.std(ddof=1) / np.sqrt(len(values))),
+            len(values) - 1.0,
+            False,
+            len(values),
+        )
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Interval that contains the difference with this probability (Student's t)."""

@@ -24,8 +24,10 @@ def uniform_accuracy(model: NRFModel, w1: NDArray, rho: NDArray) -> NDArray:
     short = model.natural_accuracy(w1[..., None] + rho[..., None] * nodes) @ weights / 2
     half = np.maximum(rho, root) / root
     up, down = model.c + w1 / root, model.c - w1 / root
-    long = (model.p * (_integral(up + half) - _integral(up - half))
-            + (1 - model.p) * (_integral(down + half) - _integral(down - half))) / (2 * half)  # fmt: skip
+    long = (
+        model.p * (_integral(up + half) - _integral(up - half))
+        + (1 - model.p) * (_integral(down + half) - _integral(down - half))
+    ) / (2 * half)
     return np.where(rho < root, short, long)
 
 

@@ -96,8 +96,14 @@ class FamilyExplorer(Explorer):
         g = cos(radians(self.turn)), sin(radians(self.turn))
         for tip, colour in ((g, COLOUR["SGD"]), (step(self.member, *state), COLOUR["SAM"])):
             where.annotate("", tip, (0, 0), arrowprops={"arrowstyle": "->", "color": colour, "lw": 2})
-        where.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal", title=self.member,
-                  xlabel="$e_1$", ylabel="$e_2$")  # fmt: skip
+        where.set(
+            xlim=(-1.05, 1.05),
+            ylim=(-1.05, 1.05),
+            aspect="equal",
+            title=self.member,
+            xlabel="$e_1$",
+            ylabel="$e_2$",
+        )
         rise = [g[0] * e[0] + g[1] * e[1] for e in (step(member, *state) for member in MEMBERS)]
         colours = [COLOUR["SAM"] if member == self.member else COLOUR["SGD"] for member in MEMBERS]
         bars.barh(MEMBERS[::-1], rise[::-1], color=colours[::-1])

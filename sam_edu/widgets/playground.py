@@ -123,8 +123,15 @@ class Playground(Explorer):
             raise WidgetValueError(
                 f"Playground: data must be one of {', '.join(sets)}, or four arrays, got {data!r}"
             )
-        super().__init__(data=data, small=small, about=sets, packed=packed, classes=classes,
-                         worker=bundle("playground_worker.js"), **kwargs)  # fmt: skip
+        super().__init__(
+            data=data,
+            small=small,
+            about=sets,
+            packed=packed,
+            classes=classes,
+            worker=bundle("playground_worker.js"),
+            **kwargs,
+        )
 
     @staticmethod
     def stored_runs() -> dict[str, dict[str, Any]]:
@@ -149,8 +156,12 @@ class Playground(Explorer):
         asked = {name: getattr(self, name) for name in ("data", "attack", "epochs", "decay", "rate", "seed")}
         usual = {name: self.trait_defaults(name) for name in asked} | {"data": DIGITS}
         stored = [run["settings"] | {"points": run["points"]} for run in self.stored_runs().values()]
-        return [run for run in stored if run["method"] in ("sgd", "at") or run.get("rho") == STORED_RHO
-                if {name: run.get(name, usual[name]) for name in asked} == asked]  # fmt: skip
+        return [
+            run
+            for run in stored
+            if run["method"] in ("sgd", "at") or run.get("rho") == STORED_RHO
+            if {name: run.get(name, usual[name]) for name in asked} == asked
+        ]
 
     def draw_still(self, figure: Figure) -> None:
         """The curves of the runs so far; before the first one, those that it has measured before, if any."""

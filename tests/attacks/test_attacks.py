@@ -86,8 +86,20 @@ def test_always_in_the_ball_and_in_the_box(
     dtype = torch.float64 if double else torch.float32
     model, (x, y) = image_net(dtype, seed), images(4, seed, dtype)
     generator = torch.Generator().manual_seed(seed)
-    attacked = pgd(model, x, y, eps, norm, steps, step_size, restarts, random_start, loss=loss,
-                   stop_when_fooled=stop, generator=generator)  # fmt: skip
+    attacked = pgd(
+        model,
+        x,
+        y,
+        eps,
+        norm,
+        steps,
+        step_size,
+        restarts,
+        random_start,
+        loss=loss,
+        stop_when_fooled=stop,
+        generator=generator,
+    )
     assert attacked.shape == x.shape and attacked.dtype == x.dtype and not attacked.requires_grad
     assert attacked.min() >= 0 and attacked.max() <= 1
     # l-infinity: never further than eps, not even by a rounding; l2: up to rounding of the norm
@@ -454,8 +466,18 @@ def test_stopping_early_fools_the_same_samples(norm, restarts):
 
     def fooled(stop, start):
         g = torch.Generator().manual_seed(9)
-        attacked = pgd(model, x, y, radius, norm, 6, restarts=restarts, random_start=start,
-                       stop_when_fooled=stop, generator=g)  # fmt: skip
+        attacked = pgd(
+            model,
+            x,
+            y,
+            radius,
+            norm,
+            6,
+            restarts=restarts,
+            random_start=start,
+            stop_when_fooled=stop,
+            generator=g,
+        )
         with torch.no_grad():
             return model(attacked).argmax(1) != y
 
@@ -473,8 +495,15 @@ def test_stopping_early_keeps_samples_that_are_wrong_already():
     y = (model(x).argmax(1) + 1) % 4  # all wrong
     assert torch.equal(pgd(model, x, y, 0.1, random_start=False, stop_when_fooled=True), x)
     calls = []
-    pgd(lambda t: calls.append(len(t)) or model(t), x, y, 0.1, random_start=False, stop_when_fooled=True,
-        restarts=5)  # fmt: skip
+    pgd(
+        lambda t: calls.append(len(t)) or model(t),
+        x,
+        y,
+        0.1,
+        random_start=False,
+        stop_when_fooled=True,
+        restarts=5,
+    )
     assert sum(calls) <= 2 * len(x)
 
 

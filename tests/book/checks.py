@@ -472,8 +472,12 @@ def words(visit: Visit) -> tuple[int, list[str]]:
         missing = [word for word in ("Commit", "executed on", "author.figure") if word not in figure["made"]]
         if missing or int(figure["number"] or 0) != number:
             problems.append(f"{name}: its line on how it was made lacks {missing or 'the right number'}")
-        problems += [f"{name}: a control without {what}" for label, value in figure["sliders"]
-                     for what, text in (("name", label), ("spoken value", value)) if not text]  # fmt: skip
+        problems += [
+            f"{name}: a control without {what}"
+            for label, value in figure["sliders"]
+            for what, text in (("name", label), ("spoken value", value))
+            if not text
+        ]
         problems += [f"{name}: {problem}" for problem in alike(figure["panels"] or [])]
     return len(seen), problems
 

@@ -143,8 +143,12 @@ def edition_words(name: str) -> list[str]:
 class TestEach:
     def test_what_a_cell_shows_survives_a_sanitizer(self, name):
         """No drawing, style or program inside HTML: readers that clean it leave the words of such a thing."""
-        shown = ["".join(output["data"]["text/html"]) for cell in edition(name)["cells"]
-                 for output in cell.get("outputs", ()) if "text/html" in output.get("data", {})]  # fmt: skip
+        shown = [
+            "".join(output["data"]["text/html"])
+            for cell in edition(name)["cells"]
+            for output in cell.get("outputs", ())
+            if "text/html" in output.get("data", {})
+        ]
         for markup in shown:
             assert not re.search(r"<(?:svg|style|script|iframe|button|input)\b", markup), markup[:200]
             assert markup.count("<img ") == len(re.findall(r'<img alt="[^"]+"', markup))

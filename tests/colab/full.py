@@ -48,9 +48,13 @@ def inside(python: Path, leads: dict[str, str], *task: object, timeout: int = 72
     path = f"{python.parent}:{os.environ['PATH']}"
     with tempfile.TemporaryDirectory() as empty:
         done = subprocess.run(
-            [str(python), "-B", str(INSIDE), *map(str, task)], capture_output=True, text=True, cwd=empty,
-            timeout=timeout, env=kept | leads | {"PATH": path, "JUPYTER_PREFER_ENV_PATH": "1"},
-        )  # fmt: skip
+            [str(python), "-B", str(INSIDE), *map(str, task)],
+            capture_output=True,
+            text=True,
+            cwd=empty,
+            timeout=timeout,
+            env=kept | leads | {"PATH": path, "JUPYTER_PREFER_ENV_PATH": "1"},
+        )
     if done.returncode:
         raise RuntimeError(re.sub(r"\x1b\[[\d;]*m", "", done.stderr)[-3000:])
     return json.loads(done.stdout.splitlines()[-1])

@@ -234,8 +234,14 @@ def test_the_official_rungs_run():
     x = 0.3 + 0.4 * torch.rand(2, 1, 4, 4)
     logits = model(x).detach()
     y, w = logits.argmax(1), model[1].weight.detach()
-    exact = [min(float((logits[i, y[i]] - logits[i, j]) / (w[y[i]] - w[j]).abs().sum())
-                 for j in range(4) if j != y[i]) for i in range(2)]  # fmt: skip
+    exact = [
+        min(
+            float((logits[i, y[i]] - logits[i, j]) / (w[y[i]] - w[j]).abs().sum())
+            for j in range(4)
+            if j != y[i]
+        )
+        for i in range(2)
+    ]
     assert max(exact) < 0.3  # the box does not matter
     eps = sum(exact) / 2
     record = evaluate(model, x, y, eps, ladder="standard")
@@ -314,8 +320,12 @@ def test_models_that_mix_the_batch_are_refused(trained):
 def test_attacks_that_leave_their_ball_are_an_error():
     x = torch.full((2, 3), 0.5)
     _sanity.check_in_ball("good", x, x + 0.1, 0.1, "linf")
-    for bad, eps, norm in [(x + 0.11, 0.1, "linf"), (x * math.nan, 0.1, "linf"), (x + 0.51, 0.6, "linf"),
-                           (x + 0.1, 0.1, "l2")]:  # fmt: skip
+    for bad, eps, norm in [
+        (x + 0.11, 0.1, "linf"),
+        (x * math.nan, 0.1, "linf"),
+        (x + 0.51, 0.6, "linf"),
+        (x + 0.1, 0.1, "l2"),
+    ]:
         with pytest.raises(ValueError, match="bad left its ball") as error:
             _sanity.check_in_ball("bad", x, bad, eps, norm)
         assert "\n" not in str(error.value)

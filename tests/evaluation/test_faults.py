@@ -436,8 +436,12 @@ class Found:
 def test_outputs_that_are_no_logits_are_refused_in_one_line(after, hint):
     net = nn.Sequential(nn.Flatten(), nn.Linear(9, 4))
     x, y = torch.rand(10, 1, 3, 3), torch.zeros(10, dtype=torch.long)
-    for call in (lambda m: evaluate(m, x, y, 0.1), lambda m: attacks.pgd(m, x, y, 0.1),
-                 lambda m: attacks.fgsm(m, x, y, 0.1), lambda m: features.alignment(m, x)):  # fmt: skip
+    for call in (
+        lambda m: evaluate(m, x, y, 0.1),
+        lambda m: attacks.pgd(m, x, y, 0.1),
+        lambda m: attacks.fgsm(m, x, y, 0.1),
+        lambda m: features.alignment(m, x),
+    ):
         with pytest.raises((TypeError, ValueError)) as error:
             call(lambda v: after(net(v)))
         one_line(error, hint)

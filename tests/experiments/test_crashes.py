@@ -140,8 +140,12 @@ class TestKill:
     def test_killed_twenty_five_times_it_ends_with_the_same_weights(self, tmp_path, one_thread):
         config = dataclasses.replace(QUICK, method="sam+at", rho=0.1, eps=0.1, attack_steps=2, epochs=400)
         config = dataclasses.replace(config, augment="flip")
-        subprocess.run([sys.executable, "-c", KILLER, repr(config.to_dict()), str(tmp_path / "cut"), "25"],
-                       check=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+        subprocess.run(
+            [sys.executable, "-c", KILLER, repr(config.to_dict()), str(tmp_path / "cut"), "25"],
+            check=True,
+            timeout=300,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
         whole = run(config, tmp_path / "whole")
         assert len(whole.curves) == 400
         same_weights(tmp_path / "whole", tmp_path / "cut", config)

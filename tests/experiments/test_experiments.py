@@ -134,8 +134,12 @@ class TestRecords:
             load_records([QUICK], tmp_path)
 
     def test_every_shipped_record_is_whole_and_belongs_to_a_protocol(self):
-        known = {config.run_id for name in protocols.PROTOCOLS
-                 for group in protocols.configs(name, range(5)).values() for config in group}  # fmt: skip
+        known = {
+            config.run_id
+            for name in protocols.PROTOCOLS
+            for group in protocols.configs(name, range(5)).values()
+            for config in group
+        }
         records = load_records()
         assert len(records) >= 54
         for record in records:

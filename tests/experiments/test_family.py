@@ -46,8 +46,17 @@ def test_a_run_learns_and_goes_on_where_it_stopped(method, digits):
     assert whole.curves[-1]["loss"] < whole.curves[0]["loss"]
 
 
-SWA = RunConfig(method="swa", model="cnn", width=4, train_size=320, test_size=200, epochs=8, batch_size=32,
-                lr=0.2, eval_linf=(0.05,))  # fmt: skip
+SWA = RunConfig(
+    method="swa",
+    model="cnn",
+    width=4,
+    train_size=320,
+    test_size=200,
+    epochs=8,
+    batch_size=32,
+    lr=0.2,
+    eval_linf=(0.05,),
+)
 
 
 def accuracy(net: torch.nn.Module, dataset: data.Dataset) -> float:

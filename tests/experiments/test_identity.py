@@ -220,8 +220,14 @@ def test_a_script_without_a_guard_is_told(tmp_path):
         "from sam_edu.experiments import RunConfig, sweep\n"
         f"sweep([RunConfig(epochs=1)], {str(tmp_path / 'runs')!r})\n"
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300,
-                          env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        check=False,
+    )
     assert done.returncode != 0
     assert done.stderr.strip().splitlines()[-1].startswith("RuntimeError: a worker process ended")
     assert 'if __name__ == "__main__":' in done.stderr

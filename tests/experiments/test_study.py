@@ -34,13 +34,17 @@ def test_rows_are_found_by_method_and_settings(digits: Study) -> None:
     assert fashion["Short AT ε=4/255, 10 epochs"].epochs == 10
 
 
-@pytest.mark.parametrize("method, settings, message", [
-    ("sam", {}, "5 rows of digits are sam"),
-    ("sam", {"rho": 0.3}, "no rows of digits are sam, rho=0.3; rows of this method: SAM ρ=0.05; SAM"),
-    ("esam", {}, "no rows of digits are esam; rows of this method: none"),
-])  # fmt: skip
-def test_a_row_that_is_not_there_is_one_clear_line(digits: Study, method: str, settings: dict[str, float],
-                                                   message: str) -> None:  # fmt: skip
+@pytest.mark.parametrize(
+    "method, settings, message",
+    [
+        ("sam", {}, "5 rows of digits are sam"),
+        ("sam", {"rho": 0.3}, "no rows of digits are sam, rho=0.3; rows of this method: SAM ρ=0.05; SAM"),
+        ("esam", {}, "no rows of digits are esam; rows of this method: none"),
+    ],
+)
+def test_a_row_that_is_not_there_is_one_clear_line(
+    digits: Study, method: str, settings: dict[str, float], message: str
+) -> None:
     with pytest.raises(KeyError, match=re.escape(message)):
         digits.row(method, **settings)
 
@@ -66,8 +70,10 @@ def test_its_numbers_are_those_of_summary_and_comparison(digits: Study) -> None:
     assert sgd.eigenvalue == pytest.approx(np.mean(top)) and digits.images == 500
     classes = [r.linf.clean_per_class for r in groups["SGD"] if r.linf is not None]
     assert sgd.per_class() == pytest.approx(np.mean(classes, 0)) and len(sgd.per_class(0.1)) == 10
-    assert digits.held_out(digits.rows("sam"), 0.1, 0.1).tolist() == comparison.held_out(
-        {row.label: row.records for row in digits.rows("sam")}, 0.1, 0.1).tolist()  # fmt: skip
+    assert (
+        digits.held_out(digits.rows("sam"), 0.1, 0.1).tolist()
+        == comparison.held_out({row.label: row.records for row in digits.rows("sam")}, 0.1, 0.1).tolist()
+    )
     assert all(row.label in {"SAM ρ=0.4", "SAM ρ=0.8"} for row in digits.choose(digits.rows("sam"), 0.1))
 
 
@@ -134,7 +140,9 @@ def test_live_figures_are_handed_the_study(digits: Study) -> None:
 
 def test_figures_name_all_their_protocols(digits: Study, family: Study) -> None:
     assert plots.sources([digits.row("sgd"), digits.row("at", eps=0.1), family]) == [
-        ("digits", 6, 3), ("fashion-mnist-family", 2 * len(family), 2)]  # fmt: skip
+        ("digits", 6, 3),
+        ("fashion-mnist-family", 2 * len(family), 2),
+    ]
     assert plots.sources(None) == [] and plots.sources_comment(None) == ""
 
 

@@ -47,8 +47,12 @@ def test_fashion_mnist_and_its_controls() -> None:
     assert gain[0.8].sd > 3 * gain[0.4].sd
     robust = [fashion.row("sgd", epochs=n).at(EPS).mean for n in (3, 8, 15, 30, 60)]
     assert robust == sorted(robust, reverse=True), "the longer SGD trains, the less robust it gets"
-    for rho, control in ((0.2, {"epochs": 8}), (0.2, {"weight_decay": 5e-3}), (0.4, {"epochs": 3}),
-                         (0.4, {"weight_decay": 2e-2})):  # fmt: skip
+    for rho, control in (
+        (0.2, {"epochs": 8}),
+        (0.2, {"weight_decay": 5e-3}),
+        (0.4, {"epochs": 3}),
+        (0.4, {"weight_decay": 2e-2}),
+    ):
         assert fashion.row("sam", rho=rho).minus(fashion.row("sgd", **control), EPS).mean > 0.02
     sam, decay = fashion.row("sam", rho=0.2), fashion.row("sgd", weight_decay=2e-2)
     at4 = fashion.row("at", eps=4 / 255)

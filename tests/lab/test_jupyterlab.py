@@ -83,12 +83,16 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         (home / name).write_text(json.dumps(setting))
     known = [sys.executable, "-m", "ipykernel", "install", "--prefix", str(home), "--name", KERNEL]
     subprocess.run(known, check=True, capture_output=True)
-    settings = {"JUPYTER_PATH": str(home / "share/jupyter"), "PYTHONPATH": str(ROOT),
-                "JUPYTER_CONFIG_DIR": str(home)}  # fmt: skip
+    settings = {
+        "JUPYTER_PATH": str(home / "share/jupyter"),
+        "PYTHONPATH": str(ROOT),
+        "JUPYTER_CONFIG_DIR": str(home),
+    }
     command = [str(jupyter), "lab", "--no-browser", f"--port={PORT}", "--IdentityProvider.token=",
                "--allow-root", f"--ServerApp.root_dir={work}", "--expose-app-in-browser"]  # fmt: skip
-    server = subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL)  # fmt: skip
+    server = subprocess.Popen(
+        command, env=os.environ | settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         for _ in range(120):
             try:
@@ -138,9 +142,14 @@ def test_a_chapter_reads_like_its_page(browser: Any, lab: str, name: str) -> Non
     assert not re.search(r"\{[a-z:]+\}`|:::|\$|\\tag|\*\*|</?details", seen["text"], re.M)
     displayed = text.count("$$") // 2
     assert seen["formulas"] == displayed + (text.count("$") - 4 * displayed) // 2 and seen["wrong"] == 0
-    drawn = [part for c in cells if not c["metadata"].get("jupyter", {}).get("outputs_hidden")
-             for o in c.get("outputs", ()) for part in ["".join(o.get("data", {}).get("text/html", ""))]
-             if "se-figure" in part]  # fmt: skip
+    drawn = [
+        part
+        for c in cells
+        if not c["metadata"].get("jupyter", {}).get("outputs_hidden")
+        for o in c.get("outputs", ())
+        for part in ["".join(o.get("data", {}).get("text/html", ""))]
+        if "se-figure" in part
+    ]
     assert sum(map(bool, seen["pictures"])) == len(drawn) and '"series"' not in seen["outputs"]
     assert seen["folded"] == len(hidden) > 0 and seen["details"] == text.count("<details>")
 

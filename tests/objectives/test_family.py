@@ -408,11 +408,15 @@ def test_where_pytorch_optimizer_leaves_the_papers(peers):
     """
     x, y = batch()
     for peer, make in (
-        (lambda m: peers.LookSAM(m.parameters(), torch.optim.SGD, rho=0.5, k=2, alpha=0.6, lr=LR),
-         lambda m: LookSAM(m, 0.5, k=2, alpha=0.6)),
-        (lambda m: peers.SAM(m.parameters(), torch.optim.SGD, rho=0.5, adaptive=True, lr=LR),
-         lambda m: ASAM(m, 0.5, eta=0)),
-    ):  # fmt: skip
+        (
+            lambda m: peers.LookSAM(m.parameters(), torch.optim.SGD, rho=0.5, k=2, alpha=0.6, lr=LR),
+            lambda m: LookSAM(m, 0.5, k=2, alpha=0.6),
+        ),
+        (
+            lambda m: peers.SAM(m.parameters(), torch.optim.SGD, rho=0.5, adaptive=True, lr=LR),
+            lambda m: ASAM(m, 0.5, eta=0),
+        ),
+    ):
         model = net(norm=False)
         theirs = copy.deepcopy(model)
         optimizer, wrapped = torch.optim.SGD(model.parameters(), lr=LR), peer(theirs)
@@ -528,8 +532,14 @@ def test_m_sharpness_averages_over_sub_batches(n, m):
 def test_outputs_of_a_batch_in_parts_are_those_at_the_weights_in_order():
     model, (x, y) = net(norm=False), batch(11)
     expected = model(x).detach()
-    for make in (ERM, SAM, lambda m: SAM(m, 2.0, m=4), lambda m: ESAM(m, 2.0), lambda m: SparseSAM(m, 2.0),
-                 lambda m: LookSAM(m, 2.0)):  # fmt: skip
+    for make in (
+        ERM,
+        SAM,
+        lambda m: SAM(m, 2.0, m=4),
+        lambda m: ESAM(m, 2.0),
+        lambda m: SparseSAM(m, 2.0),
+        lambda m: LookSAM(m, 2.0),
+    ):
         loss = BatchLoss(model, x, y)
         make(model).backward(loss)
         assert torch.allclose(loss.outputs, expected, atol=1e-14)

@@ -174,10 +174,18 @@ def test_in_skorch_and_accelerate_themselves():
     x, y = (torch.cat(parts) for parts in zip(*batches(), strict=True))
     settings = {f"optimizer__{k}": v for k, v in SETTINGS.items()}
     trainer = skorch.NeuralNet(
-        Whole, nn.CrossEntropyLoss, optimizer=SAMOptimizer, lr=0.1, max_epochs=1, batch_size=16,
-        optimizer__base_optimizer=torch.optim.SGD, train_split=None, verbose=0,
-        iterator_train__shuffle=False, **settings,
-    )  # fmt: skip
+        Whole,
+        nn.CrossEntropyLoss,
+        optimizer=SAMOptimizer,
+        lr=0.1,
+        max_epochs=1,
+        batch_size=16,
+        optimizer__base_optimizer=torch.optim.SGD,
+        train_split=None,
+        verbose=0,
+        iterator_train__shuffle=False,
+        **settings,
+    )
     trainer.fit(x, y)
     assert apart(trainer.module_.net, by_the_objective()) == 0
     helper, model = accelerate.Accelerator(cpu=True), net()

@@ -97,8 +97,13 @@ def test_code_that_the_page_folds_is_folded_and_the_rest_is_open(path):
 @EACH
 def test_code_that_a_reader_sees_fits_the_page(path):
     shown = [part for part in chapter.parts(path.with_suffix(".md")) if not cells.HIDING & set(part.tags)]
-    assert [line for part in shown if part.is_code and "remove-cell" not in part.tags
-            for line in part.source.splitlines() if len(line) > WIDTH] == []  # fmt: skip
+    assert [
+        line
+        for part in shown
+        if part.is_code and "remove-cell" not in part.tags
+        for line in part.source.splitlines()
+        if len(line) > WIDTH
+    ] == []
 
 
 @EACH
@@ -121,9 +126,7 @@ def test_what_only_feeds_the_page_is_not_needed_by_the_rest(path):
 def test_the_answer_of_a_prediction_is_folded_and_stands_below_its_question(path):
     said = "\n\n".join(texts(path))
     asked = said.count("> **Predict first**")
-    answers = re.findall(
-        r"> - [^\n]*\n\n<details>\n<summary>The answer</summary>\n\nAnswer (\d)", said
-    )
+    answers = re.findall(r"> - [^\n]*\n\n<details>\n<summary>The answer</summary>\n\nAnswer (\d)", said)
     source = chapter.text_of(path.with_suffix(".md"))
     assert answers == re.findall(r"^:class: predict answer-(\d)", source, re.M) and asked >= len(answers)
 

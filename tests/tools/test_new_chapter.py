@@ -124,8 +124,13 @@ def test_the_chapter_works_as_it_is_made(files, tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, "utf-8")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    notebook = subprocess.run([sys.executable, "-c", RUN, f"notebooks/{NAME}.md"], cwd=tmp_path,
-                              env=environment, capture_output=True, text=True)  # fmt: skip
+    notebook = subprocess.run(
+        [sys.executable, "-c", RUN, f"notebooks/{NAME}.md"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert notebook.returncode == 0, notebook.stderr
     assert notebook.stdout.count("correct.") == 8 and "not yet" not in notebook.stdout
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "pythonpath=.", "tests"]

@@ -44,8 +44,11 @@ def again(page: str, number: int, out: Path) -> str:
     return done.stdout
 
 
-CHEAP = [("06_robust_and_nonrobust_features", 2), ("07_standard_and_adversarial_optima", 2),
-         ("04_adversarial_examples", 1)]  # fmt: skip
+CHEAP = [
+    ("06_robust_and_nonrobust_features", 2),
+    ("07_standard_and_adversarial_optima", 2),
+    ("04_adversarial_examples", 1),
+]
 
 
 @pytest.mark.parametrize("name, number", CHEAP)
@@ -53,7 +56,10 @@ def test_the_command_makes_the_figure_of_the_page(name: str, number: int, tmp_pa
     said = again(f"notebooks/{name}", number, tmp_path)
     stem = f"{name}-{number}"
     assert f"{stem}.svg" in said and sorted(p.name for p in tmp_path.glob(f"{stem}.*")) == [
-        f"{stem}.csv", f"{stem}.json", f"{stem}.svg"]  # fmt: skip
+        f"{stem}.csv",
+        f"{stem}.json",
+        f"{stem}.svg",
+    ]
     pages = notebook(name)
     index, kind, data = list(tool.figures(pages))[number - 1]
     saved = tool.data_of("".join(data["text/html"]))
@@ -73,10 +79,13 @@ def test_the_command_makes_a_still_of_a_live_figure(tmp_path: Path) -> None:
     assert {"radius", "p", "eta", "d"} <= set(values) and not any(name.startswith("_") for name in values)
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["notebooks/99_none", "1"], "there is no notebooks/99_none.ipynb"),
-    (["notebooks/00_welcome", "7"], "00_welcome has figures 1 to 2, not 7"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["notebooks/99_none", "1"], "there is no notebooks/99_none.ipynb"),
+        (["notebooks/00_welcome", "7"], "00_welcome has figures 1 to 2, not 7"),
+    ],
+)
 def test_a_wrong_name_is_one_line(arguments: list[str], message: str, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "argv", ["figure.py", *arguments])

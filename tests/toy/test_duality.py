@@ -151,8 +151,14 @@ def test_tsipras_bound():
 
 def test_pac_bayes_bound():
     by_hand = 0.1 + math.sqrt(
-        (50 * math.log(1 + 16 * (1 + math.sqrt(math.log(1000) / 50)) ** 2) + 1 + 2 * math.log(1000 / 0.05)
-         + 4 * math.log(6 * 1000 + 3 * 50)) / 999)  # fmt: skip
+        (
+            50 * math.log(1 + 16 * (1 + math.sqrt(math.log(1000) / 50)) ** 2)
+            + 1
+            + 2 * math.log(1000 / 0.05)
+            + 4 * math.log(6 * 1000 + 3 * 50)
+        )
+        / 999
+    )
     assert toy.pac_bayes_bound(0.1, 2.0, 0.5, 50, 1000, 0.05) == pytest.approx(by_hand, rel=1e-14)
     large = {"k": 11_000_000, "n": 50_000, "delta": 0.05}  # a small network on CIFAR-10: vacuous
     below, above = (float(toy.pac_bayes_bound(0.0, 1.0, rho, **large)) for rho in (14.8, 14.9))

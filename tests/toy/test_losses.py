@@ -260,8 +260,12 @@ def test_adversarial_optima_by_search(key, eps, loss):
     solve = toy.logistic_optimum if loss == "logistic" else toy.squared_optimum
     found = solve(m, "adversarial", eps, "all")
     search = min(
-        (minimize(objective, start, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12})
-         for start in ((1.0, 0.1), (0.1, 0.3))), key=lambda r: r.fun)  # fmt: skip
+        (
+            minimize(objective, start, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12})
+            for start in ((1.0, 0.1), (0.1, 0.3))
+        ),
+        key=lambda r: r.fun,
+    )
     assert objective(found) <= search.fun + 2e-5  # the search's fixed rule errs at the kinks
     assert found == pytest.approx(tuple(search.x), abs=2e-3)
 

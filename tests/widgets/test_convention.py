@@ -27,8 +27,10 @@ def formulas(browser: Any) -> Iterator[Callable[[str, list], list]]:
     tab = formulas_tab(browser, "convention_math.js")
 
     def evaluate(body: str, vectors: list) -> list:
-        return tab.evaluate(f"(all) => all.map((v) => {{ const m = window.math; return {body}; }})",
-                            [list(map(float, v)) for v in vectors])  # fmt: skip
+        return tab.evaluate(
+            f"(all) => all.map((v) => {{ const m = window.math; return {body}; }})",
+            [list(map(float, v)) for v in vectors],
+        )
 
     yield evaluate
     tab.close()
@@ -81,8 +83,10 @@ def test_what_sam_maximises(formulas: Any, key: str) -> None:
         ]
     else:
         options = toy.CONVENTION[key].options
-        expected = [toy.perturbed_accuracy(m, a, rho_of(m, key, h), **options)[0]
-                    for (m, h), a in zip(cases, at, strict=True)]  # fmt: skip
+        expected = [
+            toy.perturbed_accuracy(m, a, rho_of(m, key, h), **options)[0]
+            for (m, h), a in zip(cases, at, strict=True)
+        ]
     assert len(found) >= 200
     np.testing.assert_allclose(np.array(found, float), expected, atol=1e-6)
 

@@ -35,8 +35,12 @@ def models(n: int, seed: int) -> list[toy.NRFModel]:
     """Random models, the corners of the sliders first."""
     rng = np.random.default_rng(seed)
     corners = [(p, eta, d) for p in (0.55, 0.995) for eta in (0.01, 0.3) for d in (1, 1000)]
-    drawn = zip(rng.uniform(0.51, 0.999, n), 10 ** rng.uniform(-2, 0, n),
-                np.round(10 ** rng.uniform(0, 3, n)), strict=True)  # fmt: skip
+    drawn = zip(
+        rng.uniform(0.51, 0.999, n),
+        10 ** rng.uniform(-2, 0, n),
+        np.round(10 ** rng.uniform(0, 3, n)),
+        strict=True,
+    )
     return [toy.NRFModel(float(p), float(e), int(d)) for p, e, d in [*corners, *drawn]][:n]
 
 

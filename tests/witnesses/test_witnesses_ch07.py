@@ -386,8 +386,14 @@ def train_adversarially(points, weights, eps, loss):
         inner = points.T @ outer
         return float(weights @ value(margin)), np.concatenate([inner, -inner]) - eps * outer.sum()
 
-    found = minimize(objective, np.full(2 * d, 0.1), jac=True, bounds=[(0, None)] * 2 * d, method="L-BFGS-B",
-                     options={"maxiter": 5000, "ftol": 1e-15, "gtol": 1e-11})  # fmt: skip
+    found = minimize(
+        objective,
+        np.full(2 * d, 0.1),
+        jac=True,
+        bounds=[(0, None)] * 2 * d,
+        method="L-BFGS-B",
+        options={"maxiter": 5000, "ftol": 1e-15, "gtol": 1e-11},
+    )
     return found.x[:d] - found.x[d:]
 
 

@@ -71,8 +71,14 @@ def test_thm_margins_are_attained(seed, q, radius):
         found = (y * (x + ball(rng, n, radius, q)) @ w).min()
     else:
         inside = {"type": "ineq", "fun": lambda d: radius**2 - d @ d, "jac": lambda d: -2 * d}
-        found = minimize(lambda d: y * (x + d) @ w, -1e-2 * y * w, jac=lambda d: y * w, constraints=[inside],
-                         method="SLSQP", options={"ftol": 1e-14, "maxiter": 500}).fun  # fmt: skip
+        found = minimize(
+            lambda d: y * (x + d) @ w,
+            -1e-2 * y * w,
+            jac=lambda d: y * w,
+            constraints=[inside],
+            method="SLSQP",
+            options={"ftol": 1e-14, "maxiter": 500},
+        ).fun
     assert found == pytest.approx(lowest, rel=1e-5, abs=1e-5)
 
 
@@ -243,8 +249,12 @@ def accuracy(m, a, kappa=None):
 def attacked_weight(m, eps):
     """AT's optimum by search, not by its formula."""
     star = toy.standard_optimum(m)
-    return minimize_scalar(lambda a: -accuracy(m, a, m.eta - eps), bounds=(0.5 * star, 3 * star),
-                           method="bounded", options={"xatol": 1e-10}).x  # fmt: skip
+    return minimize_scalar(
+        lambda a: -accuracy(m, a, m.eta - eps),
+        bounds=(0.5 * star, 3 * star),
+        method="bounded",
+        options={"xatol": 1e-10},
+    ).x
 
 
 @pytest.mark.parametrize("key", SETS)

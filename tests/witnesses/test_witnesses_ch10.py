@@ -196,9 +196,14 @@ def test_exp_logistic_nsam_brute_force_over_directions(key):
 
         top = math.atan2(e[1, 1], e[0, 1])
         return max(
-            -minimize_scalar(at, bounds=(top + k * math.pi - 0.7, top + k * math.pi + 0.7), method="bounded",
-                             options={"xatol": 1e-9}).fun for k in (0, 1)
-        )  # fmt: skip
+            -minimize_scalar(
+                at,
+                bounds=(top + k * math.pi - 0.7, top + k * math.pi + 0.7),
+                method="bounded",
+                options={"xatol": 1e-9},
+            ).fun
+            for k in (0, 1)
+        )
 
     value = worst(star + shift, rho)
     for angle in np.arange(12) * math.pi / 6:  # the predicted point is the lowest up to its order, rho^3

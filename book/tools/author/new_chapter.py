@@ -85,8 +85,12 @@ def plan(root: Path, name: str) -> dict[Path, str]:
     )
     chapter = f"      - file: notebooks/{name}\n"
     made[toc] = after(toc.read_text("utf-8"), "  - caption: Back matter\n", chapter, "_toc.yml", before=True)
-    text = entered(widgets.read_text("utf-8"), f"from sam_edu.widgets.{topic} import {figure}\n",
-                   r"from sam_edu\.widgets\.", widgets.name)  # fmt: skip
+    text = entered(
+        widgets.read_text("utf-8"),
+        f"from sam_edu.widgets.{topic} import {figure}\n",
+        r"from sam_edu\.widgets\.",
+        widgets.name,
+    )
     made[widgets] = entered(text, f'    "{figure}",\n', r'    "[A-Z]\w*",\n', widgets.name)
     made[figures] = after(
         figures.read_text("utf-8"),

@@ -112,8 +112,10 @@ class Writer:
         elif name == "transition":
             yield "---"
         else:
-            raise NotImplementedError(f"the reader's edition does not know {name}: {node.astext()[:60]!r}; "
-                                      "write it in another way, or teach book/tools/edition")  # fmt: skip
+            raise NotImplementedError(
+                f"the reader's edition does not know {name}: {node.astext()[:60]!r}; "
+                "write it in another way, or teach book/tools/edition"
+            )
 
     def texts(self, parent: nodes.Element) -> list[str]:
         """The blocks of a box, which has no code cells and no headings."""
@@ -145,8 +147,12 @@ class Writer:
         if answer:
             items = [*node.findall(nodes.list_item)]
             said = "\n\n".join(self.texts(items[int(answer) - 1]))
-            whys = [f"Answer {number}? {' '.join(self.texts(why))}" for number, item in enumerate(items, 1)
-                    for why in item.children if "predict-why" in why.get("classes", ())]  # fmt: skip
+            whys = [
+                f"Answer {number}? {' '.join(self.texts(why))}"
+                for number, item in enumerate(items, 1)
+                for why in item.children
+                if "predict-why" in why.get("classes", ())
+            ]
             yield folded("The answer", [f"Answer {answer}: {said}", *whys])
 
     def _solution(self, node: nodes.Element) -> Iterator[Piece]:
@@ -179,9 +185,7 @@ class Writer:
 
     def _table(self, node: nodes.Element) -> str:
         self.in_table = True
-        rows = [
-            [" ".join(self.texts(entry)) for entry in row.children] for row in node.findall(nodes.row)
-        ]
+        rows = [[" ".join(self.texts(entry)) for entry in row.children] for row in node.findall(nodes.row)]
         self.in_table = False
         lines = ["| " + " | ".join(row) + " |" for row in rows]
         return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
@@ -230,8 +234,10 @@ class Writer:
             return self.inline(node)
         if name in PASSED:
             return ""
-        raise NotImplementedError(f"the reader's edition does not know {name}: {node.astext()[:60]!r}; "
-                                  "write it in another way, or teach book/tools/edition")  # fmt: skip
+        raise NotImplementedError(
+            f"the reader's edition does not know {name}: {node.astext()[:60]!r}; "
+            "write it in another way, or teach book/tools/edition"
+        )
 
 
 def _without(node: nodes.Element, child: nodes.Node) -> nodes.Element:

@@ -50,8 +50,10 @@ def setting(address: str) -> str:
         return ""
     numbers = {name: value.replace("n", "-").replace("d", ".") for name, value in traits}
     number = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
-    said = [f"{name}={numbers[name]}" if number.fullmatch(numbers[name]) else f'{name}="{value}"'
-            for name, value in traits]  # fmt: skip
+    said = [
+        f"{name}={numbers[name]}" if number.fullmatch(numbers[name]) else f'{name}="{value}"'
+        for name, value in traits
+    ]
     return f" (`{', '.join(said)}`)"
 
 

@@ -42,8 +42,14 @@ def execute(path: Path) -> Executed:
     """The notebook with its outputs, the seconds that it took, and its traceback or nothing."""
     notebook = chapter.read(path)
     started = time.perf_counter()
-    result = single_nb_execution(notebook, cwd=str(path.parent.resolve()), timeout=CELL_SECONDS,
-                                 allow_errors=False, meta_override=True, record_timing=True)  # fmt: skip
+    result = single_nb_execution(
+        notebook,
+        cwd=str(path.parent.resolve()),
+        timeout=CELL_SECONDS,
+        allow_errors=False,
+        meta_override=True,
+        record_timing=True,
+    )
     trouble = result.exc_string or repr(result.err) if result.err is not None else ""
     return notebook, time.perf_counter() - started, trouble
 
