@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from book.tools import ROOT
+from book.tools.author import figure
 from book.tools.edition import cells, chapter, drift, formulas, markdown
 from book.tools.edition import text as plain
 from book.tools.edition.notebook import notebook
@@ -251,6 +252,7 @@ def test_drawings_are_pictures_that_a_sanitizer_leaves():
     plots.line(ax, [0, 1], [0, 1], "SAM")
     page = plots.show(fig, alt='A line "up" from 0 to 1.', caption="Two points.").markup
     found = cells.pictured(page)
+    assert figure.data_of(found) == figure.data_of(page) != []
     assert "<svg" not in found and "<metadata" not in found and "<figcaption>Two points." in found
     kinds = r'<img alt="([^"]*)" width="(\d+)" style="[^"]*" src="data:image/svg[^,]*,([^"]*)"'
     (picture,) = re.findall(kinds, found)

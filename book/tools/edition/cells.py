@@ -91,14 +91,14 @@ def outputs_of(cell: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def pictured(markup: str) -> str:
-    """HTML in which drawings are pictures with the same words for those who do not see them.
+    """HTML in which drawings are pictures with their data, and the same words for those who do not see them.
 
     A picture does not know the colours around it, so it has its own: black ink on white ground.
     """
 
     def picture(found: re.Match[str]) -> str:
         alt, style, rest = found.groups()
-        drawing = re.sub(r"<metadata>.*?</metadata>", "", rest, flags=re.S).replace("currentColor", "#000000")
+        drawing = rest.replace("currentColor", "#000000")
         box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawing)
         width, height = (round(float(points) * 4 / 3) for points in box.groups()) if box else (640, 400)
         name = "" if "xmlns=" in drawing.partition(">")[0] else ' xmlns="http://www.w3.org/2000/svg"'
