@@ -252,7 +252,7 @@ def test_drawings_are_pictures_that_a_sanitizer_leaves():
     plots.line(ax, [0, 1], [0, 1], "SAM")
     page = plots.show(fig, alt='A line "up" from 0 to 1.', caption="Two points.").markup
     found = cells.pictured(page)
-    assert figure.data_of(found) == figure.data_of(page) != []
+    assert figure.data_of(found) == figure.data_of(page) != [] and "<metadata" in cells.drawn(found)
     assert "<svg" not in found and "<metadata" not in found and "<figcaption>Two points." in found
     kinds = r'<img alt="([^"]*)" width="(\d+)" style="[^"]*" src="data:image/svg[^,]*,([^"]*)"'
     (picture,) = re.findall(kinds, found)

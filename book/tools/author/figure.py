@@ -25,9 +25,10 @@ from typing import Any
 
 import nbformat
 
+from book.tools.edition import cells
+
 VIEW = "application/vnd.jupyter.widget-view+json"
 DATA = re.compile(r'<figure class="se-figure">\s*<svg\b[^>]*><metadata>(.*?)</metadata>', re.DOTALL)
-PICTURE = re.compile(r'<img [^>]*src="data:image/svg\+xml;base64,([^"]*)"')  # in the readers' notebooks
 Figure = tuple[int, str, Any]  # index of its cell, "static" or "live", the output's data
 
 
@@ -45,10 +46,7 @@ def figures(notebook: Any) -> Iterator[Figure]:
 
 def data_of(markup: str) -> list[dict[str, Any]]:
     """What a drawing carries with it: panels with their series (sam_edu.plots)."""
-    picture = PICTURE.search(markup)
-    if picture:
-        markup = f'<figure class="se-figure">{base64.b64decode(picture[1]).decode()}'
-    found = DATA.search(markup)
+    found = DATA.search(cells.drawn(markup))
     return json.loads(html.unescape(found[1])) if found else []
 
 

@@ -99,7 +99,7 @@ def _printed(cell: dict) -> str:
     for output in cell.get("outputs", []):
         data = output.get("data", {})
         texts.append(output.get("text") or data.get("text/html") or data.get("text/plain") or "")
-    return "\n".join("".join(text) for text in texts)
+    return cells.drawn("\n".join("".join(text) for text in texts))
 
 
 class _Reader:

@@ -17,6 +17,7 @@ GLUED = "application/papermill.record/"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 HIDING = {"hide-input", "hide-cell", "remove-input"}
 DROPPED = {"remove-cell"}
+PICTURE = re.compile(r'<img [^>]*src="data:image/svg\+xml;base64,([^"]*)">')
 DRAWING = re.compile(r'<svg role="img" aria-label="([^"]*)" style="([^"]*)"(.*?)</svg>', re.S)
 
 # What Colab needs. The pins of the packages beside the library stand in sam_edu/colab.py, and nowhere else.
@@ -88,6 +89,11 @@ def outputs_of(cell: dict[str, Any]) -> list[dict[str, Any]]:
         else:
             kept.append(output)
     return kept
+
+
+def drawn(markup: str) -> str:
+    """The other way: HTML with the drawings that its pictures hold."""
+    return PICTURE.sub(lambda found: base64.b64decode(found[1]).decode(), markup)
 
 
 def pictured(markup: str) -> str:
