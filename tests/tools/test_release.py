@@ -229,6 +229,7 @@ def test_make_test_runs_every_check() -> None:
     said = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     parts = [
         "ruff check",
+        "ruff format --check",
         "oxfmt --check",
         "bin/mypy",
         "--ignore=tests/book",
