@@ -43,7 +43,7 @@ class AtRadius:
 
 @dataclass(frozen=True)
 class EvaluationRecord:
-    """Result of :func:`evaluate`.
+    """Result of :func:`~sam_edu.evaluation.evaluate`.
 
     Attributes
     ----------
