@@ -24,12 +24,14 @@ export OMP_NUM_THREADS := 1
 SHARED ?= -n auto --maxprocesses=4 --dist worksteal
 # A test in Chromium waits a quarter of a second after each key that it presses, so four of them share two cores.
 BROWSERS ?= -n 4
+# Where tests that measure times are: to look for them in all tests takes half a minute.
+TIMED := tests/book tests/widgets tests/test_import.py
 
 # The JavaScript that we wrote, but for book/tools/print/page.js, which is one function and ends without a semicolon.
 SCRIPTS := 'sam_edu/**/*.js' 'book/assets/js/*.js' 'book/template/*.js' 'tests/**/*.js' 'benchmarks/*.js'
 
 .DEFAULT_GOAL := help
-.PHONY: help env book pages test lint types unit colab lab colab-full notebooks browser timing zip pdf outputs page format lock \
+.PHONY: help env book execute pages test lint types unit colab lab colab-full notebooks browser timing zip pdf outputs page format lock \
         chapter release address clean
 
 help:        ## list these commands
@@ -62,11 +64,12 @@ book: env pages ## execute the notebooks, build the pages, check them
 # Results of notebooks are kept in _build/.jupyter_cache, which looks at the notebooks only: forget them when
 # the library, its records, the lock or the settings change. --all: else a page keeps the old value of a number
 # that another notebook has glued anew.
-pages:
+execute:
 	@$(PYTHON) -m book.tools.pages.fingerprint --keep _build/.inputs --else-remove _build/.jupyter_cache \
 	  sam_edu .ci/requirements.lock _config.yml
 	@echo "==> Executing the chapters that have changed"
 	$(BIN)/python -m book.tools.pages.execute _build/.jupyter_cache notebooks/*.md
+pages: execute
 	@echo "==> Building the pages"
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 	@echo "==> Checking the pages"
@@ -74,11 +77,12 @@ pages:
 
 # --- the checks -----------------------------------------------------------------------------------------
 
-# The quickest first. Then two at a time, so that no core waits: the unit tests run beside the execution of the
-# notebooks and the build, which goes on with one core where tests can use the other. Chromium follows on the
+# The quickest first. Then what keeps two cores busy by itself, one after the other: four processes on two cores
+# need a third more time for the same work. What keeps one core busy runs beside it. Chromium follows on the
 # finished pages, and what measures times comes last, when nothing else runs.
 test: env lint ## everything that continuous integration runs
-	@$(MAKE) --no-print-directory -j2 types unit pages notebooks colab
+	@$(MAKE) --no-print-directory -j2 types execute colab
+	@$(MAKE) --no-print-directory -j2 pages unit notebooks
 	@$(MAKE) --no-print-directory browser
 	@$(MAKE) --no-print-directory timing
 	@echo "==> All checks have passed"
@@ -110,7 +114,7 @@ browser:     ## every page of the unpacked archive, opened offline in Chromium
 	$(BIN)/python -m pytest -q $(BROWSERS) --dist loadgroup -m "not timing" tests/book
 timing: export BOOK_HTML := $(CURDIR)/_build/pocket/$(NAME_OF_BOOK)
 timing:      ## how fast figures answer and the library loads, alone (after `make browser`)
-	$(BIN)/python -m pytest -q -m timing tests
+	$(BIN)/python -m pytest -q -m timing $(TIMED)
 
 # --- the book to take along -----------------------------------------------------------------------------
 

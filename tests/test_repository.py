@@ -162,3 +162,10 @@ def test_every_public_module_is_named_by_the_library():
     found = {path.stem for path in (ROOT / "sam_edu").iterdir() if path.suffix in ("", ".py")}
     public = {name for name in found if name[0] != "_"} - {"records"}
     assert public == set(sam_edu.__all__), "sam_edu/__init__.py: __all__ and the docstring"
+
+
+def test_every_test_that_measures_times_is_run() -> None:
+    (places,) = re.findall(r"^TIMED := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    timed = [p for p in (ROOT / "tests").rglob("*.py") if "mark." + "timing" in p.read_text(encoding="utf-8")]
+    assert len(timed) >= 5
+    assert all(any(p.is_relative_to(ROOT / place) for place in places.split()) for p in timed)
