@@ -9,7 +9,7 @@ Submodules load when they are first used, so that ``import sam_edu`` costs next 
 ``objectives``  what perturbs the weights: ERM, SAM and its family, and an optimizer that uses them
 ``attacks``     what perturbs the inputs: FGSM, PGD
 ``training``    the one training loop
-``evaluation``  a ladder of attacks, and the honest minimum over it
+``evaluation``  a ladder of attacks, and the honest minimum over it (``measured``: what it returns)
 ``certify``     proofs of robustness: what no attack can break
 ``features``    how much a model relies on non-robust features of images
 ``sharpness``   the worst loss in a ball, the top Hessian eigenvalue
@@ -37,6 +37,7 @@ __all__ = [
     "experiments",
     "fast_net",
     "features",
+    "measured",
     "methods",
     "models",
     "objectives",
