@@ -39,7 +39,8 @@ help:        ## list these commands
 
 # --- the environment ------------------------------------------------------------------------------------
 # .ci/requirements.lock names every package with its version, so there is nothing to choose (--no-deps). uv
-# downloads and unpacks several at a time: one minute where pip takes four.
+# downloads and unpacks several at a time: one minute where pip takes four, which follows where uv fails (uv
+# does not read pip.conf, so it knows no mirror that stands there).
 # .venv/.ready holds a fingerprint of the lock that was installed: a new lock is installed, an old one is not
 # installed twice.
 
@@ -51,8 +52,9 @@ env:         ## create .venv, or bring it up to date with the lock
 	  echo "==> Installing the environment into .venv (the first time about 6 GB on Linux and some minutes)"; \
 	  $(PYTHON) -m venv .venv && \
 	  $(BIN)/python -m pip install --disable-pip-version-check -q --no-deps $(UV) && \
-	  $(BIN)/uv pip install --python $(BIN)/python --no-deps -r .ci/requirements.lock && \
-	  $(BIN)/uv pip install --python $(BIN)/python -q --no-deps --no-build-isolation -e . && \
+	  { $(BIN)/uv pip install --python $(BIN)/python --no-deps -r .ci/requirements.lock || \
+	    $(BIN)/python -m pip install --disable-pip-version-check --no-deps -r .ci/requirements.lock; } && \
+	  $(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e . && \
 	  echo "$$want" > .venv/.ready; \
 	fi
 
