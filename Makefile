@@ -51,8 +51,8 @@ env:         ## create .venv, or bring it up to date with the lock
 	if [ "$$(cat .venv/.ready 2>/dev/null)" != "$$want" ]; then \
 	  echo "==> Installing the environment into .venv (the first time about 6 GB on Linux and some minutes)"; \
 	  $(PYTHON) -m venv .venv && \
-	  $(BIN)/python -m pip install --disable-pip-version-check -q --no-deps $(UV) && \
-	  { $(BIN)/uv pip install --python $(BIN)/python --no-deps -r .ci/requirements.lock || \
+	  { $(BIN)/python -m pip install --disable-pip-version-check -q --no-deps $(UV) && \
+	    $(BIN)/uv pip install --python $(BIN)/python --no-deps -r .ci/requirements.lock || \
 	    $(BIN)/python -m pip install --disable-pip-version-check --no-deps -r .ci/requirements.lock; } && \
 	  $(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e . && \
 	  echo "$$want" > .venv/.ready; \
