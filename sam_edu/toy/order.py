@@ -60,7 +60,7 @@ def rise(log_odds: float, one: Place, two: Place, step: Step) -> NDArray:
 
 
 def balance(mid: NDArray, half: NDArray) -> NDArray:
-    """(phi(mid - half) - phi(mid + half)) / P(|Z - mid| < half): minus the slope of the mass's logarithm in mid."""
+    """(phi(mid - half) - phi(mid + half)) / P(|Z - mid| < half): how fast ln P falls with mid."""
     mid, half = np.broadcast_arrays(mid, half)
     narrow = half * np.maximum(1, mid) < 0.5
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):

@@ -133,7 +133,7 @@ def l2_worst(m, a, rho, cells=1500):
 
 
 def around_ridge(m, a, rho):
-    """Minima around the angle where tau*gamma = L/2: 50 digits, a grid geometric on either side to the ends."""
+    """Minima around the angle where tau*gamma = L/2: 50 digits, a geometric grid on either side."""
 
     def lag(q):
         here = on_rim(m, a, rho, q)
