@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sam_edu.experiments import summary
 from sam_edu.experiments.config import RunConfig
+from sam_edu.experiments.matching import Match, match
 from sam_edu.experiments.records import Record
 from sam_edu.experiments.summary import Spread
 from sam_edu.experiments.uncertainty import Estimate, estimate
@@ -108,6 +109,10 @@ class Row:
     def versus(self, other: Row, eps: float, norm: str = "linf") -> Estimate:
         """The same difference with its interval and p-value over seeds and test images."""
         return estimate(*self._paired(other), eps, norm)
+
+    def matched(self, rivals: Iterable[Row], eps: float, norm: str = "linf") -> Match:
+        """Against the best mixture of rivals at equal clean accuracy (sam_edu.experiments.matching)."""
+        return match(self.records, {row.label: row.of(self.seeds).records for row in rivals}, eps, norm)
 
     def _paired(self, other: Row) -> tuple[Sequence[Record], Sequence[Record]]:
         """The records of both for the seeds that both have."""
