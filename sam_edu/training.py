@@ -1,6 +1,6 @@
 """The one training loop: an attack moves x, an objective moves w, the optimizer steps.
 
-Standard training, SAM, PGD adversarial training and SAM + AT are the same eight lines with two
+Standard training, SAM, PGD adversarial training and SAM+AT are the same eight lines with two
 constructor calls changed; ``step`` is the book's thesis in code.
 
 Stochastic weight averaging (Izmailov et al., UAI 2018, arXiv 1803.05407) needs nothing of its own; torch

@@ -1,4 +1,4 @@
-"""Training before one's eyes: SGD, SAM, ASAM, AT and SAM + AT, with what an attack leaves of them."""
+"""Training before one's eyes: SGD, SAM, ASAM, AT and SAM+AT, with what an attack leaves of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import traitlets
 
-from sam_edu import styles
+from sam_edu import methods, styles
 from sam_edu.widgets.base import HERE, Choice, Explorer, Number, Whole, WidgetValueError, bundle
 
 if TYPE_CHECKING:
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
     Arrays = tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
 
-METHODS = ("sgd", "sam", "asam", "at", "both")
+KEYS = {
+    "sgd": "sgd",
+    "sam": "sam",
+    "asam": "asam",
+    "at": "at",
+    "both": "sam+at",
+}  # as sam_edu.methods has them
 PLANES = {
     "features": "robust and fragile feature",
     "moons": "two moons",
@@ -51,7 +57,7 @@ class Playground(Explorer):
     small : bool
         Fewer controls and sets in the plane only.
     method : {"sgd", "sam", "asam", "at", "both"}
-        "both" is SAM + AT.
+        "both" is SAM+AT.
     rho : float
         Radius in weight space of SAM (0 to 3), for ASAM relative to the weights.
     eps, attack : float
@@ -84,7 +90,7 @@ class Playground(Explorer):
     )  # fmt: skip
 
     data: Any = traitlets.Unicode("digits").tag(sync=True)
-    method = Choice("sgd", METHODS)
+    method = Choice("sgd", tuple(KEYS))
     rho = Number(0.2, 0, 3)
     eps = Number(0.1, 0, 0.5)
     attack = Number(0.1, 0, 0.5)
@@ -168,7 +174,7 @@ class Playground(Explorer):
         axes = figure.subplots()
         runs = self.runs or self._measured_before()
         for run in runs:
-            name = "SAM+AT" if run["method"] == "both" else run["method"].upper()
+            name = methods.METHODS[KEYS[run["method"]]].name
             robust = [100 * point["robust"] for point in run["points"]]
             look = styles.look(name).still | {"marker": ""}
             axes.plot(robust, **look, label=f"{run.get('letter', '')} {name}{_radii(run)}".strip())
@@ -182,7 +188,7 @@ class Playground(Explorer):
 
 def _radii(run: dict[str, Any]) -> str:
     """The radii that the method of a run uses, as far as they are known."""
-    used = {"sam": ["rho"], "asam": ["rho"], "at": ["eps"], "both": ["rho", "eps"]}.get(run["method"], [])
+    used = methods.METHODS[KEYS[run["method"]]].needs
     signs = {"rho": "ρ", "eps": "ε"}
     return "".join(f", {signs[name]} = {run[name]:g}" for name in used if name in run)
 

@@ -2,7 +2,7 @@
 import { fixed, html, line, marker, move, panel, percent, say, scale, set, svg, ticks } from "./kit.js";
 
 export const KIND = { sgd: "se-std", sam: "se-sam", asam: "se-awp", at: "se-at", both: "se-both" };
-export const NAMES = { sgd: "SGD", sam: "SAM", asam: "ASAM", at: "AT", both: "SAM + AT" };
+export const NAMES = { sgd: "SGD", sam: "SAM", asam: "ASAM", at: "AT", both: "SAM+AT" };
 const SHAPE = { sgd: "circle", sam: "square", asam: "pentagon", at: "triangle", both: "diamond" };
 const LETTERS = ["A", "B", "C"];
 const SIDE = 336,

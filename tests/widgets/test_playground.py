@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from book.tools.author import playground_runs
-from sam_edu import data, widgets
+from sam_edu import data, methods, widgets
+from sam_edu.widgets import playground
 from tests.browser import DATA, NOT_A_NUMBER, PAINT, REST, TEXTS, TIME_A_SLIDER
 from tests.widgets.page import page as page_of
 
@@ -361,3 +362,11 @@ def test_a_stored_run_on_digits_is_what_the_figure_measures(browser: Any, tmp_pa
     settings = stored["settings"] | {"epochs": 5}
     assert playground_runs.train(tab, settings) == stored["points"][:6]
     tab.close()
+
+
+def test_it_calls_the_methods_what_the_book_calls_them() -> None:
+    """The figure's own list of names, in JavaScript, is that of sam_edu.methods."""
+    script = (Path(playground.__file__).parent / "playground_draw.js").read_text("utf-8")
+    (listed,) = re.findall(r"const NAMES = \{(.*?)\};", script)
+    said = dict(re.findall(r'(\w+): "([^"]+)"', listed))
+    assert said == {key: methods.METHODS[ours].name for key, ours in playground.KEYS.items()}
