@@ -1,5 +1,5 @@
 import { fixed, html, mount, percent, say, signif, tabled } from "./kit.js";
-import { NAMES, best, canvas, curves, gauge } from "./playground_draw.js";
+import { best, canvas, curves, gauge } from "./playground_draw.js";
 
 // The figure's own side: buttons, the list of runs, the sentence. All computing is done by the worker.
 const KEPT = 3,
@@ -15,6 +15,7 @@ function settingsOf(model) {
     about = model.get("about")[s.data] || {};
   return {
     ...s,
+    name: model.get("names")[s.method],
     attack: model.get("attack"),
     epochs: model.get("epochs"),
     hidden: about.hidden,
@@ -31,8 +32,8 @@ const sameRun = (a, b) =>
     (name) =>
       (name === "rho" && !climbs(a.method)) || (name === "eps" && !attacked(a.method)) || a[name] === b[name],
   );
-const settingText = ({ method, rho, eps, decay }) =>
-  NAMES[method] +
+const settingText = ({ name, method, rho, eps, decay }) =>
+  name +
   (climbs(method) ? ` ρ = ${rho}` : "") +
   (attacked(method) ? ` ε = ${eps}` : "") +
   (decay === USUAL ? "" : `, weight decay ${decay}`);
@@ -188,7 +189,7 @@ function build(root, model, { redraw, figure }) {
         title: "The next run",
         columns: {
           data: [model.get("about")[s.data].label],
-          method: [NAMES[s.method]],
+          method: [s.name],
           "ρ": [s.rho],
           "ε of AT": [s.eps],
           "ε of the test": [s.attack],
@@ -260,7 +261,7 @@ function build(root, model, { redraw, figure }) {
 
 // What the next run will be, in short lines.
 const planned = (s, model) => [
-  `Start: ${NAMES[s.method]}, ${s.epochs} epochs`,
+  `Start: ${s.name}, ${s.epochs} epochs`,
   model.get("about")[s.data].label,
   `learning rate ${s.rate}, seed ${s.seed}`,
   `weight decay ${s.decay}, test ε = ${s.attack.toFixed(2)}`,
@@ -302,7 +303,7 @@ const controls = (model) => {
     two = (v) => v.toFixed(2);
   const all = [
     { trait: "data", label: "data", options: sets },
-    { trait: "method", label: "method", options: Object.entries(NAMES) },
+    { trait: "method", label: "method", options: Object.entries(model.get("names")) },
     { trait: "rho", label: "ρ (SAM, ASAM)", values: LISTS.rho, show: String, speak: (v) => "rho " + v },
     {
       trait: "eps",

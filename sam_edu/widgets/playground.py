@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
     Arrays = tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
 
-KEYS = {
-    "sgd": "sgd",
-    "sam": "sam",
-    "asam": "asam",
-    "at": "at",
-    "both": "sam+at",
-}  # as sam_edu.methods has them
+METHODS = ("sgd", "sam", "asam", "at", "both")
 PLANES = {
     "features": "robust and fragile feature",
     "moons": "two moons",
@@ -90,7 +84,7 @@ class Playground(Explorer):
     )  # fmt: skip
 
     data: Any = traitlets.Unicode("digits").tag(sync=True)
-    method = Choice("sgd", tuple(KEYS))
+    method = Choice("sgd", METHODS)
     rho = Number(0.2, 0, 3)
     eps = Number(0.1, 0, 0.5)
     attack = Number(0.1, 0, 0.5)
@@ -104,6 +98,7 @@ class Playground(Explorer):
     about: Any = traitlets.Dict().tag(sync=True)
     packed: Any = traitlets.Bytes().tag(sync=True)
     worker = traitlets.Unicode().tag(sync=True)
+    names: Any = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -136,6 +131,7 @@ class Playground(Explorer):
             packed=packed,
             classes=classes,
             worker=bundle("playground_worker.js"),
+            names={key: _method(key).name for key in METHODS},
             **kwargs,
         )
 
@@ -174,7 +170,7 @@ class Playground(Explorer):
         axes = figure.subplots()
         runs = self.runs or self._measured_before()
         for run in runs:
-            name = methods.METHODS[KEYS[run["method"]]].name
+            name = _method(run["method"]).name
             robust = [100 * point["robust"] for point in run["points"]]
             look = styles.look(name).still | {"marker": ""}
             axes.plot(robust, **look, label=f"{run.get('letter', '')} {name}{_radii(run)}".strip())
@@ -186,9 +182,14 @@ class Playground(Explorer):
         axes.spines[["top", "right"]].set_visible(False)
 
 
+def _method(key: str) -> methods.Method:
+    """The method that the figure's key means."""
+    return methods.METHODS["sam+at" if key == "both" else key]
+
+
 def _radii(run: dict[str, Any]) -> str:
     """The radii that the method of a run uses, as far as they are known."""
-    used = methods.METHODS[KEYS[run["method"]]].needs
+    used = _method(run["method"]).needs
     signs = {"rho": "ρ", "eps": "ε"}
     return "".join(f", {signs[name]} = {run[name]:g}" for name in used if name in run)
 

@@ -2,7 +2,6 @@
 import { fixed, html, line, marker, move, panel, percent, say, scale, set, svg, ticks } from "./kit.js";
 
 export const KIND = { sgd: "se-std", sam: "se-sam", asam: "se-awp", at: "se-at", both: "se-both" };
-export const NAMES = { sgd: "SGD", sam: "SAM", asam: "ASAM", at: "AT", both: "SAM+AT" };
 const SHAPE = { sgd: "circle", sam: "square", asam: "pentagon", at: "triangle", both: "diamond" };
 const LETTERS = ["A", "B", "C"];
 const SIDE = 336,
@@ -107,7 +106,7 @@ export function curves(root) {
         y: Y(run.points.at(-1).robust) + 4,
         x: X(run.points.length - 1) + 5,
         kind,
-        text: `${run.letter} ${NAMES[run.settings.method]}`,
+        text: `${run.letter} ${run.settings.name}`,
       });
     });
     for (const { i, x, y, kind, text } of spread(ends, p.y1 + 8, p.y0)) {
@@ -120,7 +119,7 @@ export function curves(root) {
             runs
               .map(
                 (run) =>
-                  `${run.letter}, ${NAMES[run.settings.method]}: after ${run.points.length - 1} epochs ${percent(run.points.at(-1)?.clean ?? 0, 1)} right, ${percent(run.points.at(-1)?.robust ?? 0, 1)} under attack.`,
+                  `${run.letter}, ${run.settings.name}: after ${run.points.length - 1} epochs ${percent(run.points.at(-1)?.clean ?? 0, 1)} right, ${percent(run.points.at(-1)?.robust ?? 0, 1)} under attack.`,
               )
               .join(" ")
         : "No run yet: 0 curves. " + next.join("; ") + ".",
@@ -170,7 +169,7 @@ export function gauge(root, at) {
           x: p.x1 + 4,
           y: Y(rises[i].at(-1)) + 4,
           kind,
-          text: `${known[i].letter} ${NAMES[known[i].settings.method]}`,
+          text: `${known[i].letter} ${known[i].settings.name}`,
         });
     });
     for (const { i, x, y, kind, text } of spread(ends, p.y1 + 8, p.y0)) {
@@ -182,7 +181,7 @@ export function gauge(root, at) {
         ? known
             .map(
               (run, i) =>
-                `${run.letter}, ${NAMES[run.settings.method]}: within ${lengths[at]} the loss rises by ${fixed(rises[i][at], 3)}, within ${lengths.at(-1)} by ${fixed(rises[i].at(-1), 3)}.`,
+                `${run.letter}, ${run.settings.name}: within ${lengths[at]} the loss rises by ${fixed(rises[i][at], 3)}, within ${lengths.at(-1)} by ${fixed(rises[i].at(-1), 3)}.`,
             )
             .join(" ")
         : "No run yet: 0 curves; each run will have one.",
@@ -216,7 +215,7 @@ export function canvas(root) {
       node.setAttribute("aria-label", "Nothing trained yet: 0 samples attacked.");
       return;
     }
-    const who = run ? `${run.letter}, ${NAMES[run.settings.method]}` : "";
+    const who = run ? `${run.letter}, ${run.settings.name}` : "";
     const [heading, words] = picture.regions
       ? plane(pen, small, picture, ink)
       : images(pen, small, picture, ink, classes);

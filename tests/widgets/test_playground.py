@@ -15,7 +15,6 @@ import pytest
 
 from book.tools.author import playground_runs
 from sam_edu import data, methods, widgets
-from sam_edu.widgets import playground
 from tests.browser import DATA, NOT_A_NUMBER, PAINT, REST, TEXTS, TIME_A_SLIDER
 from tests.widgets.page import page as page_of
 
@@ -364,9 +363,11 @@ def test_a_stored_run_on_digits_is_what_the_figure_measures(browser: Any, tmp_pa
     tab.close()
 
 
-def test_it_calls_the_methods_what_the_book_calls_them() -> None:
-    """The figure's own list of names, in JavaScript, is that of sam_edu.methods."""
-    script = (Path(playground.__file__).parent / "playground_draw.js").read_text("utf-8")
-    (listed,) = re.findall(r"const NAMES = \{(.*?)\};", script)
-    said = dict(re.findall(r'(\w+): "([^"]+)"', listed))
-    assert said == {key: methods.METHODS[ours].name for key, ours in playground.KEYS.items()}
+def test_it_calls_the_methods_what_the_book_calls_them(show: Any) -> None:
+    """On the page, too: the figure has no names of its own."""
+    figure = widgets.Playground(**SHORT)
+    assert figure.names == {
+        "sgd": "SGD", "sam": "SAM", "asam": "ASAM", "at": "AT", "both": methods.METHODS["sam+at"].name,
+    }  # fmt: skip
+    tab = show(method="both", epochs=1)
+    assert "Start: SAM+AT, 1 epochs" in spoken(tab)
