@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from sam_edu import _ladder, _slope, attacks, data, features
 from sam_edu._fit import Fitted, by_content, unit_peak
@@ -467,6 +468,47 @@ def test_models_without_a_gradient_are_refused_at_the_door(before):
         evaluate(nn.Sequential(before, net) if isinstance(before, nn.Module) else model, x, y, 0.1)
     one_line(error, "attack a differentiable twin")
     assert len(calls) < 10  # before time is spent
+
+
+def forest():
+    from sklearn.ensemble import RandomForestClassifier
+
+    x = np.random.default_rng(0).random((30, 9))
+    return RandomForestClassifier(3, random_state=0).fit(x, np.arange(30) % 4)
+
+
+@pytest.mark.parametrize(
+    "model, hint",
+    [
+        (forest, "got RandomForestClassifier"),
+        (lambda: nn.Linear(9, 4).state_dict(), "got OrderedDict"),
+        (lambda: "resnet18", "got str"),
+        (lambda: nn.Linear, "got a class"),
+        (lambda: lambda x: forest().predict_proba(x.flatten(1).numpy()), "type ndarray"),
+        (lambda: lambda x: torch.from_numpy(forest().predict_proba(x.detach().flatten(1))), "differentiable"),
+        (lambda: lambda x: torch.from_numpy(x.numpy().reshape(-1, 9)[:, :4].copy()), "numpy inside"),
+        (lambda: lambda x: torch.from_numpy(np.asarray(x).reshape(-1, 9)[:, :4].copy()), "numpy inside"),
+        (lambda: lambda x: x.flatten(1)[:, :4].argmax(1), "before an argmax"),
+        (lambda: lambda x: (100 * x.flatten(1)[:, :4]).int(), "no slope"),
+        (lambda: lambda x: x.flatten(1)[:, :4] > 0.5, "no slope"),
+        (lambda: torch.inference_mode()(lambda x: x.flatten(1)[:, :4] * 2), "can be differentiated"),
+        (lambda: lambda x: torch.tensor(x.tolist()).flatten(1)[:, :4], "can be differentiated"),
+        (lambda: lambda x: torch.ones(4).expand(len(x), 4), "can be differentiated"),
+        (
+            lambda: lambda x: checkpoint(lambda v: v.flatten(1)[:, :4] * 2, x, use_reentrant=True),
+            "use_reentrant=False",
+        ),
+    ],
+)
+def test_what_cannot_be_differentiated_has_one_line_at_the_door(model, hint):
+    x, y, given = torch.rand(10, 1, 3, 3), torch.zeros(10, dtype=torch.long), model()
+    calls = [lambda: evaluate(given, x, y, 0.1), lambda: attacks.pgd(given, x, y, 0.1)]
+    for call in calls:
+        with warnings.catch_warnings(), pytest.raises((TypeError, ValueError)) as error:
+            warnings.simplefilter("ignore")
+            call()
+        assert "\n" not in str(error.value)
+    one_line(error, "numpy inside" if hint == "type ndarray" else hint)
 
 
 @pytest.mark.parametrize("label", [-1, -100, 4])
