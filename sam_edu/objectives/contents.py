@@ -28,7 +28,8 @@ def inside(value: Any, home: str) -> list[Any]:
     queue = deque([value])
     while queue and len(found) < LIMIT:
         thing = queue.popleft()
-        if type(thing) in _ATOMS or id(thing) in found:
+        kind: Any = type(thing)
+        if kind in _ATOMS or id(thing) in found:
             continue
         if isinstance(thing, Tensor):
             found[id(thing)] = thing
@@ -36,7 +37,7 @@ def inside(value: Any, home: str) -> list[Any]:
             queue.extend(thing[:LIMIT])
         elif (array := _numbers(thing)) is not None:
             found[id(thing)] = array
-        elif isinstance(thing, _CONTAINERS) or _own(type(thing), home):
+        elif isinstance(thing, _CONTAINERS) or _own(kind, home):
             found[id(thing)] = thing
             if not isinstance(thing, bytearray):
                 parts = content(thing)
