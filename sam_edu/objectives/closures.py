@@ -201,7 +201,7 @@ def evaluate(closure: Closure) -> Tensor:
             raise ValueError("training needs gradients: call it outside torch.inference_mode()")
         raise ValueError(
             "the closure's loss does not depend on any trainable parameter; compute it from the model's "
-            "output without .item(), .detach(), argmax, rounding, torch.no_grad or NumPy on the way"
+            "output without .item() or .detach() (or argmax, rounding, torch.no_grad, NumPy on the way)"
         )
     return loss
 
