@@ -199,7 +199,8 @@ class Kept:
         inside = self.inside[slot]
         if not inside or isinstance(self.found[slot], Tensor) or len(inside) > FEW:
             return False
-        return sum(t.numel() for t in inside if isinstance(t, Tensor)) <= SMALL
+        entries = sum(len(contents.content(t)) for t in inside if not isinstance(t, Tensor))
+        return entries <= FEW**2 and sum(t.numel() for t in inside if isinstance(t, Tensor)) <= SMALL
 
 
 NOTHING = Kept(())

@@ -366,6 +366,17 @@ def test_notes_that_start_to_change_later():
     assert model.notes["seen"] == [1, 1] and model.notes["mean"].tolist() == [2, 2]
 
 
+def test_a_vocabulary_is_not_copied_at_every_step():
+    model = nn.Sequential(nn.Linear(2, 2), Keeps("a list of tensors"))
+    model[1].hold = {"words": {str(i): i for i in range(1000)}, "array": np.zeros(10**5)}
+    model[1].forward = lambda x: x
+    objective = SAM(model)
+    for kept in (2, 0):
+        held = objective._state.before()
+        assert len(held.holders) == kept and len(held.copies) == kept // 2
+        objective.backward(lambda: model(torch.ones(3, 2)).square().mean())
+
+
 def test_what_hangs_on_a_module_without_being_its_own_is_left_alone():
     import logging
 
