@@ -2,7 +2,8 @@
 
 Authors write nothing: the terms are those of the page ``book/glossary``. Left alone are headings, captions,
 code, formulas, links, outputs, the questions of "Predict first" (their text becomes buttons) and folded text,
-where a first use would not be seen. Script and style are assets/js/glossary.js and assets/css/glossary.css.
+where a first use would not be seen. Words that elsewhere mean something else are linked on the pages named in
+``MEANT_ON`` alone. Script and style are assets/js/glossary.js and assets/css/glossary.css.
 """
 
 from __future__ import annotations
@@ -22,6 +23,25 @@ SKIPPED_NODES = (
     addnodes.index, addnodes.desc_signature,
 )  # fmt: skip
 SKIPPED_CLASSES = {"predict", "reveal", "dropdown", "cell_output", "tag_reveal", "epigraph", "no-glossary"}
+_TOY = ("06_", "07_", "08_", "09_", "10_", "claims", "notation", "statements", "summary_sheet")
+MEANT_ON: dict[
+    str, tuple[str, ...]
+] = {  # term: how the names of the pages begin on which it has its entry's sense
+    "η": _TOY,  # elsewhere a learning rate, or ASAM's constant
+    "δ": ("04_", "04b_", "05_", "09_", "notation", "summary_sheet"),  # elsewhere the probability of a failure
+    "jump": (
+        "00_",
+        "07_",
+        "09_",
+        "claims",
+        "notation",
+        "summary_sheet",
+    ),  # what minima, iterates and steps do, too
+    "expansion": ("08_", "09_", "10_", "notation", "reproducibility", "statements"),  # elsewhere Taylor's
+    "bracket": ("11_", "12_"),  # elsewhere round or square
+    "restart": ("11_", "12_", "benchmarks"),  # elsewhere of a session
+    "convention": ("00_", "08_", "09_", "10_", "claims", "note", "where_next"),  # of weight decay, of signs
+}
 ARROW = "→"  # what follows it in an entry is a pointer, not part of the explanation
 
 
@@ -70,6 +90,12 @@ def vocabulary(app) -> tuple[re.Pattern, dict[str, tuple[int, str, str]]]:
     return whole_words(known), known
 
 
+def meant(form: str, docname: str) -> bool:
+    """Whether a word has on this page the sense of its entry: always, unless MEANT_ON names its term."""
+    pages = next((pages for term, pages in MEANT_ON.items() if form in forms(term)), None)
+    return pages is None or docname.rsplit("/", 1)[-1].startswith(pages)
+
+
 def readable(node: nodes.Node) -> bool:
     """Whether a text is running text that everybody sees."""
     while node.parent is not None:
@@ -101,8 +127,9 @@ def mark(app, doctree, docname):
             continue
         parts, done = [], 0
         for match in pattern.finditer(text):
-            number, target, tip = known[re.sub(r"\s", " ", match[0])]
-            if number in seen:
+            form = re.sub(r"\s", " ", match[0])
+            number, target, tip = known[form]
+            if number in seen or not meant(form, docname):
                 continue
             seen.add(number)
             parts.append(nodes.Text(text[done : match.start()]))

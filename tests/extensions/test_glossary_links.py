@@ -48,3 +48,31 @@ def test_marks_words_and_not_parts_of_words():
     pattern = links.whole_words(["SAM", "m-SAM", "threat model"])
     assert pattern.findall("SAM, m-SAM and a threat\nmodel.") == ["SAM", "m-SAM", "threat\nmodel"]
     assert not pattern.search("SAMOptimizer, sam_edu.SAM and ESAM")
+
+
+@pytest.mark.parametrize(
+    "form, page, sense",
+    [
+        ("η", "notebooks/02_sam_step_by_step", False),  # a learning rate
+        ("η", "notebooks/06_robust_and_nonrobust_features", True),
+        ("δ", "notebooks/01_flat_minima", False),  # the probability with which a bound fails
+        ("δ", "notebooks/04b_units", True),
+        ("jump", "notebooks/01_flat_minima", False),
+        ("jumps", "notebooks/07_standard_and_adversarial_optima", True),
+        ("expansion", "notebooks/01_flat_minima", False),  # Taylor's
+        ("brackets", "notebooks/04_adversarial_examples", False),
+        ("brackets", "notebooks/12_replication_on_two_cores", True),
+        ("Restart", "notebooks/13_papers_protocol", False),
+        ("conventions", "notebooks/02_sam_step_by_step", False),
+        ("threat model", "notebooks/01_flat_minima", True),
+    ],
+)
+def test_a_word_in_another_sense_is_left_alone(form, page, sense):
+    assert links.meant(form, page) is sense
+
+
+def test_the_words_with_two_senses_are_terms_and_their_pages_exist():
+    pages = [path.stem for folder in ("notebooks", "book") for path in (ROOT / folder).glob("*.md")]
+    for term, starts in links.MEANT_ON.items():
+        assert term in TERMS
+        assert all(any(page.startswith(start) for page in pages) for start in starts), (term, starts)
