@@ -59,6 +59,18 @@ def rise(log_odds: float, one: Place, two: Place, step: Step) -> NDArray:
         return np.where(opposed, np.where(half > 0, np.sign(step.tau) * ratio, 0.0), agreed)
 
 
+def balance(mid: NDArray, half: NDArray) -> NDArray:
+    """(phi(mid - half) - phi(mid + half)) / P(|Z - mid| < half): how fast ln P falls with mid."""
+    mid, half = np.broadcast_arrays(mid, half)
+    narrow = half * np.maximum(1, mid) < 0.5
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        rest = np.where(narrow, half * np.exp(_bent(mid, half) - half * mid + half**2 / 2), 0.0)
+        tail = _ends(mid, half) * np.sqrt(np.pi / 8)
+        around = (ndtr(mid + half) - ndtr(mid - half)) * np.sqrt(np.pi / 2) * np.exp((mid - half) ** 2 / 2)
+        rest = np.where(narrow, rest, np.where(mid >= half, tail, around))
+        return np.asarray(-np.expm1(-2 * mid * half) / (2 * rest))
+
+
 def _bent(mid: NDArray, half: NDArray) -> NDArray:
     """ln of P(|Z - mid| < half) over 2*half times the density at mid, by Gauss's rule; short intervals."""
     steps = _NODES * half[..., None]

@@ -94,7 +94,8 @@ def _worst_case(model: NRFModel, rho: NDArray, perturbed: str, norm: str) -> NDA
     star = standard_optimum(model)
     if perturbed == "robust":
         better = partial(right_end_better, model, rho=rho[..., None])
-        return sign_change(better, np.full_like(rho, star), star + rho)
+        bits = 55 + int(np.ceil(np.log2(1 + rho.max(initial=0.0) / star)))  # of the answer, not of rho
+        return sign_change(better, np.full_like(rho, star), star + rho, bits=bits)
     beyond = rho >= ball_limit(model, perturbed, norm)
     rho = np.where(beyond, 0.0, rho)
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from sam_edu.toy.family import Family, ahead
 from sam_edu.toy.model import NRFModel
 from sam_edu.toy.numerics import sign_change, zoomed
-from sam_edu.toy.order import Place, Step
+from sam_edu.toy.order import Place, Step, balance
 from sam_edu.toy.rim import l2_ball
 
 _TIPS = np.geomspace(1e-9, 5e-4, 12)
@@ -84,9 +84,13 @@ class Candidates(Family):
 
 
 def right_end_better(model: NRFModel, w1: NDArray, rho: NDArray) -> NDArray:
-    """Has the sign of A(w1 + rho) - A(w1 - rho)."""
-    ends = interval(model, w1, rho)
-    return ahead(model, ends[..., 1], ends[..., 0])
+    """Has the sign of A(w1 + rho) - A(w1 - rho).
+
+    Where w1 is next to nothing it would drown in w1 +- rho. There the sign comes from the slope at w1 = 0.
+    """
+    ends, root = interval(model, w1, rho), np.sqrt(model.d)
+    small = model.log_odds - 2 * w1 / root * balance(np.asarray(model.c), rho / root)
+    return np.where(w1 < 1e-4 * root, small, ahead(model, ends[..., 1], ends[..., 0]))
 
 
 def worst_side(model: NRFModel, candidates: Family) -> NDArray:

@@ -18,6 +18,7 @@ from book.tools import ROOT
 from book.tools.author import figure
 from book.tools.edition import cells, chapter, drift, formulas, markdown
 from book.tools.edition import text as plain
+from book.tools.edition.markdown import TIMED
 from book.tools.edition.notebook import notebook
 from book.tools.publish import address
 from sam_edu import colab, plots
@@ -291,6 +292,30 @@ def test_numbers_of_trained_networks_may_move_a_little():
     assert list(drift.compare(old, new)) == []
     new["cells"][0]["source"] = "# One\n\nIt is 3.55 here."
     assert len(list(drift.compare(old, new))) == 1
+
+
+def test_what_a_clock_has_measured_may_move_by_half():
+    """A step cost 2.16 SGD steps on a quiet machine and 2.04 on a busy one: no fault of the text."""
+    (old,) = notebook([f"A step costs {TIMED}2.16 of SGD's 64."], {"cells": []}, "", "")["cells"]
+    assert old["source"] == "A step costs 2.16 of SGD's 64." and old["metadata"] == {"timed": [0]}
+
+    def differences(text):
+        (new,) = notebook([text], {"cells": []}, "", "")["cells"]
+        return list(drift.compare({"cells": [old]}, {"cells": [new]}))
+
+    assert differences(f"A step costs {TIMED}1.40 of SGD's 64.") == []
+    assert differences(f"A step costs {TIMED}4.50 of SGD's 64.") == [f"cell {old['id']}: 2.16 is 4.50 now"]
+    assert differences(f"A step costs {TIMED}2.04 of SGD's 63.") == [f"cell {old['id']}: 64 is 63 now"]
+
+
+def test_every_number_of_a_clock_is_known_as_one():
+    """Cells that take times glue names with ``cost``; the text has these with the role ``timed``."""
+    for path in CHAPTERS:
+        text = path.read_text("utf-8")
+        clocked = [part for part in chapter.parts(path) if part.is_code and "process_time" in part.source]
+        assert not re.search(r"perf_counter|monotonic\(", text), path.name
+        assert bool(clocked) == ("{timed}`" in text), path.name
+        assert not clocked or not re.search(r"\{glue:text\}`[^`]*cost", text), path.name
 
 
 # --- chapters as text

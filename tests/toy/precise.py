@@ -127,13 +127,13 @@ def l2_worst(m, a, rho, cells=1500):
     turns = np.flatnonzero((slope[:-1] < 0) & (slope[1:] >= 0))
     for i in turns[:12]:
         places.append(on_rim(m, a, rho, crossing(lambda q: -rim_rate(m, a, rho, q), psi[i], psi[i + 1])))
-    if m.log_odds < 0.02 * m.c:  # two minima around the ridge, too close for double precision
+    if m.log_odds < 0.02 * m.c or m.c > 60:  # two minima around the ridge, too close for double precision
         places += around_ridge(m, a, rho)
     return lowest(places)
 
 
 def around_ridge(m, a, rho):
-    """Minima around the angle where tau*gamma = L/2: 50 digits, a grid that is geometric on either side."""
+    """Minima around the angle where tau*gamma = L/2: 50 digits, a geometric grid on either side."""
 
     def lag(q):
         here = on_rim(m, a, rho, q)
@@ -145,8 +145,8 @@ def around_ridge(m, a, rho):
     for _ in range(120):
         middle = (low + high) / 2
         low, high = (middle, high) if lag(middle) > 0 else (low, middle)
-    steps = [mp.mpf(10) ** (-10 + mp.mpf(i) / 12) for i in range(112)]
-    psi = [low - q for q in reversed(steps)] + [low] + [low + q for q in steps]
+    steps = [mp.mpf(10) ** (-10 + mp.mpf(i) / 12) for i in range(126)]
+    psi = sorted(q for s in [0, *steps] for q in {low - s, low + s} if 0 < q < mp.pi)
     rates = [rim_rate(m, a, rho, q) for q in psi]
     turns = [i for i in range(len(psi) - 1) if rates[i] < 0 <= rates[i + 1]]
     return [

@@ -39,6 +39,9 @@ def test_worst_cases(key, seed):
         (toy.NRFModel(0.50005, 3.0, 2), 0.15),
         (toy.NRFModel(0.99999998, 0.0181, 6), 0.9997),  # t* = 200, next to the largest ball
         (toy.NRFModel(0.5111, 0.00123, 13), 0.9993),  # the worst perturbation is a minimum about to vanish
+        (toy.NRFModel(0.9999913, 15.68, 512), 0.912),  # c = 355: two minima beside the ridge
+        (toy.NRFModel(0.9999997727861006, 4.546957810991215, 5728), 0.424),
+        (toy.NRFModel(0.5003043700179131, 1.607644594435194, 2), 0.0015),  # a rim that is all but level
     ],
 )
 def test_large_signals(m, share):
@@ -49,6 +52,16 @@ def test_large_signals(m, share):
 def test_a_split_that_is_about_to_vanish():
     m, rho = toy.NRFModel(0.9999977205070453, 0.05016764977307147, 1238), 0.9988159076095792
     assert precise.judge(m, rho, "linf-worst", toy.sam_optimum(m, rho, "all", "linf"))
+
+
+def test_a_robust_weight_next_to_nothing():
+    """w1 is then lost in w1 + rho, though its relative change is not."""
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        p, d = 0.5 + 10 ** rng.uniform(-7, -3), int(10 ** rng.uniform(0, 5))
+        m = toy.NRFModel(p, 10 ** rng.uniform(-2, 3) / math.sqrt(d), d)
+        rho = 10 ** rng.uniform(-3, 1) * math.sqrt(d)
+        assert precise.judge(m, rho, "robust-worst", toy.sam_optimum(m, rho)), (m, rho)
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from book.tools.edition import cells
-from book.tools.edition.markdown import Code, Heading, Piece
+from book.tools.edition.markdown import TIMED, Code, Heading, Piece
+from book.tools.edition.text import NUMBER
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
@@ -27,8 +28,7 @@ def notebook(pieces: Iterable[Piece], executed: dict[str, Any], address: str, so
 
     def end_of_text() -> None:
         if text:
-            made.append({"cell_type": "markdown", "id": names.next("text"), "metadata": {},
-                         "source": "\n\n".join(text)})  # fmt: skip
+            made.append(text_cell("\n\n".join(text), names.next("text")))
             text.clear()
 
     for piece in pieces:
@@ -50,6 +50,17 @@ def notebook(pieces: Iterable[Piece], executed: dict[str, Any], address: str, so
     _count_executions(made)
     about = {"kernelspec": KERNEL, "language_info": {"name": "python"}, "source": source}
     return {"cells": made, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
+
+
+def text_cell(text: str, name: str) -> dict[str, Any]:
+    """A cell of text; its metadata count which of its numbers a clock has measured."""
+    before, *pieces = text.split(TIMED)
+    source, timed = before, []
+    for piece in pieces:
+        timed.append(len(NUMBER.findall(source)))
+        source += piece
+    metadata = {"timed": timed} if timed else {}
+    return {"cell_type": "markdown", "id": name, "metadata": metadata, "source": source}
 
 
 class _Names:

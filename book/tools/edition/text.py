@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
 
 def quoted(texts: Iterable[str]) -> str:
     """A titled block: quoted, so that every reader shows where it ends."""
