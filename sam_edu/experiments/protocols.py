@@ -237,6 +237,7 @@ SEEDS: Mapping[str, int] = {
     "digits-autoattack": 1,
     "fashion-mnist-autoattack": 1,
     "digits-certified": 5,
+    "fashion-mnist-certified": 2,
 }
 
 
