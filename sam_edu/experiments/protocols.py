@@ -237,7 +237,6 @@ SEEDS: Mapping[str, int] = {
     "digits-autoattack": 1,
     "fashion-mnist-autoattack": 1,
     "digits-certified": 5,
-    "fashion-mnist-certified": 2,
 }
 
 

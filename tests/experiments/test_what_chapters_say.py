@@ -208,10 +208,10 @@ def test_what_is_proved_on_fashion_mnist() -> None:
     def ceilings(row: Row) -> np.ndarray:
         return np.round(200 * row.values(EPS)).astype(int)
 
-    for better in (sam, at, decay):
+    for better in (sam, at, decay, table.row("sgd", epochs=8)):
         assert (floors(better) > ceilings(sgd)).all(), "in every seed above SGD's ceiling"
-    assert (floors(at) - ceilings(sam) == 3).all(), "three images in each seed"
-    assert sorted(floors(sam) - ceilings(decay)) == [-3, 1] and (floors(decay) <= ceilings(sam)).all()
+    assert (floors(at) >= ceilings(sam)).all() and (floors(at) == ceilings(sam)).sum() == 1, "one tie"
+    assert (floors(sam) <= ceilings(decay)).sum() == 1 and (floors(decay) <= ceilings(sam)).all()
     widths = {row.label: row.at(EPS).mean - row.proved(EPS).mean for row in table}
     assert max(widths, key=lambda label: widths[label]) == sgd.label
     for row in table:  # near the edge of 2/255 nothing is left to search
