@@ -2,7 +2,9 @@
 
 Authors write nothing: the terms are those of the page ``book/glossary``. Left alone are headings, captions,
 code, formulas, links, outputs, the questions of "Predict first" (their text becomes buttons) and folded text,
-where a first use would not be seen. Script and style are assets/js/glossary.js and assets/css/glossary.css.
+where a first use would not be seen. Words that elsewhere mean something else are linked on the pages named in
+``MEANT_ON`` alone. A symbol of the toy model, as the page ``book/notation`` has it, is linked in the same way
+on the pages of the toy model. Script and style are assets/js/glossary.js and assets/css/glossary.css.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from docutils import nodes
 from sphinx import addnodes
 
-PAGE = "book/glossary"
+PAGE, SYMBOLS_PAGE = "book/glossary", "book/notation"
 SKIPPED_NODES = (
     nodes.title, nodes.caption, nodes.literal, nodes.literal_block, nodes.math, nodes.math_block,
     nodes.reference, nodes.raw, nodes.term, nodes.comment, nodes.rubric, nodes.figure, nodes.image,
@@ -22,11 +24,31 @@ SKIPPED_NODES = (
     addnodes.index, addnodes.desc_signature,
 )  # fmt: skip
 SKIPPED_CLASSES = {"predict", "reveal", "dropdown", "cell_output", "tag_reveal", "epigraph", "no-glossary"}
+_TOY = ("06_", "07_", "08_", "09_", "10_", "claims", "notation", "statements", "summary_sheet")
+MEANT_ON: dict[
+    str, tuple[str, ...]
+] = {  # term: how the names of the pages begin on which it has its entry's sense
+    "η": _TOY,  # elsewhere a learning rate, or ASAM's constant
+    "δ": ("04_", "04b_", "05_", "09_", "notation", "summary_sheet"),  # elsewhere the probability of a failure
+    "jump": (
+        "00_",
+        "07_",
+        "09_",
+        "claims",
+        "notation",
+        "summary_sheet",
+    ),  # what minima, iterates and steps do, too
+    "expansion": ("08_", "09_", "10_", "notation", "reproducibility", "statements"),  # elsewhere Taylor's
+    "bracket": ("11_", "12_"),  # elsewhere round or square
+    "restart": ("11_", "12_", "benchmarks"),  # elsewhere of a session
+    "convention": ("00_", "08_", "09_", "10_", "claims", "note", "where_next"),  # of weight decay, of signs
+}
+CHAPTERS = ("06_", "07_", "08_", "09_", "10_")  # those of the toy model
 ARROW = "→"  # what follows it in an entry is a pointer, not part of the explanation
 
 
 class glossed(nodes.inline):
-    """A term in running text: ``refuri`` of its entry, ``tip`` its explanation, ``number`` on the page."""
+    """A term in running text: ``refuri`` of its entry, ``tip`` its explanation (HTML), ``number`` there."""
 
 
 def forms(term: str) -> list[str]:
@@ -50,7 +72,34 @@ def entries(doctree: nodes.document) -> Iterator[tuple[list[tuple[str, str]], st
         terms = [(term.astext(), term["ids"][0]) for term in item.findall(nodes.term) if term["ids"]]
         definition = next(iter(item.findall(nodes.definition)), None)
         if terms and definition is not None:
-            yield terms, " ".join(definition.astext().split(ARROW)[0].split())
+            yield terms, html.escape(" ".join(definition.astext().split(ARROW)[0].split()))
+
+
+def symbols(doctree: nodes.document) -> dict[str, str]:
+    """Each symbol of the toy model as TeX and its meaning as HTML, from the rows of the page on notation.
+
+    A row counts if it has one symbol, or two names of one ("$a$ or $b$"), and its meaning begins "toy: ".
+    """
+    found: dict[str, str] = {}
+    for row in doctree.findall(nodes.row):
+        names, meaning = row[0], row[-1]
+        formulas = [node.astext() for node in names.findall(nodes.math)]
+        if not meaning.astext().startswith("toy: ") or (len(formulas) > 1 and " or " not in names.astext()):
+            continue
+        told = "".join(map(_as_html, meaning[0])).removeprefix("toy: ")
+        for formula in formulas:
+            symbol, *definition = formula.split("=", 1)
+            first = f"{_formula(formula)}: " if definition else ""
+            found[symbol.strip()] = first + told
+    return found
+
+
+def _as_html(node: nodes.Node) -> str:
+    return _formula(node.astext()) if isinstance(node, nodes.math) else html.escape(node.astext())
+
+
+def _formula(tex: str) -> str:
+    return f'<span class="math notranslate nohighlight">\\({html.escape(tex)}\\)</span>'
 
 
 def whole_words(phrases: Iterable[str]) -> re.Pattern:
@@ -68,6 +117,12 @@ def vocabulary(app) -> tuple[re.Pattern, dict[str, tuple[int, str, str]]]:
             for form in forms(term):
                 known.setdefault(form, (number, target, tip))
     return whole_words(known), known
+
+
+def meant(form: str, docname: str) -> bool:
+    """Whether a word has on this page the sense of its entry: always, unless MEANT_ON names its term."""
+    pages = next((pages for term, pages in MEANT_ON.items() if form in forms(term)), None)
+    return pages is None or docname.rsplit("/", 1)[-1].startswith(pages)
 
 
 def readable(node: nodes.Node) -> bool:
@@ -93,8 +148,9 @@ def mark(app, doctree, docname):
             continue
         parts, done = [], 0
         for match in pattern.finditer(text):
-            number, target, tip = known[re.sub(r"\s", " ", match[0])]
-            if number in seen:
+            form = re.sub(r"\s", " ", match[0])
+            number, target, tip = known[form]
+            if number in seen or not meant(form, docname):
                 continue
             seen.add(number)
             parts.append(nodes.Text(text[done : match.start()]))
@@ -102,6 +158,22 @@ def mark(app, doctree, docname):
             done = match.end()
         if parts:
             text.parent.replace(text, [*parts, nodes.Text(text[done:])])
+    mark_symbols(app, doctree, docname, len(seen))
+
+
+def mark_symbols(app, doctree, docname, number):
+    """On a page of the toy model, link the first use of each of its symbols that stands alone."""
+    if not docname.rsplit("/", 1)[-1].startswith(CHAPTERS) or SYMBOLS_PAGE not in app.env.found_docs:
+        return
+    if not hasattr(app, "toy_symbols"):
+        app.toy_symbols = symbols(app.env.get_doctree(SYMBOLS_PAGE))
+    address, left = app.builder.get_relative_uri(docname, SYMBOLS_PAGE), dict(app.toy_symbols)
+    for formula in list(doctree.findall(nodes.math)):
+        if formula.astext().strip() in left and readable(formula):
+            number += 1
+            tip = left.pop(formula.astext().strip())
+            place, at = formula.parent, formula.parent.index(formula)
+            place[at] = glossed("", "", formula, refuri=f"{address}#symbols", tip=tip, number=number)
 
 
 def visit_html(writer, node):
@@ -114,7 +186,7 @@ def visit_html(writer, node):
 
 def depart_html(writer, node):
     tip = f"glossary-tip-{node['number']}"
-    text = html.escape(node["tip"])
+    text = node["tip"]
     writer.body.append(f'</a><span class="gloss-tip" role="tooltip" id="{tip}">{text}</span></span>')
 
 

@@ -94,6 +94,19 @@ def title_references(app, doctree, docname):
             node["classes"].append("prf-card")
 
 
+def formula_references(app, doctree, docname):
+    """A reference to an equation of another page carries its formula, for the card that the page shows."""
+    equations = app.env.get_domain("math").equations
+    for node in doctree.findall(nodes.reference):
+        page, _, target = node.get("refuri", "").partition("#equation-")
+        if not page or page.startswith("http") or target not in equations:
+            continue
+        for block in app.env.get_doctree(equations[target][0]).findall(nodes.math_block):
+            if block.get("label") == target:
+                node["reftitle"] = block.astext().strip()
+                node["classes"].append("eq-card")
+
+
 def setup(app):
     app.setup_extension("sphinx_proof")  # it registers one node per type, before ours joins the list
     DEFAULT_REALTYP_TO_COUNTERTYP["expansion"] = "theorem"
@@ -103,4 +116,5 @@ def setup(app):
     app.connect("doctree-read", fold_proofs)
     app.connect("doctree-resolved", tidy_ids)
     app.connect("doctree-resolved", title_references)
+    app.connect("doctree-resolved", formula_references)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -49,6 +49,8 @@ class Number(Exercise):
             value = float(answer)
         except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor of several numbers
             return False, f"a number is wanted, got {_named(answer)}."
+        if isinstance(answer, str) and not math.isfinite(value):
+            return False, f"a number is wanted, got {_named(answer)}."
         if self._close(value, self.expected()):
             return True, f"correct. {self.right}"
         for hint, slip in self.mistakes.items():

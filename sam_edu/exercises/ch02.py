@@ -53,7 +53,8 @@ def _climbs() -> list[tuple[np.ndarray, np.ndarray, float]]:
 EXERCISES: dict[str, Exercise] = {
     "2.1": Number(
         _threshold,
-        right="Below it the bump between the minima holds SAM back; above it the wide end pulls harder.",
+        right="From here on 60 steps are enough to pass the bump. With more steps a smaller ρ passes it, "
+        "too; at 0.12 SAM stays for ever.",
         absolute=0.0051,
         mistakes={
             "That is a ρ at which SAM has arrived; go back until it just fails to leave.": lambda: 0.3,

@@ -30,7 +30,15 @@ def tried(exercise: Exercise) -> list[str]:
     value = exercise.solution()
     slips = [slip() for slip in exercise.mistakes.values()]
     numbers = [value, 1.003 * value, 0.985 * value, 3 * value + 1, -value, value * 1e-7, value * 1e9, *slips]
-    return [*map(repr, map(float, numbers)), f"{value:.{exercise.digits - 1}e}", "abc", "1.2.3"]
+    return [
+        *map(repr, map(float, numbers)),
+        f"{value:.{exercise.digits - 1}e}",
+        "abc",
+        "1.2.3",
+        "1/0",
+        "1e999",
+        "nan",
+    ]
 
 
 WANTED = {n: e for n in exercises.numbers() if not isinstance(e := exercises.get(n), Function)}

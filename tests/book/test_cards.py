@@ -16,6 +16,8 @@ PAGE = """<article>
 <p>By <a class="reference internal" href="#thm-a">Theorem 1</a>,
 <a class="reference internal" href="#equation-b">(1)</a>,
 <a class="prf-card reference internal" href="far.html#thm-c" title="Of another page">Theorem 2</a>
+<a class="eq-card reference internal" href="far.html#equation-d" title="c = d">(2)</a>,
+<a class="eq-card reference internal" href="far.html#equation-f" title="e \\\\ f">(3)</a>
 and <a class="reference internal" href="#plain">a place</a>.</p>
 <div class="proof theorem" id="thm-a"><p>All is well.<a class="witness" href="x">4 tests</a></p></div>
 <div class="math" id="equation-b">a = b</div><p id="plain">Here.</p></article>"""
@@ -33,7 +35,14 @@ def tab() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(
-    "link, says", [("Theorem 1", "All is well."), ("(1)", "a = b"), ("Theorem 2", "Of another page")]
+    "link, says",
+    [
+        ("Theorem 1", "All is well."),
+        ("(1)", "a = b"),
+        ("Theorem 2", "Of another page"),
+        ("(2)", r"\[c = d\]"),  # as it stands where MathJax is absent
+        ("(3)", r"\[\begin{split}e \\ f\end{split}\]"),
+    ],
 )
 def test_by_keyboard_and_by_pointer(tab: Any, link: str, says: str) -> None:
     card, reference = tab.locator(".ref-card"), tab.get_by_role("link", name=link)
@@ -52,3 +61,13 @@ def test_by_keyboard_and_by_pointer(tab: Any, link: str, says: str) -> None:
 def test_other_links_have_none(tab: Any) -> None:
     tab.get_by_role("link", name="a place").focus()
     assert tab.locator(".ref-card").is_hidden()
+
+
+def test_the_formula_of_another_page_is_typeset_and_then_placed_again(tab: Any) -> None:
+    tab.evaluate("""() => { window.MathJax = {typesetPromise: async ([box]) => {
+        box.querySelector(".math").innerHTML = "<p style='width: 300px'>typeset</p>"; }}; }""")
+    tab.get_by_role("link", name="(2)").focus()
+    tab.get_by_text("typeset").wait_for()
+    assert tab.locator(".ref-card").is_visible()
+    tab.keyboard.press("Escape")
+    tab.evaluate("delete window.MathJax")

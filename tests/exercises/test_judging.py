@@ -163,3 +163,20 @@ def test_a_page_can_judge_by_the_same_rules(number):
         value = factor * exercise.solution()
         assert exercise.judge(value)[0] == (abs(value - plain["value"]) < plain["within"])
     assert [slip["hint"] for slip in plain["mistakes"]] == list(exercise.mistakes)
+
+
+def test_the_threshold_of_the_first_figure_belongs_to_its_sixty_steps():
+    """What check("2.1", ...) says: with more steps a smaller radius passes the bump; 0.12 never does."""
+    from sam_edu.toy import landscape
+
+    def end(rho: float, steps: int) -> float:
+        w = np.array([-1.2, 0.5])
+        for _ in range(steps):
+            w = landscape.step(w, rho, 0.08)
+        return float(w[0])
+
+    exercise = exercises.get("2.1")
+    verdict, message = exercise.judge(exercise.solution())
+    assert verdict and "With more steps a smaller ρ passes" in message and "at 0.12 SAM stays" in message
+    assert end(0.2, 60) < -0.5 and end(0.2, 240) > 0.9
+    assert end(0.12, 3000) == pytest.approx(end(0.12, 2000), abs=1e-3) and end(0.12, 3000) < -0.5

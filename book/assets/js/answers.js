@@ -32,7 +32,7 @@
   const rulesOf = (form) =>
     JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(form.dataset.rules), (c) => c.charCodeAt(0))));
 
-  // "0,194", "−3", "1 000" and "2/255" are numbers as people write them; NaN is none.
+  // "0,194", "−3", "1 000" and "2/255" are numbers as people write them; "1/0", "1e999" and NaN are none.
   function number(text) {
     const plain = text
       .trim()
@@ -41,7 +41,8 @@
       .replace(/^(-?\d*),(\d+)$/, "$1.$2");
     const one = (part) => (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(part.trim()) ? Number(part) : NaN);
     const parts = plain.split("/");
-    return parts.length === 2 ? one(parts[0]) / one(parts[1]) : parts.length === 1 ? one(plain) : NaN;
+    const value = parts.length === 2 ? one(parts[0]) / one(parts[1]) : parts.length === 1 ? one(plain) : NaN;
+    return Number.isFinite(value) ? value : NaN;
   }
 
   // six significant digits, as Python's format "g" writes them

@@ -1,6 +1,7 @@
 /* What a reference to a statement or an equation means, shown where it is used: on hover, on focus by keyboard,
  * on a first tap (the second follows the link). Escape closes it. What stands on the same page is copied from
- * there, formulas included; of a statement on another page the title is shown (book/_ext/statements.py). */
+ * there, formulas included; of a statement on another page the title is shown, of an equation on another page the
+ * formula, which its link carries as TeX (book/_ext/statements.py). */
 (() => {
   "use strict";
   const WAIT = 150,
@@ -12,6 +13,13 @@
     timer = 0,
     touched = false;
 
+  function formula(tex) {
+    const box = document.createElement("div");
+    box.className = "math";
+    box.textContent = tex.includes("\\\\") ? `\\[\\begin{split}${tex}\\end{split}\\]` : `\\[${tex}\\]`;
+    return box;
+  }
+
   function contentOf(link) {
     const hash = link.getAttribute("href").startsWith("#") ? decodeURIComponent(link.hash.slice(1)) : "";
     const target = hash ? document.getElementById(hash) : null;
@@ -22,6 +30,7 @@
       copy.querySelectorAll("a").forEach((node) => node.replaceWith(...node.childNodes));
       return [copy];
     }
+    if (link.matches(".eq-card")) return [formula(link.dataset.card)];
     return link.dataset.card ? [document.createTextNode(link.dataset.card)] : null;
   }
 
@@ -46,6 +55,10 @@
     place(link);
     link.setAttribute("aria-describedby", card.id);
     shown = link;
+    if (link.matches(".eq-card"))
+      window.MathJax?.typesetPromise?.([card]).then(() => {
+        if (shown === link) place(link);
+      });
   }
 
   function close() {
@@ -63,7 +76,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     document.body.append(card);
     for (const link of document.querySelectorAll("article a.reference.internal")) {
-      if (link.title && link.matches(".prf-card")) {
+      if (link.title && link.matches(".prf-card, .eq-card")) {
         link.dataset.card = link.title;
         link.removeAttribute("title");
       }
