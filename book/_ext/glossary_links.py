@@ -134,6 +134,14 @@ def readable(node: nodes.Node) -> bool:
     return True
 
 
+def folded(text: nodes.Node) -> bool:
+    """Whether a text stands in a section of the second storey."""
+    node: nodes.Node | None = text
+    while node is not None and "folded" not in getattr(node, "attributes", {}).get("classes", ()):
+        node = node.parent
+    return node is not None
+
+
 def mark(app, doctree, docname):
     """Replace the first use of each entry's terms on the page by a link with hover text."""
     if app.builder.format != "html" or docname == PAGE or PAGE not in app.env.found_docs:
@@ -143,7 +151,7 @@ def mark(app, doctree, docname):
     pattern, known = app.glossary_vocabulary
     address = app.builder.get_relative_uri(docname, PAGE)
     seen: set[int] = set()
-    for text in list(doctree.findall(nodes.Text)):
+    for text in sorted(doctree.findall(nodes.Text), key=folded):  # what is open comes first
         if not pattern.search(text) or not readable(text):
             continue
         parts, done = [], 0

@@ -107,6 +107,16 @@ def formula_references(app, doctree, docname):
                 node["classes"].append("eq-card")
 
 
+def one_id_each(app, pagename, templatename, context, doctree):
+    """sphinx-proof gives the title of an unnumbered statement the statement's id again: it stands once."""
+    if "body" in context:
+        context["body"] = re.sub(
+            r'(<div class="proof [^"]*" id="([^"]+)">\s*<p class="admonition-title") id="\2"',
+            r"\1",
+            context["body"],
+        )
+
+
 def setup(app):
     app.setup_extension("sphinx_proof")  # it registers one node per type, before ours joins the list
     DEFAULT_REALTYP_TO_COUNTERTYP["expansion"] = "theorem"
@@ -117,4 +127,5 @@ def setup(app):
     app.connect("doctree-resolved", tidy_ids)
     app.connect("doctree-resolved", title_references)
     app.connect("doctree-resolved", formula_references)
+    app.connect("html-page-context", one_id_each)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -132,7 +132,9 @@ def margin_shift(fixed: ArrayLike, radius: ArrayLike, norm: str = "l2") -> NDArr
         )
     if not (radius >= 0).all():
         raise ValueError("radius must be >= 0 and not NaN")
-    return radius * np.linalg.norm(fixed, ord=_DUAL[norm], axis=-1)
+    largest = np.abs(fixed).max(-1, initial=0.0)  # in units of it no square over- or underflows
+    unit = np.where(largest > 0, largest, 1.0)
+    return radius * unit * np.linalg.norm(fixed / unit[..., None], ord=_DUAL[norm], axis=-1)
 
 
 def first_layer_perturbation(weight: ArrayLike, delta: ArrayLike, x: ArrayLike) -> NDArray:
@@ -172,4 +174,5 @@ def first_layer_perturbation(weight: ArrayLike, delta: ArrayLike, x: ArrayLike) 
         )
     if not x.any():
         raise ValueError("x must not be zero: no change of the weights moves the layer's output there")
-    return np.outer(weight @ delta, x) / (x @ x)
+    at = x / (size := np.abs(x).max())  # no square over- or underflows
+    return np.outer(weight @ (delta / size), at) / (at @ at)

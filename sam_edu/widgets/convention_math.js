@@ -10,27 +10,21 @@ function near(m, a, shift, mean, spread) {
   const x = a + shift,
     v = 1 + mean,
     root = Math.sqrt(1 + spread / (v * v)),
-    lag = spread / (v * v) / (root * (1 + root));
-  return {
-    a,
-    shift,
-    mean,
-    x,
-    v,
-    lag,
-    tau: (x / v / Math.sqrt(m.d)) * (1 - lag),
-    gamma: m.eta * Math.sqrt(m.d) * (1 - lag),
-  };
+    lag = spread / (v * v) / (root * (1 + root)),
+    tau = (x / v / Math.sqrt(m.d)) * (1 - lag),
+    gamma = m.eta * Math.sqrt(m.d) * (1 - lag);
+  return { a, shift, mean, x, v, lag, tau, gamma, rate: logOdds(m) / 2 - tau * gamma };
 }
 const lead = (m, w) => (1 - m.p) * Phi(w.gamma - w.tau) - m.p * Phi(-w.gamma - w.tau); // accuracy - p, to draw
-const rising = (m, w) => logOdds(m) / 2 - w.tau * w.gamma; // > 0 where a larger w1 would help
 function ahead(m, one, two) {
   // > 0 where one is the more accurate: a sign, the accuracies can agree in all digits
+  if (one.cone) return rise(m, two, one, rimStep(two, one));
   const cross =
       one.a * (two.mean - one.mean) + (one.shift - two.shift) + one.shift * two.mean - two.shift * one.mean,
     lag = one.lag - two.lag;
-  const dtau = ((cross / (one.v * two.v)) * (1 - one.lag) - (two.x / two.v) * lag) / Math.sqrt(m.d);
-  return rise(m, (one.tau + two.tau) / 2, (one.gamma + two.gamma) / 2, dtau, -m.eta * Math.sqrt(m.d) * lag);
+  const tau = ((cross / (one.v * two.v)) * (1 - one.lag) - (two.x / two.v) * lag) / Math.sqrt(m.d),
+    gamma = -m.eta * Math.sqrt(m.d) * lag;
+  return rise(m, two, one, { tau, gamma, slope: lag === 0 ? 0 : gamma / tau });
 }
 
 function bisect(f, low, high, rounds = 60) {
@@ -43,92 +37,200 @@ function bisect(f, low, high, rounds = 60) {
   return (low + high) / 2;
 }
 
+// The same from the values at both ends, by secants; halving where an end is infinite or secants are slow.
+function crossing(f, low, high, atLow, atHigh, tolerance) {
+  let side = 0,
+    slow = 0;
+  for (let i = 0; i < 200; i++) {
+    const width = high - low,
+      tol = tolerance(low, high);
+    if (!(width > tol)) break;
+    let mid = (low * atHigh - high * atLow) / (atHigh - atLow);
+    if (slow > 2 || !(mid > low && mid < high)) mid = (low + high) / 2;
+    else mid = Math.min(Math.max(mid, low + tol / 2), high - tol / 2);
+    const value = f(mid);
+    if (value > 0) {
+      if (side > 0) atHigh /= 2;
+      [low, atLow, side] = [mid, value, 1];
+    } else {
+      if (side < 0) atLow /= 2;
+      [high, atHigh, side] = [mid, value, -1];
+    }
+    slow = slow < 3 && high - low > width / 2 ? slow + 1 : 0;
+  }
+  return (low + high) / 2;
+}
+
 // Only w1 moves: the worst is at an end.
 const interval = (m, a, rho) => [-rho, rho].map((shift) => near(m, a, shift, 0, 0));
 
-function oneMinimum(path, n) {
-  // for a curve on the screen, which shows no tie
-  for (let i = 2, before = path(1 / n).slope; i < n; i++) {
-    const now = path(i / n).slope;
-    if (before < 0 && now >= 0) return [bisect((s) => -path(s).slope, (i - 1) / n, i / n, 10)];
-    before = now;
-  }
-  return [];
-}
-// The first minimum of the accuracy on either side of the ridge of a path, at shares between 0 and 1. On the
-// ridge a larger w1 stops to help; with strong weak features the minima are close to it, so cells are dense there.
-function innerMinima(m, path, n) {
-  if (n < 20) return oneMinimum(path, n);
-  const first = rising(m, path(0)),
-    last = rising(m, path(1)),
-    found = [];
-  const ridge = first * last < 0 ? bisect((s) => -Math.sign(last) * rising(m, path(s)), 0, 1, 40) : 1;
-  const cells = Math.ceil(n / 2),
-    near = (1 - Math.cos(Math.PI / cells)) / 2,
-    left = ridge * (1 - near),
-    right = ridge + (1 - ridge) * near;
-  if (ridge < 1 && path(left).slope < 0 && path(right).slope >= 0)
-    found.push(bisect((s) => -path(s).slope, left, right, 50)); // on the ridge
-  for (const [low, high] of [
-    [0, ridge],
-    [ridge, 1],
-  ]) {
-    const at = (i) => low + ((high - low) * (1 - Math.cos((Math.PI * i) / cells))) / 2;
-    for (let i = 2, before = path(at(1)).slope; i < cells; i++) {
-      const now = path(at(i)).slope;
-      if (before < 0 && now >= 0) {
-        found.push(bisect((s) => -path(s).slope, at(i - 1), at(i), 18));
-        break;
-      }
-      before = now;
+// Where the slope turns from negative to positive on a grid of places, as [left, right, slope there, slope here];
+// finer where it comes near 0 and turns back, for there a minimum that is about to vanish hides.
+function turns(slope, places, zooms) {
+  const at = Array.from(places),
+    rates = at.map(slope);
+  for (let round = 0; round < zooms; round++) {
+    let best = Infinity,
+      k = 0;
+    for (let i = 1; i < at.length - 1; i++) {
+      const here = rates[i],
+        up = here >= 0;
+      if (up !== rates[i - 1] >= 0 || up !== rates[i + 1] >= 0) continue;
+      const size = Math.abs(here),
+        around = Math.min(Math.abs(rates[i - 1]), Math.abs(rates[i + 1]));
+      if (size <= around && size / around < best) [best, k] = [size / around, i];
     }
+    if (!k) break;
+    const cells = [at[k - 1], at[k], at[k + 1]],
+      values = [rates[k]];
+    at.splice(k, 1);
+    rates.splice(k, 1);
+    const fresh = [cells[1]];
+    for (const [left, right] of [cells.slice(0, 2), cells.slice(1)])
+      for (let i = 1; i < 4; i++) fresh.push(left + ((right - left) * i) / 4);
+    fresh.sort((one, two) => one - two);
+    at.splice(k, 0, ...fresh);
+    rates.splice(k, 0, ...fresh.map((s) => (s === cells[1] ? values[0] : slope(s))));
   }
+  const found = [];
+  for (let i = 0; i < at.length - 1; i++)
+    if (rates[i] < 0 && rates[i + 1] >= 0) found.push([at[i], at[i + 1], rates[i], rates[i + 1]]);
   return found;
 }
+const bottom = (slope, [left, right, before, after], share = 1e-13) =>
+  crossing(
+    (s) => -slope(s),
+    left,
+    right,
+    -before,
+    -after,
+    () => share * (right - left),
+  );
+const cosines = (n) => Array.from({ length: n }, (_, i) => (1 - Math.cos((Math.PI * i) / (n - 1))) / 2);
+const geometric = (low, high, n) => Array.from({ length: n }, (_, i) => low * (high / low) ** (i / (n - 1)));
 
-// l2 ball: the classifiers at angle psi of the cone's rim (0: tilted towards e_1, π: away from it), with the
-// sign of the accuracy's derivative along the rim; between 0 and π the weak weights are unequal.
-function onRim(m, a, rho, psi) {
+// l2 ball: the rim of a cone, as in sam_edu.toy.rim, where e and g are explained.
+function cone(m, a, rho) {
   const root = Math.sqrt(m.d),
-    length = Math.hypot(a, root),
+    c = m.eta * root,
+    length = Math.sqrt(a * a + m.d),
     s0 = a / length,
     c0 = root / length,
-    sin = rho / length;
-  const cos = Math.sqrt((1 - sin) * (1 + sin)),
-    tilt = sin * Math.cos(psi),
-    out = psi < Math.PI ? sin * Math.sin(psi) : 0;
-  const w = near(
-    m,
-    a,
-    length * (tilt * cos * c0 - sin * sin * s0),
-    -sin * sin - (tilt * cos * s0) / c0,
-    ((out * cos) / c0) ** 2,
-  );
-  const x = cos * s0 + tilt * c0,
-    y = cos * c0 - tilt * s0,
-    size = Math.hypot(y, out),
-    grow = (out * (y * s0 + tilt)) / size; // derivative of size
-  w.slope =
-    (Math.tanh(rising(m, w)) * (-out * c0 - (x * grow) / size) +
-      m.eta * root * (out * s0 - (y * grow) / size)) /
-    size;
-  return w;
+    share = rho / root,
+    S = share * c0,
+    C = Math.sqrt((1 - S) * (1 + S)),
+    room = (1 - share) * (1 + share),
+    ratio = (share * s0) / C,
+    close = room / (C * (C + share * Math.abs(s0))), // 1 - |ratio|
+    low = -(ratio < 0 ? close : 1 + ratio),
+    high = ratio < 0 ? 1 - ratio : close;
+  const drift = a * m.eta - logOdds(m) / 2;
+  return { root, c, length, s0, c0, share, S, C, room, low, high, scale: c * S * C, drift };
 }
-function l2Ball(m, a, rho, n) {
-  const inner = innerMinima(m, (s) => onRim(m, a, rho, Math.PI * s), n);
-  return [Math.PI, 0, ...inner.map((s) => Math.PI * s)].map((psi) => onRim(m, a, rho, psi));
+const across2 = (k, e) => k.S * k.S * Math.max(e - k.low, 0) * Math.max(k.high - e, 0);
+function onRim(k, e) {
+  const X = k.s0 / k.C + k.S * k.c0 * e,
+    Y = k.c0 * (k.room / k.C - k.share * k.s0 * e),
+    N2 = Y * Y + across2(k, e),
+    N = Math.sqrt(N2);
+  const x = k.length * k.C * X,
+    v = (k.length * k.C * Y) / k.root;
+  return { cone: k, e, X, N, x, v, tau: X / N, gamma: (k.c * Y) / N, rate: -(k.drift + (k.scale * e) / N2) };
+}
+function rimStep(one, two) {
+  const k = one.cone,
+    half = (k.S * k.c0 * (two.e - one.e)) / (one.N + two.N),
+    tau = (2 * half) / ((1 + half * half) * one.N * two.N),
+    slope = k.c * k.C * ((k.S * (one.e + two.e)) / 2 + (((one.X + two.X) / 2) * half * half) / k.c0);
+  return { tau, gamma: slope * tau, slope };
+}
+function turn(k, e) {
+  // the sign of dF/de
+  const X = k.s0 / k.C + k.S * k.c0 * e,
+    Y = k.c0 * (k.room / k.C - k.share * k.s0 * e),
+    g = k.scale * e,
+    g2 = g * g;
+  const bend =
+    g2 < 9e-4
+      ? g * g2 * (1 / 3 + g2 * (1 / 5 + g2 * (1 / 7 + g2 / 9)))
+      : Math.atanh(Math.min(Math.max(g, -1), 1)) - g;
+  return bend - (g * X * X) / (Y * Y + across2(k, e)) - k.drift;
+}
+function ridgeOf(k) {
+  // where a larger w1 stops to help: a quadratic, without cancelling
+  const lean = k.c0 / k.c / k.C,
+    square = -k.drift * lean * lean,
+    linear = 1 - ((2 * k.drift * k.s0) / k.C) * lean,
+    constant = (k.drift * k.c0 ** 2 * k.room) / k.C ** 2,
+    root = Math.sqrt(linear * linear - 4 * square * constant);
+  return (linear >= 0 ? (-2 * constant) / (linear + root) : (root - linear) / (2 * square)) / k.scale;
+}
+const FINE = [0, ...geometric(1e-15, 0.02, 34), ...cosines(50).filter((s) => s > 0.02)];
+const COARSE = FINE.filter((_, i) => i % 4 === 0 || i === FINE.length - 1); // a curve on the screen shows no tie
+function l2Ball(m, a, rho, fine) {
+  const k = cone(m, a, rho),
+    found = [k.low, k.high];
+  if (m.d > 1 && rho > 0) {
+    // minima inside: the first and the last on either side of the ridge
+    const bound = 1 / k.scale, // there |g| = 1
+      ridge = Math.min(Math.max(ridgeOf(k), k.low), k.high);
+    const ends = [Math.min(Math.max(k.low, -bound), ridge), Math.max(Math.min(k.high, bound), ridge)];
+    ends.forEach((end, i) => {
+      const span = end - ridge,
+        way = i ? 1 : -1,
+        slope = (s) => way * turn(k, ridge + span * s);
+      const cells = turns(slope, fine ? FINE : COARSE, fine ? 4 : 0);
+      for (const cell of cells.length > 1 ? [cells[0], cells[cells.length - 1]] : cells)
+        found.push(ridge + span * bottom(slope, cell, fine ? 1e-13 : 1e-3));
+    });
+  }
+  return found.map((e) => onRim(k, e));
 }
 
 // l-infinity ball: w1 at an end, and a share of the other weights up, the rest down.
-function corner(m, a, shift, rho, share) {
-  const w = near(m, a, shift, rho * (2 * share - 1), 4 * rho * rho * share * (1 - share));
-  w.slope =
-    m.eta * Math.sqrt(m.d) * rho * (rho + 2 * share - 1) - (w.x / Math.sqrt(m.d)) * Math.tanh(rising(m, w));
-  return w;
+const corner = (m, a, shift, rho, share) =>
+  near(m, a, shift, rho * (2 * share - 1), 4 * rho * rho * share * (1 - share));
+// Along the shares: L/2 - tau*gamma, and the sign of the accuracy's derivative.
+function alongShares(m, a, shift, rho) {
+  const half = logOdds(m) / 2,
+    root = Math.sqrt(m.d),
+    x = a + shift;
+  const rate = (share) => {
+    const v = 1 + rho * (2 * share - 1);
+    return half - (x * m.eta * v) / (v * v + 4 * rho * rho * share * (1 - share));
+  };
+  const slope = (share) => m.eta * root * rho * (rho + 2 * share - 1) - (x / root) * Math.tanh(rate(share));
+  return { rate, slope };
 }
-function linfBall(m, a, rho, n) {
+const TIPS = geometric(1e-9, 5e-4, 12);
+const DENSE = [0, ...TIPS, ...cosines(50).slice(1, -1), ...TIPS.map((s) => 1 - s).reverse(), 1]; // at both ends
+const SPARSE = cosines(9);
+// The first minimum of the accuracy on either side of the ridge, where a larger w1 stops to help, and one on it.
+// With strong weak features the minima are close to the ridge.
+function splits({ rate, slope }, fine) {
+  const [first, last] = [rate(0), rate(1)],
+    beyond = (s) => -Math.sign(last) * rate(s),
+    found = [];
+  const ridge = first * last < 0 ? crossing(beyond, 0, 1, beyond(0), beyond(1), () => 1e-14) : 1;
+  const shares = fine ? DENSE : SPARSE;
+  if (ridge < 1) {
+    const near = shares[1],
+      [left, right] = [ridge * (1 - near), ridge + (1 - ridge) * near],
+      [before, after] = [slope(left), slope(right)];
+    if (before < 0 && after >= 0) found.push(bottom(slope, [left, right, before, after]));
+  }
+  const cuts = ridge < 1 ? [0, ridge, 1] : [0, 1];
+  for (let i = 1; i < cuts.length; i++) {
+    const [low, high] = [cuts[i - 1], cuts[i]];
+    const inner = shares.slice(1, -1).map((s) => low + (high - low) * s), // the ridge itself is asked for above
+      [cell] = turns(slope, inner, fine ? 4 : 0);
+    if (cell) found.push(bottom(slope, cell, 1e-7));
+  }
+  return found;
+}
+function linfBall(m, a, rho, fine) {
   return [-rho, rho].flatMap((shift) => {
-    const inner = innerMinima(m, (s) => corner(m, a, shift, rho, s), n);
+    const inner = splits(alongShares(m, a, shift, rho), fine);
     return [0, m.d, ...inner.flatMap((s) => [Math.floor(s * m.d), Math.ceil(s * m.d)])].map((up) =>
       corner(m, a, shift, rho, up / m.d),
     );
@@ -136,24 +238,24 @@ function linfBall(m, a, rho, n) {
 }
 
 // The worst classifier around (a, 1, ..., 1), and the worst of either side: [the one that a larger robust
-// weight would help, the one that it would harm]. At SAM's optimum the two tie.
+// weight would help, the one that it would harm]. At SAM's optimum the two tie. Gains is positive where the
+// first is the worse of the two: there a larger weight helps.
 const BALLS = {
   "robust-worst": interval,
   "robust-uniform": interval,
   "l2-worst": l2Ball,
   "linf-worst": linfBall,
 };
-export function worst(m, key, h, a, fine = 32) {
-  const all = BALLS[key](m, a, rhoOf(m, key, h), fine),
-    sides = [null, null];
-  let at = null;
-  for (const w of all) {
-    w.lead = lead(m, w);
-    const side = rising(m, w) > 0 ? 0 : 1;
+export function worst(m, key, h, a, fine = true) {
+  const sides = [null, null];
+  for (const w of BALLS[key](m, a, rhoOf(m, key, h), fine)) {
+    const side = w.rate > 0 ? 0 : 1;
     if (!sides[side] || ahead(m, sides[side], w) > 0) sides[side] = w;
-    if (!at || ahead(m, at, w) > 0) at = w;
   }
-  return { accuracy: m.p + at.lead, gains: rising(m, at), sides };
+  const [up, down] = sides,
+    gains = up && down ? ahead(m, down, up) : up ? Infinity : -Infinity;
+  for (const w of sides) if (w) w.lead = lead(m, w);
+  return { accuracy: m.p + (gains > 0 ? up : down).lead, gains, sides };
 }
 
 // Lengths of what x or the noise has across (1, ..., 1): a chi law, summed by the trapezoidal rule.
@@ -261,7 +363,7 @@ export function objective(m, key, h) {
   if (key === "gaussian") return gaussianAccuracy(m, rho);
   if (key === "per-sample")
     return (a) => m.p * survivors(m, rho, a, 1, Phi) + (1 - m.p) * survivors(m, rho, a, -1, Phi);
-  return (a) => worst(m, key, h, a, 16).accuracy;
+  return (a) => worst(m, key, h, a, false).accuracy;
 }
 const Phi2 = (m, a, sd) => m.p * Phi((m.d * m.eta + a) / sd) + (1 - m.p) * Phi((m.d * m.eta - a) / sd);
 function primitive(m, a) {
@@ -279,13 +381,25 @@ export function samWeight(m, key, h) {
   if (key === "robust-gaussian") return star * (1 + h * h);
   if (key === "gaussian") return gaussianOptimum(m, rho);
   if (key === "per-sample") return perSampleOptimum(m, rho);
-  const gains = (a) => worst(m, key, h, a).gains;
-  let high = 2 * star;
-  while (gains(high) > 0) {
-    high *= 2;
-    if (high > 1e6 * star) return Infinity;
+  const gains = (a) => worst(m, key, h, a).gains,
+    guess = leading(m, key, star / Math.sqrt(m.d)).coefficient * h * h;
+  const first = gains(star),
+    way = first > 0 ? 1 : -1;
+  let [from, before, step] = [star, first, star * Math.min(Math.max(1.5 * Math.abs(guess), 1e-7), 0.5)],
+    to,
+    after;
+  for (;;) {
+    to = Math.max(star + way * step, 0);
+    if (to > 1e6 * star) return Infinity;
+    after = to > 0 ? gains(to) : Infinity;
+    if (after > 0 !== first > 0) break;
+    [from, before, step] = [to, after, 4 * step];
   }
-  return bisect(gains, 0, high, 42);
+  const room = (low, high) =>
+    Math.max(2e-16 * high, 1e-9 * Math.min(Math.abs(low - star), Math.abs(high - star)));
+  return way > 0
+    ? crossing(gains, from, to, before, after, room)
+    : crossing(gains, to, from, after, before, room);
 }
 
 // In the l-infinity ball all weak weights move together from this t* on; below, part goes up and part down, and

@@ -95,7 +95,7 @@ const erfcx = (x) => {
   return 1 / (tail * Math.sqrt(Math.PI));
 };
 
-// ln P(|Z - mid| < half) + mid^2/2: a narrow interval by Gauss's rule, in the tail by its ends, scaled
+// Gauss's rule, and masses of the normal law around mid >= 0: sam_edu.toy.order
 const GAUSS = [
   [0.1488743389816312, 0.2955242247147529],
   [0.4333953941292472, 0.2692667193099963],
@@ -103,33 +103,49 @@ const GAUSS = [
   [0.8650633666889845, 0.1494513491505806],
   [0.9739065285171717, 0.0666713443086881],
 ];
-function logMass(mid, half) {
-  mid = Math.abs(mid);
-  if (half * Math.max(1, mid) < 0.5) {
-    let sum = 0;
-    for (const [t, w] of GAUSS)
-      for (const step of [t * half, -t * half]) sum += w * Math.exp(-step * (mid + step / 2));
-    return Math.log(half) + Math.log(sum / Math.sqrt(2 * Math.PI));
-  }
-  if (mid < half) return (mid * mid) / 2 + Math.log(Phi(mid + half) - Phi(mid - half));
-  const ends =
-    erfcx((mid - half) / Math.SQRT2) - Math.exp(-2 * mid * half) * erfcx((mid + half) / Math.SQRT2);
-  return half * (mid - half / 2) + Math.log(ends / 2);
+function bent(mid, half) {
+  // short intervals: the mass over 2*half times the density at mid
+  let sum = 0;
+  for (const [t, w] of GAUSS)
+    for (const step of [t * half, -t * half]) sum += w * Math.expm1(-step * (mid + step / 2));
+  return Math.log1p(sum / 2);
+}
+const tails = (mid, half) =>
+  Math.log(erfcx((mid - half) / Math.SQRT2) - Math.exp(-2 * mid * half) * erfcx((mid + half) / Math.SQRT2));
+const logMass = (mid, half) =>
+  mid >= half
+    ? tails(mid, half) - Math.LN2 - (mid - half) ** 2 / 2
+    : Math.log(Phi(mid + half) - Phi(mid - half));
+
+// Has the sign of F(two) - F(one), the accuracies of two classifiers {tau, gamma, rate = L/2 - tau*gamma}; the step
+// from one to two is {tau, gamma, slope = gamma/tau}. The accuracies can agree in all digits: their difference is two
+// interval masses, compared by the logarithm of their ratio where they oppose; what cancels there is done by hand.
+export function rise(m, one, two, step) {
+  const { slope } = step,
+    half = Math.abs(step.tau) / 2,
+    sign = Math.sign(step.tau);
+  if (!(Math.abs(slope) < 1)) return step.gamma === 0 ? 0 : Math.sign(step.gamma) * Infinity;
+  if (half === 0) return 0;
+  const tau = (one.tau + two.tau) / 2,
+    gamma = (one.gamma + two.gamma) / 2,
+    up = half * (1 + slope),
+    down = half * (1 - slope),
+    right = Math.abs(gamma + tau),
+    left = Math.abs(gamma - tau),
+    odds = one.rate + two.rate + (step.tau * step.gamma) / 2; // L - 2*tau*gamma
+  if (up * Math.max(1, right) < 0.5 && down * Math.max(1, left) < 0.5)
+    return sign * (odds + 2 * Math.atanh(slope) + bent(right, up) - bent(left, down));
+  if (right < up || left < down) return sign * (logOdds(m) + logMass(right, up) - logMass(left, down));
+  const ends = tails(right, up) - tails(left, down);
+  if (Math.abs(tau) <= gamma) return sign * (odds + 2 * half * (tau + slope * (gamma - half)) + ends);
+  return sign * (2 * (Math.abs(one.tau) < Math.abs(two.tau) ? one : two).rate + ends);
 }
 
-// Has the sign of F(tau + dtau/2, gamma + dgamma/2) - F(tau - dtau/2, gamma - dgamma/2), the accuracies of two
-// classifiers: their difference is two interval masses, compared by the logarithm of their ratio where they oppose.
-export function rise(m, tau, gamma, dtau, dgamma) {
-  const right = (dgamma + dtau) / 2,
-    left = (dgamma - dtau) / 2;
-  if (Math.sign(right) * Math.sign(left) >= 0) return dgamma === 0 ? 0 : Math.sign(dgamma) * Infinity;
-  return (
-    Math.sign(right) *
-    (logOdds(m) -
-      2 * tau * gamma +
-      logMass(gamma + tau, Math.abs(right)) -
-      logMass(gamma - tau, Math.abs(left)))
-  );
+// The same for equal non-robust weights: from tau = low to high at gamma = c.
+export function riseOfRatio(m, low, high) {
+  const c = m.eta * Math.sqrt(m.d),
+    at = (tau) => ({ tau, gamma: c, rate: logOdds(m) / 2 - tau * c });
+  return rise(m, at(low), at(high), { tau: high - low, gamma: 0, slope: 0 });
 }
 
 // ln Phi(x) without underflow: from x = -8 down the continued fraction's logarithm
@@ -145,13 +161,12 @@ export function logPhi(x) {
 export function samOptimum(m, rho) {
   const best = standardOptimum(m);
   if (!(rho > 0)) return best;
-  const root = Math.sqrt(m.d),
-    c = m.eta * root;
+  const root = Math.sqrt(m.d);
   let low = best,
     high = best + rho;
   for (let i = 0; i < 60 && high - low > 1e-15 * high; i++) {
     const mid = (low + high) / 2;
-    if (rise(m, mid / root, c, (2 * rho) / root, 0) > 0) low = mid;
+    if (riseOfRatio(m, (mid - rho) / root, (mid + rho) / root) > 0) low = mid;
     else high = mid;
   }
   return (low + high) / 2;

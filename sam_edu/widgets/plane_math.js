@@ -1,4 +1,4 @@
-import { logOdds, logPhi, rise, samOptimum, standardOptimum } from "./math.js";
+import { logOdds, logPhi, riseOfRatio, samOptimum, standardOptimum } from "./math.js";
 
 // The best robust weight under SAM for each convention of the (ρ, ε) plane, and the radii that give the
 // same weight as an attack. Pure functions; tests/widgets/test_plane.py compares them with sam_edu.toy.
@@ -111,7 +111,6 @@ function gaussian(m, sigma) {
 export const FOLLOWED = 0.65; // in units of √d
 function tilted(m, rho) {
   const root = Math.sqrt(m.d),
-    c = m.eta * root,
     star = standardOptimum(m);
   if (rho > FOLLOWED * root * (1 + 1e-9)) return null;
   const excess = (a) => {
@@ -121,7 +120,7 @@ function tilted(m, rho) {
       tilt = Math.asin(rho / length);
     const low = Math.tan(angle - tilt),
       high = Math.tan(angle + tilt);
-    return rise(m, (low + high) / 2, c, high - low, 0);
+    return riseOfRatio(m, low, high);
   };
   let low = 0,
     high = star + rho;

@@ -132,9 +132,69 @@ def open_all(visit: Visit) -> None:
     visit.tab.wait_for_timeout(100)
 
 
+SCREEN = (1280, 800)  # px: a desktop screen
+MOST_SCREENS = 15  # of a chapter with its folds closed
+
+
+def too_long(visit: Visit) -> tuple[float, list[str]]:
+    """Screens of a page as it opens; to be asked at the width of SCREEN, before anything is opened."""
+    assert visit.tab.viewport_size["width"] == SCREEN[0]
+    screens = visit.tab.evaluate("document.documentElement.scrollHeight") / SCREEN[1]
+    problem = f"it is {screens:.1f} screens long, more than {MOST_SCREENS}: fold what is for a second reading"
+    return screens, [problem] if screens > MOST_SCREENS else []
+
+
+STOREYS = "details.second-storey"
+
+
+def storeys(visit: Visit) -> tuple[int, list[str]]:
+    """Each folded section: closed, opened by Enter and by the page's contents; its figures are drawn then."""
+    tab, problems = visit.tab, []
+    folds = tab.locator(STOREYS).all()
+    for fold in folds:
+        summary, name = fold.locator("> summary"), fold.evaluate("(n) => n.parentElement.id")
+
+        def expect(opened: bool, after: str, fold: Any = fold, name: str = name) -> None:
+            if fold.evaluate("(n) => n.open") is not opened:
+                problems.append(f"section {name}: {'closed' if opened else 'open'} {after}")
+
+        expect(False, "when the page opens")
+        if fold.evaluate("(n) => n.parentElement.closest('details')"):
+            problems.append(f"section {name}: a fold in a fold")
+        if not re.search(r"about \d+ minutes? of text", summary.text_content() or ""):
+            problems.append(f"section {name}: it does not say how long it takes")
+        if fold.locator("div.key-ideas").count():
+            problems.append(f"section {name}: the key ideas are folded away")
+        for opened in (True, False):
+            summary.focus()
+            tab.keyboard.press("Enter")
+            expect(opened, "after Enter")
+        link = tab.locator(f'#pst-secondary-sidebar a[href="#{name}"]')
+        if not link.count():
+            problems.append(f"section {name}: not in the contents of the page")
+            continue
+        link.first.evaluate("(n) => n.click()")
+        expect(True, "after a click in the contents of the page")
+        tab.wait_for_timeout(50)
+        for figure in fold.locator("figure:is(.sam-edu, .se-figure)").all():
+            if figure.evaluate("(n) => n.closest('[hidden]')"):  # the answer of a question
+                continue
+            box = figure.locator("svg").first.bounding_box()
+            if not box or box["width"] < 100 or box["height"] < 50:
+                problems.append(f"section {name}: a figure is drawn {box}")
+    tab.evaluate("history.replaceState(null, '', location.pathname)")
+    return len(folds), problems
+
+
+def open_storeys(visit: Visit) -> None:
+    """Open the folded sections, as a reader does who wants to try what is inside."""
+    visit.tab.evaluate(f"document.querySelectorAll('{STOREYS}').forEach((fold) => (fold.open = true))")
+
+
 def questions(visit: Visit) -> tuple[int, list[str]]:
     """Each "predict first": hidden answer, shown by a choice or a button, hidden again, by keyboard."""
     tab, problems = visit.tab, []
+    open_storeys(visit)
     boxes = tab.locator(".predict").all()
     answer = """(box) => {
       let node = box.nextElementSibling;
@@ -171,6 +231,7 @@ def questions(visit: Visit) -> tuple[int, list[str]]:
 def solutions(visit: Visit) -> tuple[int, list[str]]:
     """Each solution is folded when the page opens, and its button opens it by keyboard."""
     tab, problems = visit.tab, []
+    open_storeys(visit)
     boxes = tab.locator("div.solution").all()
     inside = """(box) => [...box.children].filter((n) => !n.matches(".admonition-title"))
       .some((n) => n.getBoundingClientRect().height > 0 && getComputedStyle(n).visibility !== "hidden" &&

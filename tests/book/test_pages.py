@@ -81,6 +81,21 @@ def test_weighs_little(visit: Visit, name: str) -> None:
     none(checks.too_heavy(visit))
 
 
+def test_is_no_longer_than_fifteen_screens(visit: Visit, name: str) -> None:
+    """A chapter with its folds closed; book/_ext/second_storey.py folds what is for a second reading."""
+    if not name.startswith("notebooks/"):
+        return
+    screens, problems = checks.too_long(visit)
+    print(f"{name}: {screens:.1f} screens")
+    none(problems)
+
+
+def test_folded_sections_open_by_keyboard_and_by_link(visit: Visit, name: str) -> None:
+    number, problems = checks.storeys(visit)
+    print(f"{name}: {number} folded sections")
+    none(problems)
+
+
 def test_predict_then_reveal_by_keyboard(visit: Visit, name: str) -> None:
     number, problems = checks.questions(visit)
     print(f"{name}: {number} questions")

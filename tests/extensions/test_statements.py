@@ -27,3 +27,12 @@ def test_a_reference_to_an_equation_of_another_page_carries_its_formula():
     first, *others = here.findall(nodes.reference)
     assert first["reftitle"] == r"A' = \norm w" and "eq-card" in first["classes"]
     assert all("reftitle" not in other and not other["classes"] for other in others)
+
+
+def test_the_id_of_an_unnumbered_statement_stands_once():
+    title = '<div class="proof lemma admonition" id="lem-a">\n<p class="admonition-title"{}>Lemma</p></div>'
+    other = '<div class="note admonition" id="b">\n<p class="admonition-title" id="c">Note</p></div>'
+    context = {"body": title.format(' id="lem-a"') + other}
+    statements.one_id_each(None, "notebooks/06", "page.html", context, None)
+    assert context["body"] == title.format("") + other
+    statements.one_id_each(None, "search", "search.html", {}, None)  # a page without a body

@@ -73,6 +73,19 @@ def test_counts_what_is_read(tmp_path):
     assert reading.first_reading(path) == ["One"]
     assert reading.sections(path) == {"": 4 + 3, "One": 7, "Two": 1}  # "1 A title" counts
     assert reading.words_of(path, ["One"]) == 14
+    assert reading.storeys(path) == []
     with pytest.raises(ValueError, match="has no section 'Three'; its sections: One, Two"):
         reading.words_of(path, ["Three"])
     assert [reading.minutes(count) for count in (1, 200, 201)] == [1, 1, 2]
+
+
+def test_what_is_folded_has_its_own_minutes(tmp_path):
+    """A folded part is no part of its section's time; a folded section has the time of all its parts."""
+    path = tmp_path / "01_page.md"
+    text = "\n## One\n\nTwo words.\n\n### Deep\n\n:::{second-storey} a proof\n:::\n\nIn the cellar.\n"
+    text += "\n### Near\n\nOpen.\n\n## Far\n\n:::{second-storey}\n:::\n\nA b c.\n\n### Part\n\nD.\n"
+    text += "\n## End\n\nE.\n"
+    path.write_text(PAGE.partition("\n## One")[0] + text)
+    assert reading.storeys(path) == [("Deep", 3), ("Far", 3 + 1 + 1)]
+    known = reading.sections(path)
+    assert known["One"] == 2 + 1 + 1 + 1 and known["Far"] == 5 and known["End"] == 1  # with titles of parts

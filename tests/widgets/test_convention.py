@@ -13,8 +13,10 @@ import pytest
 from scipy.stats import chi
 
 from sam_edu import toy, widgets
+from sam_edu.toy.worst import BALLS, right_end_better, worst_side
 from sam_edu.widgets.convention import PER_WEIGHT
 from tests.browser import DATA, DRAW, REST, formulas_tab, slider_times
+from tests.toy.precise import draw
 from tests.widgets.page import page as page_of
 
 N = 208  # golden vectors per convention
@@ -51,23 +53,54 @@ def rho_of(m: toy.NRFModel, key: str, radius: float) -> float:
     return radius * (1.0 if key in PER_WEIGHT else float(np.sqrt(m.d)))
 
 
-@functools.cache
-def optima(key: str) -> tuple[list[tuple[toy.NRFModel, float]], np.ndarray]:
-    """Models with radii, and Python's optimum of each: two tests look at them."""
-    cases = vectors(KEYS.index(key))
-    options = toy.CONVENTION[key].options
-    return cases, np.array([toy.sam_optimum(m, rho_of(m, key, h), **options) for m, h in cases])
+WORST = ("robust-worst", "l2-worst", "linf-worst")
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", [key for key in KEYS if key not in WORST])
 def test_optima(formulas: Any, key: str) -> None:
-    cases, expected = optima(key)
+    cases, options = vectors(KEYS.index(key)), toy.CONVENTION[key].options
+    expected = np.array([toy.sam_optimum(m, rho_of(m, key, h), **options) for m, h in cases])
     found = formulas(f'm.samWeight({MODEL}, "{key}", v[3])', [(m.p, m.eta, m.d, h) for m, h in cases])
     found = np.array([np.inf if v is None else v for v in found])
     np.testing.assert_array_equal(np.isinf(found), np.isinf(expected))
     finite = np.isfinite(expected)
     assert len(found) >= 200 and finite.sum() >= 60
     np.testing.assert_allclose(found[finite], expected[finite], rtol=1e-6)
+
+
+@functools.cache
+def whole_range() -> list[tuple[str, toy.NRFModel, float]]:
+    """500 log-spaced models: as extreme as the library's own tests, and over all that the figure accepts."""
+    rng, cases = np.random.default_rng(12), []
+    for i in range(500):
+        m, radius = draw(rng, 1000)
+        if i % 2:
+            eta, d = 10 ** rng.uniform(np.log10(0.02), np.log10(0.5)), int(10 ** rng.uniform(1, 3))
+            m, radius = toy.NRFModel(rng.uniform(0.55, 0.99), eta, d), 0.5 * 10 ** rng.uniform(-2.3, 0)
+        cases.append((WORST[i % 3], m, radius))
+    return cases
+
+
+def slopes_beside(m: toy.NRFModel, key: str, rho: float, best: float) -> Any:
+    """Python's signs at 1e-6 of the change (and rounding) on either side: much cheaper than its optimum."""
+    star = toy.standard_optimum(m)
+    w1 = best + (1e-6 * abs(best - star) + 4e-14 * star) * np.array([-1, 1])
+    if key == "robust-worst":
+        return right_end_better(m, w1, np.array(rho))
+    options = toy.CONVENTION[key].options
+    return worst_side(m, BALLS[options["perturbed"], options["norm"]](m, w1, np.array(rho)))
+
+
+@pytest.mark.parametrize("key", WORST)
+def test_worst_cases_over_the_whole_range(formulas: Any, key: str) -> None:
+    ends = [case for case in vectors(KEYS.index(key))[:16] if case[1] > 0]
+    cases = ends + [(m, h) for k, m, h in whole_range() if k == key]
+    found = formulas(f'm.samWeight({MODEL}, "{key}", v[3])', [(m.p, m.eta, m.d, h) for m, h in cases])
+    for (m, h), best in zip(cases, found, strict=True):
+        below, above = slopes_beside(m, key, rho_of(m, key, h), best)
+        assert below > 0 > above, (m, h, best)
+    (still,) = formulas(f'm.samWeight({MODEL}, "{key}", v[3])', [(0.9, 0.1, 100, 0)])
+    assert still == toy.standard_optimum(toy.NRFModel(0.9, 0.1, 100))
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -91,10 +124,11 @@ def test_what_sam_maximises(formulas: Any, key: str) -> None:
     np.testing.assert_allclose(np.array(found, float), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("key", ["robust-worst", "l2-worst", "linf-worst"])
+@pytest.mark.parametrize("key", WORST)
 def test_worst_points(formulas: Any, key: str) -> None:
     """At the optimum two perturbed classifiers tie; both are those of Python."""
-    cases, best = zip(*((case, a) for case, a in zip(*optima(key), strict=True) if case[1] > 0), strict=True)
+    cases = [case for case in vectors(KEYS.index(key)) if case[1] > 0]
+    best = formulas(f'm.samWeight({MODEL}, "{key}", v[3])', [(m.p, m.eta, m.d, h) for m, h in cases])
     sides = formulas(
         f'm.worst({MODEL}, "{key}", v[3], v[4]).sides.map((w) => w ? [m.worst({MODEL}, "{key}", v[3], v[4]).'
         "accuracy - v[0] - w.lead, w.x / w.v] : null)",

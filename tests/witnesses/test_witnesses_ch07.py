@@ -561,3 +561,26 @@ def test_thm_tsipras_extreme_models():
             error = p * mp.ncdf(-up) + (1 - p) * mp.ncdf(-down)
             robust = p * mp.ncdf(-down) + (1 - p) * mp.ncdf(-up)
             assert robust <= p / (1 - p) * error
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_thm_feature_selection_extreme_models_in_fifty_digits(seed):
+    """A weak feature beside a robust one of any weight: a bit of it pays iff its mean is above eps, however
+    near. The exponential loss as a sum over the noise (the trapezoidal rule is exact to e^-300)."""
+    rng = np.random.default_rng(seed)
+    mean, near = mp.mpf(10 ** rng.uniform(-4, 1)), mp.mpf(10 ** rng.uniform(-10, -0.3))
+    p, first = 1 - 10 ** rng.uniform(-8, -0.4), mp.mpf(10 ** rng.uniform(-2, 1))
+    with mp.workdps(50):
+        noise = [mp.mpf(i) / 4 for i in range(-100, 101)]
+        law = [mp.npdf(g) / 4 for g in noise]
+        rest = sum(q * mp.exp(-first * s) for s, q in ((1, mp.mpf(p)), (-1, 1 - mp.mpf(p))))
+
+        def loss(weight, eps):
+            each = [mp.exp(-weight * (mean + g) + eps * abs(weight)) for g in noise]
+            return rest * mp.fdot(law, each)
+
+        for eps, kept in ((mean * (1 + near), False), (mean * (1 - near), True)):
+            none = loss(mp.mpf(0), eps)
+            bits = [mean * near * mp.mpf(10) ** -k * way for k in (0, 3) for way in (-1, 1)]
+            better = [loss(bit, eps) < none for bit in bits]
+            assert better == ([False, True, False, True] if kept else [False] * 4)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import mpmath as mp
 import numpy as np
 import pytest
 import torch
@@ -165,6 +166,38 @@ def test_prop_average_uniform_and_gaussian_by_quadrature(m, share):
     assert toy.sam_optimum(m, rho, kind="gaussian") == pytest.approx(star * (1 + share**2))
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_prop_average_extreme_models_in_fifty_digits(seed):
+    """Log-spaced models up to c + t* = 9: the average is lower on either side of both optima."""
+    rng = np.random.default_rng(seed)
+    m, share = precise.draw(rng)
+    while m.c + star_of(m) / math.sqrt(m.d) > 9:  # beyond it averages near the top agree in all the digits
+        m, share = precise.draw(rng)
+    rho, gap = share * math.sqrt(m.d), 10 ** rng.uniform(-7, -2)
+    with mp.workdps(60):
+        root, c, p = mp.sqrt(m.d), mp.mpf(m.eta) * mp.sqrt(m.d), mp.mpf(m.p)
+
+        def primitive(z):
+            return z * mp.ncdf(z) + mp.npdf(z)
+
+        def uniform(a):  # an integral of the normal distribution function
+            low, high = (a - mp.mpf(rho)) / root, (a + mp.mpf(rho)) / root
+            up, down = primitive(c + high) - primitive(c + low), primitive(c - low) - primitive(c - high)
+            return p * up + (1 - p) * down
+
+        noise = [mp.mpf(i) / 4 for i in range(-50, 51)]
+        law = [mp.npdf(g) / 4 for g in noise]
+
+        def noisy(a):  # the noise along w1 by the trapezoidal rule, here exact to e^-75
+            taus = [(a + mp.mpf(rho) * g) / root for g in noise]
+            return mp.fdot(law, [p * mp.ncdf(c + t) + (1 - p) * mp.ncdf(c - t) for t in taus])
+
+        for average, kind, step in ((uniform, "uniform", gap), (noisy, "gaussian", 0.05)):
+            best = mp.mpf(toy.sam_optimum(m, rho, kind=kind))
+            step = step * (best - precise.star(m)) + mp.mpf(10) ** -13 * best
+            assert average(best) > max(average(best - step), average(best + step)), kind
+
+
 def test_prop_average_the_two_ends_alone_are_another_average():
     """+-rho with probability 1/2 each: three times the shift of their minimum (exercise 8.6)."""
     m = toy.NRFModel(*SETS[0])
@@ -228,6 +261,25 @@ def test_thm_one_step_on_the_hill_in_w1(m, share, start):
         assert abs(a - star) <= max(abs(before - star), step) + 1e-12
     assert abs(a - star) <= step + 1e-12
     assert toy.sam_optimum(m, rho, kind="one-step") == pytest.approx(star)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_thm_one_step_extreme_models_in_fifty_digits(seed):
+    """Log-spaced models, radii and distances, down to 1e-30 of w1*: ahead the slope leads back."""
+    rng = np.random.default_rng(seed)
+    m, share = precise.draw(rng)
+    with mp.workdps(60):
+        star, size, rho = precise.star(m), mp.sqrt(m.d), mp.mpf(10 * share) * mp.sqrt(m.d)
+
+        def rises(a):
+            return precise.Classifier(m, a, mp.mpf(m.d), size).gains()
+
+        for exponent in (*rng.uniform(-30, 1, 6), -30, 1):
+            for side in (-1, 1):
+                a = star * (1 + side * mp.mpf(10) ** mp.mpf(exponent))
+                ahead = a + (-rho if rises(a) else rho)  # the step goes where the accuracy falls
+                assert rises(ahead) == (side < 0)
+    assert toy.sam_optimum(m, float(rho), kind="one-step") == pytest.approx(float(star), rel=1e-14)
 
 
 def test_thm_one_step_in_both_weights():

@@ -82,6 +82,27 @@ def test_thm_margins_are_attained(seed, q, radius):
     assert found == pytest.approx(lowest, rel=1e-5, abs=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("q", ["l1", "l2", "linf"])
+def test_thm_margins_extreme_sizes_in_fifty_digits(seed, q):
+    """Entries and radii from 1e-250 to 1e250: the vertices (for l2 many directions) against the shift."""
+    rng = np.random.default_rng(seed)
+    n, y = int(rng.integers(1, 6)), int(rng.choice([-1, 1]))
+    middle = rng.uniform(-200, 200)
+    w = rng.choice([-1, 1], n) * 10 ** (middle + rng.uniform(-30, 30, n))
+    radius = 10 ** rng.uniform(-40, 40)
+    shift = float(toy.margin_shift(w, radius, q))
+    with mp.workdps(50):
+        exact, r = [mp.mpf(float(x)) for x in w], mp.mpf(radius)
+        points = ball(rng, n, 1.0, q, 200)
+        falls = [-y * mp.fdot(exact, [r * mp.mpf(float(x)) for x in point]) for point in points]
+        if q == "l2":  # against the gradient; random points of the sphere fall short of it
+            length = mp.sqrt(mp.fdot(exact, exact))
+            falls.append(mp.fdot(exact, [r * x / length for x in exact]))
+        assert max(falls) <= mp.mpf(shift) * (1 + mp.mpf(10) ** -14)
+        assert abs(max(falls) / mp.mpf(shift) - 1) < 1e-14
+
+
 def test_thm_margins_one_step_of_sam_is_exact_for_one_sample_and_not_for_two():
     rng = np.random.default_rng(1)
     for count in (1, 2):
@@ -185,6 +206,28 @@ def test_thm_first_layer_moving_the_layer_is_moving_the_input(seed):
     rows = np.kron(np.eye(hidden), x.numpy())
     shortest = np.linalg.lstsq(rows, W @ delta.numpy(), rcond=None)[0]
     assert np.linalg.norm(shortest) == pytest.approx(size, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_thm_first_layer_extreme_sizes_in_fifty_digits(seed):
+    """Layers, inputs and attacks of log-spaced sizes, rows of very different length."""
+    rng = np.random.default_rng(seed)
+    n, hidden = int(rng.integers(1, 7)), int(rng.integers(1, 7))
+    W = rng.normal(size=(hidden, n)) * 10 ** rng.uniform(-40, 40, (hidden, 1))
+    x = rng.normal(size=n) * 10 ** rng.uniform(-200, 200)
+    delta = rng.normal(size=n) * np.abs(x).max() * 10 ** rng.uniform(-20, 20)
+    change = toy.first_layer_perturbation(W, delta, x)
+    with mp.workdps(50):
+        layer, moved, at, attack = (mp.matrix(v.tolist()) for v in (W, change, x, delta))
+        effect, wanted = moved * at, layer * attack
+        for i in range(hidden):  # to the rounding of each row's products
+            room = sum(abs(layer[i, j] * attack[j]) for j in range(n))
+            assert abs(effect[i] - wanted[i]) <= 1e-14 * room
+        size = mp.mnorm(moved, "f")
+        assert size <= mp.mnorm(layer, "f") * mp.norm(attack) / mp.norm(at) * (1 + mp.mpf(10) ** -14)
+        assert abs(size - mp.norm(wanted) / mp.norm(at)) <= 1e-13 * mp.mnorm(layer, "f") * mp.norm(
+            attack
+        ) / mp.norm(at)
 
 
 @settings(max_examples=10)

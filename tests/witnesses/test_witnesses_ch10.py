@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath as mp
 import numpy as np
 import pytest
 import torch
@@ -528,3 +529,168 @@ def test_prop_reweights_needs_a_goal_that_falls_with_every_margin(key, drop):
     below, above = (toy.sam_optimum(m, drop * f, "all", kind="per-sample") for f in (0.999, 1.001))
     assert math.isfinite(below) and math.isinf(above)
     assert drop * toy.input_norm_rms(m) / m.d < m.eta
+
+
+# --- extremes in fifty digits ---------------------------------------------------------------------------
+
+
+def gaussian_nodes(mean):
+    """Nodes g and shares of N(mean, 1) for the trapezoidal rule: exact to 1e-25 for |b| up to 6 below."""
+    steps = [mp.mpf(i) / 20 for i in range(-260, 261)]
+    return [(mean + z, mp.npdf(z) / 20) for z in steps]
+
+
+def sides(m):
+    return ((1, mp.mpf(m.p)), (-1, 1 - mp.mpf(m.p)))
+
+
+def drawn(seed, most=3.0):
+    """A log-spaced model: L from 1e-3 to 20, c from 1e-2 to ``most``."""
+    rng = np.random.default_rng(seed)
+    odds, c, d = (
+        10 ** rng.uniform(-3, 1.3),
+        10 ** rng.uniform(-2, math.log10(most)),
+        int(10 ** rng.uniform(0, 4)),
+    )
+    return toy.NRFModel(1 / (1 + math.exp(-odds)), c / math.sqrt(d), d), rng
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_thm_logistic_extreme_models_in_fifty_digits(seed):
+    """A millionth away from the library's weights, in any of four directions, the loss is higher."""
+    m, rng = drawn(seed)
+    share = rng.uniform(0, 0.99)
+    w1, weak = toy.logistic_optimum(m, "adversarial", share * m.eta)
+    with mp.workdps(40):
+        root, c = mp.sqrt(m.d), mp.mpf(m.eta) * mp.sqrt(m.d)
+        nodes, b = gaussian_nodes(c - mp.mpf(share * m.eta) * root), mp.mpf(weak) * root
+
+        def loss(a, b):
+            return sum(
+                q * mp.fsum(w * mp.log1p(mp.exp(-a * s - b * g)) for g, w in nodes) for s, q in sides(m)
+            )
+
+        here = loss(mp.mpf(w1), b)
+        for one, two in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            assert loss(w1 * (1 + mp.mpf(one) / 10**6), b * (1 + mp.mpf(two) / 10**6)) > here
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_thm_logistic_one_step_extreme_models_in_fifty_digits(seed):
+    """Distances from 1e-12 to 3, radii from 1e-6 to 3: the perturbed gradient still leads down."""
+    m, rng = drawn(seed)
+    with mp.workdps(40):
+        c = mp.mpf(m.eta) * mp.sqrt(m.d)
+        nodes = gaussian_nodes(c)
+
+        def slope(a, b):
+            pulls = [(s, g, -q * w / (1 + mp.exp(a * s + b * g))) for s, q in sides(m) for g, w in nodes]
+            return mp.fsum(s * pull for s, _, pull in pulls), mp.fsum(g * pull for _, g, pull in pulls)
+
+        for far in 10 ** rng.uniform(-12, 0.5, 2):
+            angle, rho = mp.mpf(rng.uniform(0, 6.28)), mp.mpf(10 ** rng.uniform(-6, 0.5))
+            a, b = precise.log_odds(m) + far * mp.cos(angle), 2 * c + far * mp.sin(angle)
+            g = slope(a, b)
+            size = mp.hypot(*g)
+            ahead = slope(a + rho * g[0] / size, b + rho * g[1] / size)
+            assert g[0] * ahead[0] + g[1] * ahead[1] > size**2 > 0
+    assert toy.logistic_optimum(m, "one-step-sam", 1.0) == toy.logistic_optimum(m)
+
+
+def least(f, low, high):
+    """The least value of a convex function, by golden sections: from values alone."""
+    part = (mp.sqrt(5) - 1) / 2
+    one, two = high - part * (high - low), low + part * (high - low)
+    at_one, at_two = f(one), f(two)
+    for _ in range(70):
+        if at_one < at_two:
+            high, two, at_two = two, one, at_one
+            at_one = f(one := high - part * (high - low))
+        else:
+            low, one, at_one = one, two, at_two
+            at_two = f(two := low + part * (high - low))
+    return min(at_one, at_two)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_prop_hinge_extreme_models_in_fifty_digits(seed):
+    """p to 1 - 1e-8, c next to where the answer turns: from (1, 0), does the loss fall in any direction?"""
+    rng = np.random.default_rng(seed)
+    p, near, d = 1 - 10 ** rng.uniform(-8, -0.4), 10 ** rng.uniform(-9, -1), int(10 ** rng.uniform(0, 5))
+    turn = p * norm.pdf(ndtri((1 - p) / p)) / (2 * (1 - p))
+    for c, dropped in ((turn * (1 - near), True), (turn * (1 + near), False)):
+        m = toy.NRFModel(p, c / math.sqrt(d), d)
+        with mp.workdps(50):
+            b, center = mp.mpf(10) ** -20, mp.mpf(m.eta) * mp.sqrt(d)
+
+            def loss(
+                x, m=m, b=b, center=center
+            ):  # E(1 - margin)_+ at (1 - x b, b), in units of b above (1, 0)
+                gaps = [(q, (1 - (1 - x * b) * s) / b - center) for s, q in sides(m)]
+                total = sum(q * (gap * mp.ncdf(gap) + mp.npdf(gap)) for q, gap in gaps)
+                return total - 2 * (1 - mp.mpf(m.p)) / b
+
+            falls = least(loss, center - 12, center + 12) < 0
+        assert falls != dropped and toy.hinge_drops_weak_features(m) == dropped
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_thm_squared_extreme_models_in_fifty_digits(seed):
+    """All second moments, one linear system; p to 1 - 1e-12, eta from 1e-6 to 1000."""
+    rng = np.random.default_rng(seed)
+    p = 1 - 10 ** rng.uniform(-12, -0.4) if seed % 2 else 0.5 + 10 ** rng.uniform(-9, -0.4)
+    m = toy.NRFModel(p, 10 ** rng.uniform(-6, 3), int(rng.integers(1, 7)))
+    with mp.workdps(60):
+        mean = mp.matrix([2 * mp.mpf(p) - 1, *[mp.mpf(m.eta)] * m.d])
+        second = mean * mean.T
+        for i in range(m.d + 1):
+            second[i, i] = 1 if i == 0 else 1 + mp.mpf(m.eta) ** 2
+        w = mp.lu_solve(second, mean)
+        w1, weak = toy.squared_optimum(m)
+        assert abs(w1 / w[0] - 1) < 1e-13 and all(abs(weak / w[j] - 1) < 1e-13 for j in range(1, m.d + 1))
+        assert w[0] / w[1] > precise.star(m)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("norm_name", ["l1", "l2", "linf"])
+def test_thm_squared_nsam_extreme_quadratics_in_fifty_digits(seed, norm_name):
+    """Eigenvalues, radii and distances over 16 powers of ten: the minimum has the least worst case."""
+    rng = np.random.default_rng(seed)
+    basis = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    e = rng.normal(size=(25, 3))
+    order = {"l1": 1, "l2": 2, "linf": np.inf}[norm_name]
+    e = 10 ** rng.uniform(-8, 8) * e / np.linalg.norm(e, ord=order, axis=1, keepdims=True)
+    with mp.workdps(60):
+        roots = mp.diag([mp.mpf(x) for x in 10 ** rng.uniform(-4, 4, 3)]) * mp.matrix(basis.tolist())
+
+        def worst(x):
+            return max(mp.norm(roots * (x + way * mp.matrix(row))) for row in e.tolist() for way in (-1, 1))
+
+        base = worst(mp.matrix(3, 1))
+        for size in 10 ** rng.uniform(-8, 8, 3):
+            assert worst(mp.matrix((size * rng.normal(size=3)).tolist())) > base
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_prop_squared_1sam_extreme_models_in_fifty_digits(seed):
+    """A millionth below and above the critical shift: does the loss fall from (1, 0) in any direction?"""
+    rng = np.random.default_rng(seed)
+    p = 1 - 10 ** rng.uniform(-8, -0.4)
+    turn = p * norm.pdf(ndtri((1 + (1 - p) / p) / 2)) / (1 - p)  # from this c on no shift is enough
+    c, d = turn * 10 ** rng.uniform(-4, -0.01), int(10 ** rng.uniform(0, 5))
+    m = toy.NRFModel(p, c / math.sqrt(d), d)
+    critical = toy.critical_norm_shift(m)
+    for kappa, dropped in ((critical * (1 - 1e-6), False), (critical * (1 + 1e-6), True)):
+        with mp.workdps(60):
+            b, center, k = mp.mpf(10) ** -20, mp.mpf(m.eta) * mp.sqrt(d), mp.mpf(kappa)
+
+            def loss(x, b=b, center=center, k=k):  # E(|1 - margin| + k)^2 at (1 - x b, b) above (1, 0)
+                total = -(1 - mp.mpf(m.p)) * (4 + 4 * k)
+                for s, q in sides(m):
+                    mean = 1 - (1 - x * b) * s - b * center
+                    fold = 2 * b * mp.npdf(mean / b) + mean * (1 - 2 * mp.ncdf(-mean / b))
+                    total += q * (mean**2 + b**2 + 2 * k * fold)
+                return total / b
+
+            assert (least(loss, center - 12, center + 12) >= 0) == dropped
+    assert math.isinf(toy.critical_norm_shift(toy.NRFModel(p, 1.001 * turn / math.sqrt(d), d)))

@@ -14,6 +14,7 @@ _FOLDED = re.compile(
     r".*?^\1 *$",
     re.M | re.S,
 )
+_STOREY = re.compile(r"^(#{2,3}) +([^\n]*)\n+:{3,}\{second-storey\}[^\n]*", re.M)
 _UNREAD = re.compile(r"<!--[\s\S]*?-->|^:{3,}.*$|^:[\w-]+:.*$|^\(.*\)=$|^---$", re.M)
 
 
@@ -25,9 +26,28 @@ def words(text: str) -> int:
     return len(re.findall(r"[\w’'.,%-]*\w[\w’'.,%-]*", text))
 
 
+def storeys(path: Path) -> list[tuple[str, int]]:
+    """Title and words of the sections marked as second storey (book/_ext/second_storey.py), in order."""
+    text = chapter.text_of(path)
+    return [(found[2], words(_section(text, found))) for found in _STOREY.finditer(text)]
+
+
+def _section(text: str, heading: re.Match[str]) -> str:
+    """What stands under a heading, up to the next one of its rank."""
+    end = re.compile(rf"^#{{2,{len(heading[1])}}} ", re.M).search(text, heading.end())
+    return text[heading.end() : end.start() if end else None]
+
+
 def sections(path: Path) -> dict[str, int]:
-    """Words of each section (## ...) of a chapter; those before the first one stand under the empty title."""
-    found = re.split(r"^## +(.*)$", chapter.text_of(path), flags=re.M)
+    """Words of each section (## ...) of a chapter, less those of its parts (### ...) on the second storey.
+
+    Those before the first section stand under the empty title.
+    """
+    text = chapter.text_of(path)
+    for found in [*_STOREY.finditer(text)][::-1]:
+        if found[1] == "###":
+            text = text[: found.start()] + text[found.start() :].replace(_section(text, found), "\n\n", 1)
+    found = re.split(r"^## +(.*)$", text, flags=re.M)
     return {title: words(text) for title, text in zip(["", *found[1::2]], found[::2], strict=True)}
 
 

@@ -26,7 +26,8 @@ from book.tools.edition.text import (
     setting,
 )
 
-PASSED = {"comment", "target", "compound", "toctree", "colspec", "index", "substitution_definition"}
+PASSED = {"comment", "target", "compound", "toctree", "colspec", "index", "substitution_definition",
+          "second_storey"}  # fmt: skip
 PLAIN_BLOCKS = {"document", "section", "container", "proof_node", "place_map"}
 LISTS = {"bullet_list", "enumerated_list"}
 STATEMENTS = re.compile(r"(?!proof|exercise|solution)\w+_node$")

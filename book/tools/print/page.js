@@ -25,7 +25,7 @@ async ({ online, shift }) => {
   for (const node of all(".reveal[hidden], .tag_reveal[hidden]")) node.hidden = false;
   for (const node of all(".toggle-hidden")) node.classList.remove("toggle-hidden");
   for (const node of all("button.toggle-button")) node.remove();
-  for (const node of all("details.toggle-details, details.hide.below-input")) node.open = true;
+  for (const node of all("details.toggle-details, details.hide.below-input, details.second-storey")) node.open = true;
   for (const cell of all(".cell")) { // what check() says to an empty answer, and that it returned True
     if (!/\bcheck\(/.test(cell.querySelector(".cell_input")?.textContent)) continue;
     const asked = !cell.closest(".solution");
