@@ -11,11 +11,21 @@ from torch import Tensor, nn
 
 Model = Callable[[Tensor], Tensor]
 Clip = tuple[float, float] | None
+WITHOUT_A_SLOPE = (
+    "the logits do not depend on x in a way that can be differentiated (rounding, argmax, no_grad, detach or "
+    "numpy inside?); attack a differentiable twin of the model, then classify with this one"
+)
 
 
 @contextmanager
 def eval_mode(model: Model) -> Iterator[None]:
     """Eval mode with gradients enabled; every submodule gets its own mode back, also on an error."""
+    if not callable(model) or isinstance(model, type):
+        raise TypeError(
+            f"model must be a torch.nn.Module or a function that returns logits (n, classes), got "
+            f"{'a class' if isinstance(model, type) else type(model).__name__}; of what is not torch "
+            "(scikit-learn, ONNX) make a differentiable twin"
+        )
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
     training = [m for m in modules if getattr(m, "training", False)]  # frozen scripted modules have no mode
     if torch.is_inference_mode_enabled():
@@ -63,12 +73,22 @@ def check_inputs(x: Tensor, y: Tensor, clip: Clip = (0.0, 1.0), hint: str = "") 
 def check_logits(logits: Any, n: int) -> Tensor:
     """Return what a model returned for n inputs if it is rows of logits; one clear line otherwise."""
     if not isinstance(logits, Tensor):
+        if type(logits).__module__ == "numpy":
+            raise TypeError(
+                f"the model returns an object of type {type(logits).__name__}, which is NumPy's and has no "
+                "gradient; make a twin of torch operations that returns the logits, a tensor (n, classes)"
+            )
         inside = f" of {len(logits)} entries" if isinstance(logits, tuple | list | dict) else ""
         raise TypeError(
             f"the model returns an object of type {type(logits).__name__}{inside}; it must return the logits "
             "alone, a tensor (n, classes): wrap it in a function that picks them out"
         )
     if logits.dim() != 2 or len(logits) != n or not logits.is_floating_point() or logits.shape[1] < 2:
+        if not logits.is_floating_point() and len(logits) == n:
+            raise ValueError(
+                f"the model returns whole numbers ({logits.dtype}, shape {tuple(logits.shape)}), which have "
+                "no slope; expected (n, classes) of floating-point numbers: the logits before an argmax"
+            )
         one = "; from one logit z make two: torch.stack([-z, z], 1)" if logits[:1].numel() == 1 else ""
         raise ValueError(
             f"the model returns {logits.dtype} logits of shape {tuple(logits.shape)} for {n} inputs; "
@@ -90,10 +110,27 @@ def check_labels(y: Tensor, classes: int) -> None:
 def input_gradient(outputs: Tensor, x: Tensor, weights: Tensor) -> Tensor:
     """Gradient of the weighted sum of ``outputs``; one clear line where x does not reach them."""
     if outputs.requires_grad:
-        gradient = torch.autograd.grad(outputs, x, weights, allow_unused=True)[0]
+        try:
+            gradient = torch.autograd.grad(outputs, x, weights, allow_unused=True)[0]
+        except RuntimeError as error:
+            if "checkpoint" not in str(error).lower():
+                raise
+            raise ValueError(
+                "a checkpoint with use_reentrant=True gives no input gradient alone: pass "
+                "use_reentrant=False to torch.utils.checkpoint.checkpoint"
+            ) from error
         if gradient is not None:
             return gradient
-    raise ValueError(
-        "the logits do not depend on x in a way that can be differentiated (rounding, argmax, no_grad, "
-        "detach or numpy inside?); attack a differentiable twin of the model, then classify with this one"
-    )
+    raise ValueError(WITHOUT_A_SLOPE)
+
+
+def at_leaf(model: Model, leaf: Tensor) -> Tensor:
+    """The model at a leaf of the graph; models whose first layer works in place get a copy."""
+    try:
+        return model(leaf)
+    except RuntimeError as error:
+        if "numpy() on Tensor that requires grad" in str(error):
+            raise ValueError(WITHOUT_A_SLOPE) from error
+        if "in-place" not in str(error):
+            raise
+        return model(leaf.clone())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,7 @@ def _files(folder: Path) -> dict[str, list[Path]]:
             left_out.append(path.name)
             continue
         found[path.name] = []
-        for place, inner, names in sorted(os.walk(path, followlinks=True)):
-            inner[:] = [name for name in inner if not _hidden(name)]
-            if any(_hidden(name) for name in Path(place).relative_to(path).parts):
-                continue
+        for place, names in sorted(_places(path)):
             for name in sorted(n for n in names if not _hidden(n)):
                 if name.lower().endswith(SUFFIXES):
                     found[path.name].append(Path(place, name))
@@ -92,6 +90,19 @@ def _files(folder: Path) -> dict[str, list[Path]]:
             stacklevel=4,
         )
     return found
+
+
+def _places(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """The folders in a class with the names of their files; each once, wherever links lead."""
+    seen = {os.path.realpath(path)}
+    for place, inner, names in os.walk(path, followlinks=True):
+        yield place, names
+        found = {name: os.path.realpath(Path(place, name)) for name in sorted(inner) if not _hidden(name)}
+        inner.clear()
+        for name, real in found.items():
+            if real not in seen:
+                inner.append(name)
+                seen.add(real)
 
 
 def _hidden(name: str) -> bool:

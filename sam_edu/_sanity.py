@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sam_edu import _slope, attacks
 from sam_edu._fit import Fitted
-from sam_edu._guards import check_labels, input_gradient
+from sam_edu._guards import at_leaf, check_labels, input_gradient
 
 PROBE = 200  # samples that the extra attacks behind the flags look at
 LINES_PROBE = 64  # and those on which gradients are compared with differences
@@ -57,7 +57,7 @@ def _alone(model: nn.Module, image: Tensor) -> Tensor:
 def check_differentiable(model: Fitted, image: Tensor) -> None:
     """Raise at the door what the first attack would only find out later."""
     leaf = image.clone().requires_grad_()
-    logits = model(leaf)
+    logits = at_leaf(model, leaf)
     input_gradient(logits, leaf, torch.ones_like(logits))
 
 

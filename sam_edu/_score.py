@@ -15,7 +15,8 @@ def predictions(outputs: Any, y: Any, loss_of: Any) -> tuple[Tensor | float, Ten
     """How many predictions are right, and how many there are; (0, 0) where right and wrong have no meaning.
 
     * Class numbers, y (n, ...) against outputs (n, classes, ...): the largest logit, for each row, pixel or
-      word; labels that are no class (-100, 255) are ignored ones and do not count.
+      word; labels that are no class (-100, 255) are ignored ones and do not count, nor does the loss's
+      ``ignore_index`` (of a module such as ``nn.CrossEntropyLoss``, or of a ``functools.partial``).
     * Probabilities of classes, y of the outputs' shape and of sum 1: the largest against the largest.
     * One logit (or probability) for each yes or no, with a binary cross-entropy: its sign.
     """
@@ -26,8 +27,8 @@ def predictions(outputs: Any, y: Any, loss_of: Any) -> tuple[Tensor | float, Ten
     if not y.is_floating_point() and not y.is_complex() and logits.dim() == y.dim() + 1 and logits.dim() > 1:
         if y.shape != logits.shape[:1] + logits.shape[2:]:
             return 0.0, 0.0
-        counted = (y >= 0) & (y < logits.shape[1])
-        return (logits.argmax(1) == y).sum(), counted.sum()
+        counted = (y >= 0) & (y < logits.shape[1]) & (y != _ignored(loss_of))
+        return ((logits.argmax(1) == y) & counted).sum(), counted.sum()
     if y.numel() != logits.numel() or len(y) != len(logits):
         return 0.0, 0.0
     y = y.reshape(logits.shape)
@@ -45,3 +46,11 @@ def _name(loss_of: Any) -> str:
     while isinstance(loss_of, functools.partial):
         loss_of = loss_of.func
     return str(getattr(loss_of, "__name__", type(loss_of).__name__)).lower()
+
+
+def _ignored(loss_of: Any) -> int:
+    while isinstance(loss_of, functools.partial):
+        if "ignore_index" in loss_of.keywords:
+            return int(loss_of.keywords["ignore_index"])
+        loss_of = loss_of.func
+    return int(getattr(loss_of, "ignore_index", -100))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,12 +28,14 @@ def plain(name: str, value: Any, kind: str) -> Any:
     if kind == "float":
         return _float(name, value)
     if kind == "int":
-        return int(_check.number(name, value)) if _whole(name, value) else None
+        if not _whole(name, value):
+            return None
+        return operator.index(value) if hasattr(value, "__index__") else int(_check.number(name, value))
     if kind == "bool":
         if value not in (True, False):
             raise TypeError(f"{name} must be True or False, got {value!r}")
         return bool(value)
-    return str(value) if isinstance(value, str) else value
+    return "".join(value) if isinstance(value, str) else value  # of an enum's text the text itself
 
 
 def _whole(name: str, value: Any) -> bool:
@@ -45,7 +48,8 @@ def _float(name: str, value: Any) -> float:
     number = _check.number(name, value)
     size = getattr(getattr(value, "dtype", None), "itemsize", 8)
     # a float32 0.1 is 0.10000000149...: it counts as the shortest number that prints the same, 0.1
-    return float(str(np.float32(number))) if size < 8 and _floating(value) else number
+    # (plus 0: there is one zero, not two with two ids)
+    return (float(str(np.float32(number))) if size < 8 and _floating(value) else number) + 0.0
 
 
 def _floating(value: Any) -> bool:

@@ -17,7 +17,16 @@ from torch.nn.functional import cross_entropy
 
 from sam_edu import _check
 from sam_edu._balls import Ball
-from sam_edu._guards import Clip, Model, check_inputs, check_labels, check_logits, eval_mode, input_gradient
+from sam_edu._guards import (
+    Clip,
+    Model,
+    at_leaf,
+    check_inputs,
+    check_labels,
+    check_logits,
+    eval_mode,
+    input_gradient,
+)
 
 
 def margin_loss(logits: Tensor, y: Tensor) -> Tensor:
@@ -184,7 +193,7 @@ def _ascend(
     extremes: list[Tensor] = []
     for step in range(steps):
         leaf = x.detach().requires_grad_()
-        logits = _of_leaf(model, leaf)
+        logits = at_leaf(model, leaf)
         if step == 0:
             check_labels(y, check_logits(logits, len(y)).shape[1])
         losses = loss_of(logits, y)
@@ -210,16 +219,6 @@ def _ascend(
         with torch.no_grad():
             fooled[active] = model(x.clone()).argmax(1) != y
     return result, fooled
-
-
-def _of_leaf(model: Model, leaf: Tensor) -> Tensor:
-    """The model at a leaf of the graph; models whose first layer works in place get a copy."""
-    try:
-        return model(leaf)
-    except RuntimeError as error:
-        if "in-place" not in str(error):
-            raise
-        return model(leaf.clone())
 
 
 def _warn_unless_finite(extremes: list[Tensor]) -> None:

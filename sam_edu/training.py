@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from sam_edu import _check
+from sam_edu import _check, _ready
 from sam_edu import _score as score
 from sam_edu.objectives import ERM, BatchLoss, trees
 
@@ -140,9 +140,12 @@ def train_epoch(
     FloatingPointError
         If the epoch's loss is not finite.
     ValueError
-        If the optimizer maximises, or ``drop_last`` leaves nothing.
+        If the optimizer maximises, needs a closure or holds other parameters; if samples and labels
+        differ in number, or there are none (after ``drop_last``).
     """
     batch_size = _check.integer("batch_size", batch_size, low=1)
+    _ready.check_optimizer(objective, optimizer)
+    y = _ready.labels(x, y)
     objective.model.train()
     n, device = trees.rows(x), trees.tensors(x)[0].device
     if drop_last and n < batch_size:

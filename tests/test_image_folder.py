@@ -128,6 +128,13 @@ def test_nested_folders_belong_to_their_class(tmp_path):
     assert len(load(tmp_path).train_x) == 3
 
 
+def test_links_that_lead_back_are_followed_once(tmp_path):
+    cat = plain(tmp_path) / "train" / "cat"
+    (cat / "again").symlink_to(cat)
+    (cat / "up").symlink_to(tmp_path / "train")
+    assert len(load(tmp_path).train_x) == 3  # by "up" come the dog and no cat once more
+
+
 @pytest.mark.parametrize("name", ["1.gif", "notes.txt", "1.npy", "1.jp2"])
 def test_files_that_are_left_out_are_said(tmp_path, name):
     plain(tmp_path)

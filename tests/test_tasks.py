@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import math
 from collections import namedtuple
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from sam_edu import sharpness, training
-from sam_edu.objectives import ERM, ESAM, SAM, BatchLoss, EntropySGD, SparseSAM
+from sam_edu.objectives import ERM, ESAM, SAM, BatchLoss, EntropySGD, SAMOptimizer, SparseSAM
 
 
 def epoch(model, x, y, loss_of=functional.cross_entropy, size=8, make=SAM, **more):
@@ -58,6 +62,12 @@ def test_one_logit_many_labels_soft_labels_and_regression():
 Inception = namedtuple("Inception", "logits aux_logits")
 
 
+@dataclasses.dataclass(frozen=True)
+class Output:
+    logits: torch.Tensor
+    aux: torch.Tensor | None = None
+
+
 class Auxiliary(nn.Module):
     def __init__(self, kind):
         super().__init__()
@@ -71,18 +81,22 @@ class Auxiliary(nn.Module):
             "list": [one, other],
             "dict": {"aux": other, "out": one},
             "logits": {"loss": other.mean(), "logits": one},
+            "dataclass": Output(one, other),
+            "namespace": SimpleNamespace(aux=other, logits=one, name="of the net"),
         }[self.kind]
 
 
-@pytest.mark.parametrize("kind", ["tuple", "named", "list", "dict", "logits"])
+@pytest.mark.parametrize("kind", ["tuple", "named", "list", "dict", "logits", "dataclass", "namespace"])
 @pytest.mark.parametrize("make", [
     ERM, SAM, lambda m: SAM(m, m=3), ESAM, lambda m: SparseSAM(m, samples=2),
     lambda m: EntropySGD(m, steps=2),
 ])  # fmt: skip
 def test_several_outputs(kind, make):
     def loss_of(outputs, y, **reduction):
-        parts = list(outputs.values()) if isinstance(outputs, dict) else list(outputs)
-        return sum(functional.cross_entropy(p, y, **reduction) for p in parts if p.dim() == 2)
+        parts = (
+            outputs if isinstance(outputs, tuple | list) else getattr(outputs, "__dict__", outputs).values()
+        )
+        return sum(functional.cross_entropy(p, y, **reduction) for p in parts if getattr(p, "ndim", 0) == 2)
 
     torch.manual_seed(0)
     x, y, model = torch.randn(20, 4), torch.randint(3, (20,)), Auxiliary(kind)
@@ -93,12 +107,19 @@ def test_several_outputs(kind, make):
         assert found.accuracy == pytest.approx(float((model.a(x).argmax(1) == y).double().mean()))
 
 
+@dataclasses.dataclass
+class Batch:
+    words: torch.Tensor
+    numbers: torch.Tensor
+
+
 class TwoInputs(nn.Module):
     def __init__(self):
         super().__init__()
         self.words, self.numbers = nn.EmbeddingBag(9, 3), nn.Linear(4, 3)
 
     def forward(self, x):
+        x = vars(x) if isinstance(x, Batch) else x
         words, numbers = (x["words"], x["numbers"]) if isinstance(x, dict) else x
         return self.words(words) + self.numbers(numbers)
 
@@ -107,11 +128,11 @@ class TwoInputs(nn.Module):
     ERM, SAM, lambda m: SAM(m, m=3), ESAM, lambda m: SparseSAM(m, samples=2),
     lambda m: EntropySGD(m, steps=2),
 ])  # fmt: skip
-@pytest.mark.parametrize("kind", [dict, tuple])
+@pytest.mark.parametrize("kind", [dict, tuple, Batch])
 def test_several_inputs(make, kind):
     torch.manual_seed(0)
     parts, y = {"words": torch.randint(9, (20, 5)), "numbers": torch.randn(20, 4)}, torch.randint(3, (20,))
-    x, model = parts if kind is dict else tuple(parts.values()), TwoInputs()
+    x, model = kind(**parts) if kind is not tuple else tuple(parts.values()), TwoInputs()
     found = epoch(model, x, y, make=make)
     if isinstance(make(model), EntropySGD):
         assert 0 <= found.accuracy <= 1
@@ -152,6 +173,108 @@ def test_schedules_of_few_epochs(epochs, falls):
     optimizer.register_step_pre_hook(lambda *_: rates.append(optimizer.param_groups[0]["lr"]))
     training.fit(ERM(model), optimizer, torch.eye(2), torch.tensor([0, 1]), epochs=epochs, batch_size=2)
     assert rates == pytest.approx([0.5 * 0.1 ** sum(e >= at for at in falls) for e in range(epochs)])
+
+
+def test_the_ignored_label_of_the_loss_does_not_count():
+    """A padding class 0, a void class -1: the model says 1, which is right wherever it is asked."""
+
+    class One(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bias = nn.Parameter(torch.tensor([0.0, 9.0, 0.0]))
+
+        def forward(self, x):
+            return self.bias.expand(len(x), 3)
+
+    x = torch.zeros(16, 1)
+    for void in (0, -1, 2):
+        y = torch.tensor([1, void] * 8)
+        for loss in (
+            nn.CrossEntropyLoss(ignore_index=void),
+            partial(functional.cross_entropy, ignore_index=void),
+        ):
+            assert epoch(One(), x, y, loss).accuracy == 1
+    assert epoch(One(), x, torch.tensor([1, 0] * 8)).accuracy == 0.5
+
+
+def test_labels_of_any_whole_number_type():
+    torch.manual_seed(0)
+    x, y = torch.randn(16, 4), torch.randint(3, (16,))
+    found = []
+    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
+        torch.manual_seed(1)
+        found.append(epoch(nn.Linear(4, 3), x, y.to(dtype)))
+    assert found == found[:1] * 5
+
+
+@pytest.mark.parametrize("n, m, hint", [(8, 9, "8 samples and y 9 labels"), (9, 8, "9 samples and y 8"),
+                                        (0, 0, "x is empty")])  # fmt: skip
+def test_samples_and_labels_must_pair_up(n, m, hint):
+    with pytest.raises(ValueError, match=hint):
+        epoch(nn.Linear(4, 3), torch.randn(n, 4), torch.zeros(m, dtype=torch.long))
+
+
+@pytest.mark.parametrize("make, hint", [
+    (lambda p: SAMOptimizer(p, torch.optim.SGD, lr=0.1), "pass the base optimizer"),
+    (lambda p: torch.optim.LBFGS(p), "LBFGS calls a closure"),
+    (lambda p: torch.optim.SGD(nn.Linear(4, 3).parameters(), lr=0.1), "would never learn"),
+])  # fmt: skip
+def test_optimizers_that_cannot_take_the_step_are_refused(make, hint):
+    model = nn.Linear(4, 3)
+    with pytest.raises(ValueError, match=hint):
+        training.train_epoch(
+            SAM(model), make(model.parameters()), torch.randn(8, 4), torch.zeros(8).long(), 4
+        )
+
+
+@pytest.mark.parametrize("make", [ERM, SAM, ESAM])
+def test_models_without_a_gradient_for_training(make):
+    x, y, model = torch.randn(8, 4), torch.randint(3, (8,)), nn.Linear(4, 3)
+    for through, hint in (
+        (lambda v: torch.from_numpy(v.numpy()), "through NumPy"),
+        (lambda v: v.detach(), "argmax, rounding, torch.no_grad"),
+        (lambda v: functional.one_hot(v.argmax(1), 3).float(), "argmax, rounding, torch.no_grad"),
+    ):
+        with pytest.raises(ValueError, match=hint):
+            make(model).backward(BatchLoss(lambda v, f=through: f(model(v)), x, y))
+    with torch.inference_mode(), pytest.raises(ValueError, match="outside torch"):
+        make(model).backward(BatchLoss(model, x, y))
+
+
+@pytest.mark.parametrize("through", ["objective", "optimizer"])
+def test_a_closure_that_draws_its_batch_is_told(through):
+    batches, model = iter([(torch.randn(4, 4), torch.zeros(4).long())] * 4), nn.Linear(4, 3)
+
+    def loss():
+        x, y = next(batches)
+        return functional.cross_entropy(model(x), y)
+
+    def with_backward():
+        model.zero_grad()
+        x, y = next(batches)
+        found = functional.cross_entropy(model(x), y)
+        found.backward()
+        return found
+
+    with pytest.warns(UserWarning, match="draw the batch before the step"):
+        if through == "objective":
+            SAM(model).backward(loss)
+        else:
+            SAMOptimizer(model.parameters(), torch.optim.SGD, lr=0.1).step(with_backward)
+
+
+def test_what_the_base_optimizer_can_do_is_within_reach():
+    class ScheduleFree(torch.optim.SGD):
+        mode = "train"
+
+        def eval(self):
+            self.mode = "eval"
+
+    model = nn.Linear(2, 2)
+    optimizer = SAMOptimizer(model.parameters(), ScheduleFree, lr=0.1)
+    optimizer.eval()
+    assert optimizer.base_optimizer.mode == optimizer.mode == "eval"
+    assert not hasattr(optimizer, "no_such_thing") and not hasattr(copy.copy(optimizer), "other")
 
 
 def test_maximising_in_the_loop_is_refused():

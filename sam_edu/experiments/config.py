@@ -134,6 +134,8 @@ class RunConfig:
         for name in ("epochs", "batch_size", "attack_steps", "width", "workers"):
             _check.integer(name, getattr(self, name), low=1)
         _check.integer("seed", self.seed)
+        if self.seed >= 2**63:
+            raise ValueError(f"seed must be < 2**63, which torch can take, got {self.seed}")
         _check.integer("certify", self.certify)
         _check.choice("augment", self.augment, AUGMENTATIONS)
         _check.choice("schedule", self.schedule, SCHEDULES)

@@ -168,6 +168,18 @@ def needs_batch(closure: Closure, who: str) -> BatchLoss:
     return closure
 
 
+_EXPLAINED = {  # what torch says, and what it means here
+    "more than 1 value per channel": (
+        "BatchNorm cannot normalise a batch of one sample: leave out a last batch of one (drop_last=True), "
+        "or take other sizes"
+    ),
+    "numpy() on Tensor that requires grad": (
+        "the model passes its numbers through NumPy (scikit-learn, ONNX?), where no gradient can follow: an "
+        "objective needs a loss made of torch operations"
+    ),
+}
+
+
 def evaluate(closure: Closure) -> Tensor:
     """Run the closure and make sure that it returned a differentiable scalar."""
     try:
@@ -176,20 +188,20 @@ def evaluate(closure: Closure) -> Tensor:
         else:
             with torch.enable_grad():
                 loss = closure()
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise ValueError(
-            "BatchNorm cannot normalise a batch of one sample: leave out a last batch of one "
-            "(drop_last=True), or take other sizes"
-        ) from error
+    except (ValueError, RuntimeError) as error:
+        for words, explanation in _EXPLAINED.items():
+            if words in str(error):
+                raise ValueError(explanation) from error
+        raise
     if not isinstance(loss, Tensor) or loss.dim() != 0:
         got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise TypeError(f"the closure must return the loss as a scalar tensor, got {got}")
     if not loss.requires_grad:
+        if torch.is_inference_mode_enabled():
+            raise ValueError("training needs gradients: call it outside torch.inference_mode()")
         raise ValueError(
-            "the closure's loss does not depend on any trainable parameter; "
-            "compute it from the model's output without .item() or .detach()"
+            "the closure's loss does not depend on any trainable parameter; compute it from the model's "
+            "output without .item() or .detach() (or argmax, rounding, torch.no_grad, NumPy on the way)"
         )
     return loss
 

@@ -96,6 +96,12 @@ class SAMOptimizer(torch.optim.Optimizer):
         self._left: dict[int, int] = {}  # gradients as the last step left them, with their versions
         self._state = State(nn.Module())  # of the modules that closures reach
 
+    def __getattr__(self, name: str) -> Any:
+        """What else the base optimizer can do, such as ``train()`` and ``eval()`` of a schedule-free one."""
+        if name.startswith("_") or "base_optimizer" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.base_optimizer, name)
+
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         settings = {**self.defaults, **param_group}
         param_group["rho"] = _check.number("rho", settings["rho"], low=0, high=float("inf"), open_high=True)

@@ -55,7 +55,7 @@ def perturbed(model: nn.Module, e: Sequence[Tensor | None]) -> Iterator[None]:
     for p, step in moved:
         if p.shape != step.shape:
             raise ValueError(f"e has a tensor of shape {tuple(step.shape)} for {tuple(p.shape)}")
-    state = State(model).before()
+    state = State(model).before(params)
     with torch.no_grad():
         there = shifted([p for p, _ in moved], [step for _, step in moved], 1.0, state)
     with there:

@@ -54,6 +54,13 @@ def signature(closure: Any) -> tuple[Any, ...] | None:
     return (type(closure), id(model), id(closure.loss_of)) if hasattr(closure, "loss_of") else None
 
 
+def draws_batches(closure: Any) -> bool:
+    """Whether a closure calls ``next`` on an iterator outside: its two passes would see two batches."""
+    if not isinstance(closure, FunctionType) or "next" not in closure.__code__.co_names:
+        return False
+    return any(hasattr(type(thing), "__next__") for thing in _variables(closure))
+
+
 def hidden(module: nn.Module) -> tuple[list[nn.Module], list[Any]]:
     """The same for a module's plain attributes: a teacher kept in a list, a generator of its own."""
     return reached([value for name, value in vars(module).items() if name not in OF_EVERY_MODULE])

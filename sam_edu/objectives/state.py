@@ -8,23 +8,26 @@ that does not move: the first step finds out, by comparing; later ones look at t
 
 from __future__ import annotations
 
-from collections import deque
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from sam_edu.objectives.reach import OF_EVERY_MODULE, hidden, reached, signature
+from sam_edu.objectives import contents
+from sam_edu.objectives.reach import OF_EVERY_MODULE, draws_batches, hidden, reached, signature
 
 SMALL = 2**14  # buffers up to this size are kept in any case: cheaper than to find out
+FEW = 16  # and attributes that hold so few things that can change
 LARGE = 2**20  # of tensors above this size the first step looks at a sample only
 MISSING = object()
 #: torch's own layers keep their state in buffers; attributes of its wrappers say where in a step they are
 _WITHOUT_ATTRIBUTES = "torch."
-_CONTAINERS = (list, dict, deque, set)
+_CODE = (FunctionType, BuiltinFunctionType, MethodType, type)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -34,6 +37,7 @@ class Slot:
     space: Any  # the module's own dictionary
     name: str
     kind: str
+    home: str = ""  # the package of the module
 
     def look(self) -> Any:
         try:
@@ -90,17 +94,26 @@ class State:
         """Add the modules that the closure reaches; returns the random generators, theirs and its own."""
         here = signature(closure)
         if here is None or here != self._reached:
+            if draws_batches(closure):
+                warnings.warn(
+                    "the closure draws its batch by next(...), and a step calls it twice: both passes "
+                    "would see other samples; draw the batch before the step",
+                    stacklevel=5,
+                )
             modules, self._drawn = reached(closure)
             self.add(modules)
             self._reached = here
         return [*self._drawn, *self.generators] if self._drawn or self.generators else []
 
-    def before(self) -> Kept:
-        """The state that the first pass starts from: what moves, and what has not been looked at yet."""
-        slots = self._moving + self._new
-        return Kept(slots, LARGE) if slots else NOTHING
+    def before(self, weights: Iterable[Tensor] = ()) -> Kept:
+        """The state that the first pass starts from: what moves, and what has not been looked at yet.
 
-    def after(self, before: Kept) -> Kept:
+        ``weights`` are the tensors that move between the passes.
+        """
+        slots = self._moving + self._new
+        return Kept(slots, weights, LARGE) if slots else NOTHING
+
+    def after(self, before: Kept, weights: Iterable[Tensor] = ()) -> Kept:
         """The state that the first pass has left; what is seen to move is kept from now on."""
         if self._owners:
             self._learn(before)
@@ -113,10 +126,11 @@ class State:
             else:
                 self._moving.append(slot)
         self._still = still
-        return Kept(self._moving) if self._moving else NOTHING
+        return Kept(self._moving, weights) if self._moving else NOTHING
 
     def _learn(self, before: Kept) -> None:
         moved = before.changed()
+        moved |= {slot for slot in self._new if before.few(slot)}  # they may begin to move later
         self._moving += [slot for slot in self._new if slot in moved]
         self._still += [_seen(slot) for slot in self._new if slot not in moved]
         known = {(id(slot.space), slot.name) for slot in before.found}
@@ -128,19 +142,29 @@ class State:
 
 
 class Kept:
-    """The contents of slots at one moment, to be put back."""
+    """The contents of slots at one moment, to be put back.
 
-    def __init__(self, slots: Iterable[Slot], limit: float = float("inf")) -> None:
+    Tensors on the memory of ``weights`` (parameters that are views of one flat tensor) stay out: where the
+    weights are is not for the state to say.
+    """
+
+    def __init__(
+        self, slots: Iterable[Slot], weights: Iterable[Tensor] = (), limit: float = float("inf")
+    ) -> None:
         self.found = {slot: slot.look() for slot in slots}
-        things = {id(thing): thing for thing in self.found.values()}
+        self.inside = {slot: contents.inside(thing, slot.home) for slot, thing in self.found.items()}
+        things = {id(thing): thing for inside in self.inside.values() for thing in inside}
         plain = [t for t in things.values() if isinstance(t, Tensor) and not t.requires_grad]
-        self.samples = {id(t): _sample(t) for t in plain if t.numel() > limit}
+        if plain:
+            moved = {contents.memory(p) for p in weights if p.requires_grad} - {0}
+            plain = [t for t in plain if contents.memory(t) not in moved]
+        self.samples = {id(t): contents.sample(t) for t in plain if t.numel() > limit}
         self.tensors = [t for t in plain if id(t) not in self.samples] if self.samples else plain
         self.copies = [torch.empty_like(t) for t in self.tensors]
         if self.tensors:
             with torch.no_grad():
                 torch._foreach_copy_(self.copies, self.tensors)
-        self.contents = {id(c): (c, _content(c)) for c in things.values() if isinstance(c, _CONTAINERS)}
+        self.holders = [(t, contents.content(t)) for t in things.values() if not isinstance(t, Tensor)]
 
     def put(self) -> None:
         """Everything as it was; a tensor of which there is only a sample stays."""
@@ -149,32 +173,34 @@ class Kept:
         if self.tensors:
             with torch.no_grad():
                 torch._foreach_copy_(self.tensors, self.copies)
-        for container, content in self.contents.values():
-            container.clear()
-            if isinstance(container, dict | set):
-                container.update(content)
-            else:
-                container.extend(content)
+        for holder, content in self.holders:
+            contents.fill(holder, content)
 
     def changed(self) -> set[Slot]:
         """The slots whose contents are no longer these."""
         copies = {id(t): copy for t, copy in zip(self.tensors, self.copies, strict=True)}
+        different = {id(t) for t, then in self.holders if not contents.same(t, then)}
 
-        def same(slot: Slot, thing: Any) -> bool:
-            if slot.look() is not thing:
-                return False
+        def same(thing: Any) -> bool:
             if id(thing) in self.samples:
-                return _equal(self.samples[id(thing)], _sample(thing))
+                return contents.equal(self.samples[id(thing)], contents.sample(thing))
             if id(thing) in copies:
-                return _equal(copies[id(thing)], thing)
-            if id(thing) in self.contents:
-                now, then = _content(thing), self.contents[id(thing)][1]
-                return list(map(id, now)) == list(map(id, then)) and (
-                    not isinstance(thing, dict) or all(now[k] is then[k] for k in now)
-                )
-            return True
+                return contents.equal(copies[id(thing)], thing)
+            return id(thing) not in different
 
-        return {slot for slot, thing in self.found.items() if not same(slot, thing)}
+        return {
+            slot
+            for slot, thing in self.found.items()
+            if slot.look() is not thing or not all(map(same, self.inside[slot]))
+        }
+
+    def few(self, slot: Slot) -> bool:
+        """Whether this place holds few things that have no version counter, all of them small."""
+        inside = self.inside[slot]
+        if not inside or isinstance(self.found[slot], Tensor) or len(inside) > FEW:
+            return False
+        entries = sum(len(contents.content(t)) for t in inside if not isinstance(t, Tensor))
+        return entries <= FEW**2 and sum(t.numel() for t in inside if isinstance(t, Tensor)) <= SMALL
 
 
 NOTHING = Kept(())
@@ -186,8 +212,8 @@ def _slots(module: nn.Module) -> Iterator[Slot]:
         yield from [Slot(space, name, kind) for name in space.keys()]  # not always a dict
     if not type(module).__module__.startswith(_WITHOUT_ATTRIBUTES):
         for name, value in vars(module).items():
-            if name not in OF_EVERY_MODULE and not callable(value):
-                yield Slot(vars(module), name, "attribute")
+            if name not in OF_EVERY_MODULE and not isinstance(value, _CODE):
+                yield Slot(vars(module), name, "attribute", type(module).__module__.partition(".")[0])
 
 
 def _small_buffer(slot: Slot) -> bool:
@@ -198,16 +224,3 @@ def _small_buffer(slot: Slot) -> bool:
 def _seen(slot: Slot) -> tuple[Slot, Any, int]:
     thing = slot.look()
     return slot, thing, thing._version if isinstance(thing, Tensor) else -1
-
-
-def _content(container: Any) -> Any:
-    return dict(container) if isinstance(container, dict) else list(container)
-
-
-def _sample(tensor: Tensor) -> Tensor:
-    flat = tensor.detach().reshape(-1)
-    return flat[:: max(1, len(flat) // 1024)].clone()
-
-
-def _equal(a: Tensor, b: Tensor) -> bool:
-    return torch.equal(a, b) or bool(((a == b) | (a != a) & (b != b)).all())  # NaN is NaN here

@@ -1,9 +1,11 @@
-"""Inputs and outputs that are more than one tensor: tuples, dictionaries, and what is inside them."""
+"""Inputs and outputs that are more than one tensor: tuples, dictionaries, dataclasses, and their insides."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -25,11 +27,23 @@ def mapped(f: Callable[[Tensor], Any], tree: Any) -> Any:
             for name, part in found.items():
                 whole[name] = part  # type: ignore[index]
             return whole
+    if names := _names(tree):
+        whole = copy.copy(tree)
+        for name in names:
+            object.__setattr__(whole, name, mapped(f, getattr(tree, name)))  # frozen ones, too
+        return whole
     if isinstance(tree, list | tuple):
         parts = [mapped(f, part) for part in tree]
         named = hasattr(tree, "_fields")
         return type(tree)(*parts) if named else type(tree)(parts)
     return tree
+
+
+def _names(tree: Any) -> list[str]:
+    """The fields of a dataclass, or the names in a namespace."""
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        return [field.name for field in dataclasses.fields(tree)]
+    return list(vars(tree)) if isinstance(tree, SimpleNamespace) else []
 
 
 def tensors(tree: Any) -> list[Tensor]:
@@ -43,7 +57,10 @@ def rows(tree: Any) -> int:
     """The number of samples: the length of the first tensor."""
     inside = tensors(tree)
     if not inside:
-        raise TypeError(f"expected tensors, or tuples or dictionaries of them, got {type(tree).__name__}")
+        raise TypeError(
+            f"expected tensors, or tuples or dictionaries of them, got {type(tree).__name__}; "
+            "torch.as_tensor makes them from arrays and lists"
+        )
     return len(inside[0])
 
 
@@ -63,10 +80,12 @@ def joined(trees: Sequence[Any]) -> Any:
 
 
 def logits(outputs: Any) -> Tensor | None:
-    """The main output of a model: ``logits`` or ``out`` of a dictionary, the first of a tuple."""
+    """The main output of a model: ``logits`` or ``out`` of a dictionary or object, the first of a tuple."""
     if isinstance(outputs, Mapping):
         named = [outputs[name] for name in LOGITS if name in outputs]
         return logits(named[0] if named else next(iter(outputs.values()), None))
     if isinstance(outputs, list | tuple):
         return logits(outputs[0]) if outputs else None
-    return outputs if isinstance(outputs, Tensor) else None
+    if isinstance(outputs, Tensor):
+        return outputs
+    return next((logits(getattr(outputs, name)) for name in LOGITS if hasattr(outputs, name)), None)

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from sam_edu import _ladder, _slope, attacks, data, features
+from sam_edu._balls import Ball
 from sam_edu._fit import Fitted, by_content, unit_peak
 from sam_edu._square import square
 from sam_edu.evaluation import evaluate
@@ -143,6 +145,37 @@ def test_k_winners_take_all_is_flagged(digits):
     )
     x, y = digits.test_x[:24], net(digits.test_x[:24]).argmax(1)
     assert flags_of(evaluate(net, x, y, 0.05), SLOPE)
+
+
+def test_trained_winners_are_flagged_and_a_smoothed_gradient_finds_no_more_than_the_flag_says(digits):
+    """Two hidden layers of 512, one unit in ten wins: gradients led the ladder 11 points astray, unsaid."""
+
+    class Winners(nn.Module):
+        def forward(self, v):
+            return v * (v >= v.topk(51, 1).values[:, -1:])
+
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 512), Winners(), nn.Linear(512, 512), Winners(),
+                        nn.Linear(512, 10))  # fmt: skip
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    for _ in range(80):
+        chosen = torch.randint(len(digits.train_x), (128,))
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(digits.train_x[chosen]), digits.train_y[chosen]).backward()
+        optimizer.step()
+    x, y = small(digits, 30)
+    record = evaluate(net, x, y, 0.1)
+    left = torch.tensor(record.at[0].robust)
+    ball = Ball("linf", x, 0.1, (0.0, 1.0))
+    at, noise = x.clone(), torch.Generator().manual_seed(0)
+    for _ in range(20):  # the gradient of the mean over nearby images
+        near = (at + 0.04 * torch.randn(16, *at.shape, generator=noise)).flatten(0, 1).requires_grad_()
+        margins = attacks.margin_loss(net(near), y.repeat(16)).clamp(-20, 5)
+        (gradient,) = torch.autograd.grad(margins.sum(), near)
+        at = ball.step(at, gradient.view(16, *at.shape).mean(0), 0.012)
+        left &= net(at).argmax(1) == y
+    assert flags_of(record, SLOPE)
+    assert record.at[0].accuracy - float(left.double().mean()) <= 0.1
 
 
 def test_a_mask_on_some_images_is_found_in_any_order(digits):
@@ -467,6 +500,47 @@ def test_models_without_a_gradient_are_refused_at_the_door(before):
         evaluate(nn.Sequential(before, net) if isinstance(before, nn.Module) else model, x, y, 0.1)
     one_line(error, "attack a differentiable twin")
     assert len(calls) < 10  # before time is spent
+
+
+def forest():
+    from sklearn.ensemble import RandomForestClassifier
+
+    x = np.random.default_rng(0).random((30, 9))
+    return RandomForestClassifier(3, random_state=0).fit(x, np.arange(30) % 4)
+
+
+@pytest.mark.parametrize(
+    "model, hint",
+    [
+        (forest, "got RandomForestClassifier"),
+        (lambda: nn.Linear(9, 4).state_dict(), "got OrderedDict"),
+        (lambda: "resnet18", "got str"),
+        (lambda: nn.Linear, "got a class"),
+        (lambda: lambda x: forest().predict_proba(x.flatten(1).numpy()), "type ndarray"),
+        (lambda: lambda x: torch.from_numpy(forest().predict_proba(x.detach().flatten(1))), "differentiable"),
+        (lambda: lambda x: torch.from_numpy(x.numpy().reshape(-1, 9)[:, :4].copy()), "numpy inside"),
+        (lambda: lambda x: torch.from_numpy(np.asarray(x).reshape(-1, 9)[:, :4].copy()), "numpy inside"),
+        (lambda: lambda x: x.flatten(1)[:, :4].argmax(1), "before an argmax"),
+        (lambda: lambda x: (100 * x.flatten(1)[:, :4]).int(), "no slope"),
+        (lambda: lambda x: x.flatten(1)[:, :4] > 0.5, "no slope"),
+        (lambda: torch.inference_mode()(lambda x: x.flatten(1)[:, :4] * 2), "can be differentiated"),
+        (lambda: lambda x: torch.tensor(x.tolist()).flatten(1)[:, :4], "can be differentiated"),
+        (lambda: lambda x: torch.ones(4).expand(len(x), 4), "can be differentiated"),
+        (
+            lambda: lambda x: checkpoint(lambda v: v.flatten(1)[:, :4] * 2, x, use_reentrant=True),
+            "use_reentrant=False",
+        ),
+    ],
+)
+def test_what_cannot_be_differentiated_has_one_line_at_the_door(model, hint):
+    x, y, given = torch.rand(10, 1, 3, 3), torch.zeros(10, dtype=torch.long), model()
+    calls = [lambda: evaluate(given, x, y, 0.1), lambda: attacks.pgd(given, x, y, 0.1)]
+    for call in calls:
+        with warnings.catch_warnings(), pytest.raises((TypeError, ValueError)) as error:
+            warnings.simplefilter("ignore")
+            call()
+        assert "\n" not in str(error.value)
+    one_line(error, "numpy inside" if hint == "type ndarray" else hint)
 
 
 @pytest.mark.parametrize("label", [-1, -100, 4])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import json
 import os
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,10 @@ def test_ids_of_all_shipped_records_are_what_they_were():
     assert len(known) >= 447
 
 
+class Methods(str, enum.Enum):  # noqa: UP042  (its str() is not its text)
+    SAM = "sam"
+
+
 @pytest.mark.parametrize("one, other", [
     ({"method": "sam", "rho": 1}, {"method": "sam", "rho": 1.0}), ({"lr": 1}, {"lr": np.float64(1)}),
     ({"epochs": 5.0}, {"epochs": np.int64(5)}),
@@ -40,12 +46,20 @@ def test_ids_of_all_shipped_records_are_what_they_were():
     ({"eval_linf": np.arange(1, 3) / 255}, {"eval_linf": (1 / 255, 2 / 255)}),
     ({"eval_l2": [1, 2]}, {"eval_l2": (1.0, 2.0)}),
     ({"eval_l2": torch.tensor([0.5])}, {"eval_l2": (0.5,)}), ({"compile": np.bool_(True)}, {"compile": 1}),
+    ({"weight_decay": -0.0}, {"weight_decay": 0}), ({"eps": -0.0, "eval_l2": (-0.0,)}, {"eval_l2": (0,)}),
+    ({"method": Methods.SAM, "rho": 1}, {"method": "sam", "rho": 1}), ({"rho": Fraction(0)}, {"rho": 0}),
     ({"weight_decay": 0}, {"weight_decay": 0.0}), ({"momentum": np.float16(0.5)}, {"momentum": 0.5}),
 ])  # fmt: skip
 def test_equal_settings_are_one_run(one, other):
     a, b = RunConfig(**one), RunConfig(**other)
     assert a == b and a.run_id == b.run_id and a.training_id == b.training_id and hash(a) == hash(b)
     assert RunConfig.from_dict(json.loads(json.dumps(a.to_dict()))) == a
+
+
+def test_large_seeds_are_kept_to_the_last_digit():
+    assert RunConfig(seed=2**53 + 1).run_id != RunConfig(seed=2**53).run_id
+    with pytest.raises(ValueError, match="seed must be < "):
+        RunConfig(seed=2**63)
 
 
 @pytest.mark.parametrize("slip, hint", [

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import copy
+import dataclasses
+import functools
 import random
+import types
 import warnings
 
 import numpy as np
@@ -124,6 +128,93 @@ class Teacher(nn.Module):
         return x + 0.1 * self.teacher[0](x)
 
 
+@dataclasses.dataclass(frozen=True)
+class Meter:
+    total: torch.Tensor
+    seen: list
+
+
+class Slotted:
+    __slots__ = ("mean",)
+
+    def __init__(self):
+        self.mean = torch.zeros(8, dtype=torch.float64)
+
+
+class Centre:
+    """A layer that is no Module."""
+
+    def __init__(self):
+        self.mean = torch.zeros(8, dtype=torch.float64)
+
+    def __call__(self, x):
+        self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+        return x - self.mean
+
+
+HOLD = {
+    "an array": lambda: np.zeros(8),
+    "a list of tensors": lambda: [torch.zeros(8, dtype=torch.float64)],
+    "a dictionary of lists": lambda: {"mean": [torch.zeros(8, dtype=torch.float64)]},
+    "a namespace": lambda: types.SimpleNamespace(mean=torch.zeros(8, dtype=torch.float64)),
+    "a frozen dataclass": lambda: Meter(torch.zeros(8, dtype=torch.float64), []),
+    "slots": Slotted,
+    "a callable object": Centre,
+    "a queue in a counter": lambda: (collections.Counter(), collections.deque(maxlen=2), bytearray(1)),
+}
+
+
+class Keeps(nn.Module):
+    """State in what an attribute holds, which stays the same object."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.what, self.hold = what, HOLD[what]()
+
+    def forward(self, x):
+        hold, mean = self.hold, x.detach().mean(0)
+        match self.what:
+            case "an array":
+                hold += 0.1 * mean.numpy()
+                return x - torch.from_numpy(hold.copy())
+            case "a list of tensors":
+                hold[0].lerp_(mean, 0.1)
+                return x - hold[0]
+            case "a dictionary of lists":
+                hold["mean"][0] = hold["mean"][0].lerp(mean, 0.1)
+                return x - hold["mean"][0]
+            case "a namespace" | "slots":
+                hold.mean = hold.mean.lerp(mean, 0.1)
+                return x - hold.mean
+            case "a frozen dataclass":
+                hold.total.add_(mean)
+                hold.seen.append(1)
+                return x - hold.total / len(hold.seen)
+            case "a callable object":
+                return hold(x)
+        hold[0]["passes"] += 1
+        hold[1].append(mean)
+        hold[2][0] += 1
+        return x - sum(hold[1]) / len(hold[1]) * (hold[0]["passes"] + hold[2][0])
+
+
+class Flat(nn.Module):
+    """All weights are views of one tensor, which is an attribute or a buffer."""
+
+    def __init__(self, buffer):
+        super().__init__()
+        self.inner = nn.Linear(8, 8).double()
+        self.register_buffer("whole", None) if buffer else None
+        self.whole = torch.cat([p.detach().flatten() for p in self.inner.parameters()])
+        self.inner.weight.data, self.inner.bias.data = self.whole[:64].view(8, 8), self.whole[64:]
+
+    def _apply(self, change, recurse=True):  # .double() would part the views
+        return self
+
+    def forward(self, x):
+        return self.inner(x)
+
+
 def observed():
     observer = torch.ao.quantization.MovingAverageMinMaxObserver()
 
@@ -171,6 +262,7 @@ MIDDLE = {
     "old weight norm": lambda: Old(nn.utils.weight_norm),
     "orthogonal": lambda: parametrizations.orthogonal(nn.Linear(8, 8)),
     "dropout": lambda: nn.Dropout(0.3),
+    **{what: functools.partial(Keeps, what) for what in HOLD},
 }
 
 
@@ -178,7 +270,7 @@ def net(middle):
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
-        first, between, last = nn.Linear(FEATURES, 8), MIDDLE[middle](), nn.Linear(8, CLASSES)
+        first, between, last = nn.Linear(FEATURES, 8), ANY[middle](), nn.Linear(8, CLASSES)
         return nn.Sequential(first, between, nn.Tanh(), last).double()
 
 
@@ -204,7 +296,10 @@ def equal(one, other):
     )
 
 
-@pytest.mark.parametrize("middle", MIDDLE)
+ANY = MIDDLE | {"weights in one tensor": lambda: Flat(False), "in one buffer": lambda: Flat(True)}
+
+
+@pytest.mark.parametrize("middle", ANY)
 def test_one_step_is_one_pass_and_both_passes_are_of_one_function(middle):
     """Against two models: the first sees one pass at w, the second one at w + e from the same state."""
     model, rho = net(middle), 0.5
@@ -247,6 +342,57 @@ def test_every_member_counts_once(middle, make):
         objective.backward(BatchLoss(model, X, Y))
         reference(X)
     assert equal(inside(model), inside(reference))
+
+
+def test_notes_that_start_to_change_later():
+    """Nothing tells that a list has changed: what is small is kept in any case."""
+
+    class Warm(nn.Linear):
+        notes, on = None, False
+
+        def forward(self, x):
+            if self.notes is None:
+                self.notes = {"seen": [], "mean": np.zeros(2)}
+            if self.on:
+                self.notes["seen"].append(1)
+                self.notes["mean"] += 1
+            return super().forward(x)
+
+    model = Warm(2, 2)
+    objective = SAM(model)
+    for on in (False, False, True, True):
+        model.on = on
+        objective.backward(lambda: model(torch.ones(3, 2)).square().mean())
+    assert model.notes["seen"] == [1, 1] and model.notes["mean"].tolist() == [2, 2]
+
+
+def test_a_vocabulary_is_not_copied_at_every_step():
+    model = nn.Sequential(nn.Linear(2, 2), Keeps("a list of tensors"))
+    model[1].hold = {"words": {str(i): i for i in range(1000)}, "array": np.zeros(10**5)}
+    model[1].forward = lambda x: x
+    objective = SAM(model)
+    for kept in (2, 0):
+        held = objective._state.before()
+        assert len(held.holders) == kept and len(held.copies) == kept // 2
+        objective.backward(lambda: model(torch.ones(3, 2)).square().mean())
+
+
+def test_what_hangs_on_a_module_without_being_its_own_is_left_alone():
+    import logging
+
+    class Logs(nn.Linear):
+        def __init__(self):
+            super().__init__(2, 2)
+            self.logger = logging.Logger("own")
+            self.handler = self.logger.addHandler(logging.NullHandler())
+
+        def forward(self, x):
+            self.logger.handlers.append(logging.NullHandler())
+            return super().forward(x)
+
+    model = Logs()
+    SAM(model).backward(lambda: model(torch.ones(3, 2)).square().mean())
+    assert len(model.logger.handlers) == 3
 
 
 def test_state_that_starts_to_move_later():

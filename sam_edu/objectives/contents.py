@@ -1,0 +1,128 @@
+"""What lies inside a value: tensors, arrays, containers and plain objects that a forward pass may change."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+from collections import deque
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+LIMIT = 500  # things looked at in one value: a module's own notes, not the whole program
+_ATOMS = frozenset((int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device))
+_CONTAINERS = (list, dict, deque, set, bytearray)
+
+
+def inside(value: Any, home: str) -> list[Any]:
+    """Everything in ``value`` that can change in place: tensors (arrays as such), containers, objects.
+
+    Objects count if they are plain data or the user's own (of the package ``home``, or of no installed one):
+    running meters, caches, statistics. A logger or a trainer that hangs on a module is not looked into.
+    """
+    if isinstance(value, Tensor):
+        return [value]
+    found: dict[int, Any] = {}
+    queue = deque([value])
+    while queue and len(found) < LIMIT:
+        thing = queue.popleft()
+        kind: Any = type(thing)
+        if kind in _ATOMS or id(thing) in found:
+            continue
+        if isinstance(thing, Tensor):
+            found[id(thing)] = thing
+        elif isinstance(thing, tuple):
+            queue.extend(thing[:LIMIT])
+        elif (array := _numbers(thing)) is not None:
+            found[id(thing)] = array
+        elif isinstance(thing, _CONTAINERS) or _own(kind, home):
+            found[id(thing)] = thing
+            if not isinstance(thing, bytearray):
+                parts = content(thing)
+                queue.extend(list(parts.values() if isinstance(parts, dict) else parts)[:LIMIT])
+    return list(found.values())
+
+
+def content(thing: Any) -> Any:
+    """A shallow copy of what a container or an object holds."""
+    if isinstance(thing, dict):
+        return dict(thing)
+    if isinstance(thing, _CONTAINERS):
+        return list(thing)
+    return _attributes(thing)
+
+
+def same(thing: Any, then: Any) -> bool:
+    """Whether it still holds the very things that it held ``then``."""
+    now = content(thing)
+    return list(map(id, now)) == list(map(id, then)) and (
+        not isinstance(now, dict) or all(now[name] is then[name] for name in now)
+    )
+
+
+def fill(thing: Any, then: Any) -> None:
+    """Make it hold what it held ``then``."""
+    if same(thing, then):
+        return
+    if isinstance(thing, _CONTAINERS):
+        thing.clear()
+        (thing.update if isinstance(thing, dict | set) else thing.extend)(then)
+        return
+    for name in _attributes(thing).keys() - then.keys():
+        object.__delattr__(thing, name)
+    for name, value in then.items():
+        object.__setattr__(thing, name, value)  # frozen dataclasses, too
+
+
+def _attributes(thing: Any) -> dict[str, Any]:
+    found = dict(getattr(thing, "__dict__", ()))
+    for kind in type(thing).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if not name.startswith("__") and hasattr(thing, name):
+                found[name] = getattr(thing, name)
+    return found
+
+
+@functools.cache
+def _own(kind: type, home: str) -> bool:
+    if issubclass(kind, nn.Module | torch.optim.Optimizer | type):  # modules are watched by themselves
+        return False
+    package = kind.__module__.partition(".")[0]
+    if dataclasses.is_dataclass(kind) or package in (home, "__main__", "collections", "types"):
+        return True
+    path = getattr(sys.modules.get(package), "__file__", None) or "site-packages"
+    return package not in sys.stdlib_module_names and not any(
+        p in path for p in ("site-packages", "dist-pack")
+    )
+
+
+def _numbers(thing: Any) -> Tensor | None:
+    """An array of numbers as a tensor on the same memory."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(thing, numpy.ndarray) or not thing.flags.writeable:
+        return None
+    try:
+        return torch.from_numpy(thing)
+    except (TypeError, ValueError):  # texts and objects, negative strides
+        return None
+
+
+def sample(tensor: Tensor) -> Tensor:
+    """Copies of about a thousand entries."""
+    flat = tensor.detach().reshape(-1)
+    return flat[:: max(1, len(flat) // 1024)].clone()
+
+
+def equal(a: Tensor, b: Tensor) -> bool:
+    return torch.equal(a, b) or bool(((a == b) | (a != a) & (b != b)).all())  # NaN is NaN here
+
+
+def memory(tensor: Tensor) -> int:
+    """Where its numbers lie; 0 for tensors that have no such place: sparse, sharded, uninitialised."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (NotImplementedError, RuntimeError, ValueError):
+        return 0
