@@ -72,7 +72,7 @@ def noise_in_reach(model: NRFModel, w1: NDArray, rho: NDArray) -> NDArray:
         size = np.log(weights) - np.log(variance) / 2 + power
         share = np.exp(size - size.max(-1, keepdims=True))
     along, across, _ = _noise_rule(model.d)
-    far = np.abs(along) > (7.0 if model.d >= 20 else 30.0)
+    far = np.abs(along) > (7.0 if model.d >= 20 else 36.0)  # of 8.1 and 38
     if model.d > 1:
         far = far | (across >= np.unique(across)[-2])
     return np.asarray(share @ far < 0.3 * share.sum(-1))
