@@ -21,7 +21,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 
 from sam_edu import _check
 from sam_edu._balls import Ball
-from sam_edu._guards import Model, check_inputs, check_logits, eval_mode, input_gradient
+from sam_edu._guards import Model, at_leaf, check_inputs, check_logits, eval_mode, input_gradient
 
 
 def fourier_basis(height: int, width: int) -> Tensor:
@@ -134,7 +134,7 @@ def alignment(model: Model, x: Tensor) -> Tensor:
     _check_images(x)
     with eval_mode(model):
         x = x.detach().requires_grad_()
-        logits = check_logits(model(x.clone()), len(x))
+        logits = check_logits(at_leaf(model, x.clone()), len(x))
         gradient = _finite(input_gradient(logits.amax(1), x, torch.ones_like(logits[:, 0])))
     return cosine_similarity(x.detach().flatten(1), gradient.flatten(1), dim=1).abs()
 
@@ -162,7 +162,7 @@ def mean_alignment(model: Model, x: Tensor, means: Tensor) -> Tensor:
     _check_images(x)
     with eval_mode(model):
         x = x.detach().requires_grad_()
-        logits = check_logits(model(x.clone()), len(x))
+        logits = check_logits(at_leaf(model, x.clone()), len(x))
         if means.shape != (logits.shape[1], *x.shape[1:]):
             raise ValueError(
                 f"means must hold one image per class, shape {(logits.shape[1], *x.shape[1:])}; "
@@ -223,7 +223,9 @@ def relabelled(
     with eval_mode(model):
         for _ in range(steps):
             moved = moved.detach().requires_grad_()
-            losses = cross_entropy(check_logits(model(moved.clone()), len(x)), target, reduction="none")
+            losses = cross_entropy(
+                check_logits(at_leaf(model, moved.clone()), len(x)), target, reduction="none"
+            )
             gradient = _finite(input_gradient(losses, moved, torch.ones_like(losses)))
             moved = ball.step(moved.detach(), -gradient, 2.5 * eps / steps)
     return moved, target

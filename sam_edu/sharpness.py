@@ -8,6 +8,7 @@ modern settings (Andriushchenko et al., ICML 2023, arXiv 2302.07011): report, do
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -175,10 +176,15 @@ def top_eigenvalue(
     Raises
     ------
     ValueError
-        If the loss is not finite.
+        If the loss is not finite or cannot be differentiated, or a weight is complex.
     RuntimeError
         If it has not settled after ``max_iterations``: raise the limit or ``tol``. If a part of the model
         has no second derivative in torch; attention is computed by torch's plain formula, which has one.
+
+    Warns
+    -----
+    RuntimeWarning
+        If a part of the model hides its second derivative, so that the eigenvalue is a wrong one.
 
     Examples
     --------
@@ -187,8 +193,10 @@ def top_eigenvalue(
     5.0
     """
     params = [p for p in model.parameters() if p.requires_grad]
+    if any(p.is_complex() for p in params):
+        raise ValueError("the model has complex weights: store them as real ones (torch.view_as_real)")
     with eval_mode(model), twice_differentiable(model):
-        value = loss(model(x), y)
+        value = _differentiable(loss(model(x), y))
         _check_finite(float(value.detach()))
         gradient = torch.autograd.grad(value, params, create_graph=True, materialize_grads=True)
         if not any(g.requires_grad for g in gradient):
@@ -201,6 +209,7 @@ def top_eigenvalue(
             product = torch.autograd.grad(flat, params, along, retain_graph=True, materialize_grads=True)
             return units * torch.cat([h.flatten() for h in product])
 
+        _warn_unless_symmetric(hessian_times, flat.detach())
         top, size = _power_iteration(hessian_times, flat.detach(), max_iterations, tol, seed)
         if top >= (1 - 10 * tol) * size:  # Hv has the length of the eigenvalue: v is an eigenvector
             return top
@@ -276,11 +285,37 @@ def _units(params: list[nn.Parameter], adaptive: bool) -> list[Tensor]:
 def _loss_and_gradient(
     model: nn.Module, x: Tensor, y: Tensor, loss: Loss, params: list[nn.Parameter]
 ) -> tuple[float, list[Tensor]]:
-    value = loss(model(x), y)
+    value = _differentiable(loss(model(x), y))
     trainable = [p for p in params if p.requires_grad]
     found = iter(torch.autograd.grad(value, trainable, materialize_grads=True))
     gradient = [next(found) if p.requires_grad else torch.zeros_like(p) for p in params]
     return _check_finite(float(value.detach())), gradient
+
+
+def _differentiable(value: Tensor) -> Tensor:
+    if not value.requires_grad:
+        raise ValueError(
+            "the loss does not depend on the weights in a way that can be differentiated (no_grad, argmax, "
+            "rounding, NumPy or frozen weights?)"
+        )
+    return value
+
+
+def _warn_unless_symmetric(times: Callable[[Tensor], Tensor], like: Tensor) -> None:
+    """|Hv|^2 is v.HHv, unless a part of the model keeps its own derivative from being differentiated.
+
+    (torch.autograd.grad leaves such parts out without a word, ``once_differentiable`` ones, too.)
+    """
+    v = torch.randn(len(like), generator=torch.Generator().manual_seed(1)).to(like)
+    along = times(v)
+    square, product = float(along @ along), float(v @ times(along))
+    if abs(square - product) > (0.02 + 4 * torch.finfo(like.dtype).eps ** 0.5) * square:
+        warnings.warn(
+            "the Hessian is not symmetric, so a part of the model has no second derivative (a custom "
+            "autograd.Function, NumPy in a backward pass?): the eigenvalue is not that of the loss",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _check_finite(value: float) -> float:

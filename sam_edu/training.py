@@ -150,6 +150,11 @@ def train_epoch(
     n, device = trees.rows(x), trees.tensors(x)[0].device
     if drop_last and n < batch_size:
         raise ValueError(f"drop_last leaves nothing: {n} samples are less than batch_size = {batch_size}")
+    last = n % batch_size
+    if 0 < last < share[1] and not drop_last:
+        raise ValueError(
+            f"the last batch has {last} of {n} rows, too few for {share[1]} processes: drop_last=True"
+        )
     total = torch.zeros(4, dtype=torch.float64, device=device)
     order = torch.randperm(n, generator=generator).to(device)
     rank, processes = share

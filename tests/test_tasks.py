@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import warnings
 from collections import namedtuple
 from functools import partial
 from types import SimpleNamespace
@@ -325,6 +326,66 @@ def test_attention_linear_losses_and_recurrent_layers_have_a_top_eigenvalue():
             return self.head(self.rnn(x)[0][:, -1])
 
     assert 0 < sharpness.top_eigenvalue(Reads(), torch.randn(4, 5, 8), y, tol=1e-2) < 1e3
+
+
+class Hidden(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, v):
+        ctx.save_for_backward(v)
+        return v.tanh()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        return gradient * (1 - ctx.saved_tensors[0].tanh() ** 2)
+
+
+class Outside(Hidden):
+    @staticmethod
+    def backward(ctx, gradient):
+        slope = 1 - ctx.saved_tensors[0].tanh() ** 2
+        return torch.from_numpy(gradient.detach().numpy() * slope.detach().numpy())
+
+
+@pytest.mark.parametrize("function", [Hidden, Outside])
+def test_a_hidden_second_derivative_is_said(function):
+    """torch leaves it out without a word, and the eigenvalue is half of what it should be."""
+    torch.manual_seed(0)
+    x, y, first, last = torch.randn(16, 6), torch.randint(3, (16,)), nn.Linear(6, 4), nn.Linear(4, 3)
+
+    class Net(nn.Module):
+        def __init__(self, middle):
+            super().__init__()
+            self.first, self.last, self.middle = first, last, middle
+
+        def forward(self, x):
+            return self.last(self.middle(self.first(x)))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for open_one in (torch.tanh, torch.relu, nn.LayerNorm(4), lambda v: 1e-4 * v):
+            sharpness.top_eigenvalue(Net(open_one), x, y, max_iterations=1000)
+    with pytest.warns(RuntimeWarning, match="not symmetric"):
+        sharpness.top_eigenvalue(Net(function.apply), x, y, max_iterations=1000)
+
+
+def test_eigenvalues_that_cannot_be_had():
+    x, y, model = torch.randn(16, 6), torch.randint(3, (16,)), nn.Linear(6, 3)
+    for measure in (sharpness.top_eigenvalue, lambda *a, **k: sharpness.worst_loss_in_ball(*a, 0.1, **k)):
+        with pytest.raises(ValueError, match="no_grad, argmax"):
+            measure(model, x, y, loss=lambda out, y: functional.cross_entropy(out.detach(), y))
+    with pytest.raises(ValueError, match="view_as_real"):
+        turned = nn.Linear(6, 3, dtype=torch.cfloat)
+        sharpness.top_eigenvalue(turned, x.cfloat(), y, lambda out, y: functional.cross_entropy(out.abs(), y))
+
+
+def test_a_batch_too_small_for_its_processes_and_an_empty_one():
+    with pytest.raises(ValueError, match="too few for 4 processes"):
+        epoch(nn.Linear(4, 3), torch.randn(18, 4), torch.zeros(18).long(), share=(0, 4))
+    for make in (ESAM, EntropySGD, SparseSAM, lambda m: SAM(m, m=2)):
+        model = nn.Linear(4, 3)
+        with pytest.raises(ValueError, match="the batch is empty"):
+            make(model).backward(BatchLoss(model, torch.randn(0, 4), torch.zeros(0).long()))
 
 
 def test_a_missing_second_derivative_is_said():

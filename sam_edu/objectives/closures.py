@@ -130,6 +130,8 @@ class BatchLoss:
 
     def parts(self, size: int) -> list[slice]:
         """The batch in slices of ``size`` samples; the last one may be shorter."""
+        if len(self) == 0:
+            raise ValueError("the batch is empty")
         return [slice(at, min(at + size, len(self))) for at in range(0, len(self), size)]
 
     def _forward(self, part: Part | None) -> tuple[Any, Any]:
@@ -165,6 +167,7 @@ def needs_batch(closure: Closure, who: str) -> BatchLoss:
     """The closure, if it knows its batch; one clear line otherwise."""
     if not isinstance(closure, BatchLoss):
         raise TypeError(f"{who} needs to see parts of the batch: pass BatchLoss(model, x, y) as the closure")
+    closure.parts(len(closure))  # raises for an empty one
     return closure
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import sys
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -126,3 +127,8 @@ def memory(tensor: Tensor) -> int:
         return tensor.untyped_storage().data_ptr()
     except (NotImplementedError, RuntimeError, ValueError):
         return 0
+
+
+def memories(weights: Iterable[Tensor]) -> frozenset[int]:
+    """Where those lie that are trained, and so move."""
+    return frozenset(memory(p) for p in weights if p.requires_grad) - {0}

@@ -18,12 +18,11 @@ class FirstPass:
     def __init__(self, state: State, params: Sequence[Tensor], closure: Closure) -> None:
         generators = state.watch(closure)
         self.state, self.before = state, state.before(params)
-        self.params = params
         self.random = RandomState(params, generators)
 
     def end(self) -> Kept:
         """What the first pass has left: the state after the step."""
-        return self.state.after(self.before, self.params)
+        return self.state.after(self.before)
 
     def again(self) -> None:
         self.before.put()

@@ -111,9 +111,9 @@ class State:
         ``weights`` are the tensors that move between the passes.
         """
         slots = self._moving + self._new
-        return Kept(slots, weights, LARGE) if slots else NOTHING
+        return Kept(slots, contents.memories(weights), LARGE) if slots else NOTHING
 
-    def after(self, before: Kept, weights: Iterable[Tensor] = ()) -> Kept:
+    def after(self, before: Kept) -> Kept:
         """The state that the first pass has left; what is seen to move is kept from now on."""
         if self._owners:
             self._learn(before)
@@ -126,7 +126,7 @@ class State:
             else:
                 self._moving.append(slot)
         self._still = still
-        return Kept(self._moving, weights) if self._moving else NOTHING
+        return Kept(self._moving, before.weights) if self._moving else NOTHING
 
     def _learn(self, before: Kept) -> None:
         moved = before.changed()
@@ -149,15 +149,18 @@ class Kept:
     """
 
     def __init__(
-        self, slots: Iterable[Slot], weights: Iterable[Tensor] = (), limit: float = float("inf")
+        self, slots: Iterable[Slot], weights: frozenset[int] = frozenset(), limit: float = float("inf")
     ) -> None:
         self.found = {slot: slot.look() for slot in slots}
-        self.inside = {slot: contents.inside(thing, slot.home) for slot, thing in self.found.items()}
+        self.weights = weights
+        self.inside = {
+            slot: [thing] if isinstance(thing, Tensor) else contents.inside(thing, slot.home)
+            for slot, thing in self.found.items()
+        }
         things = {id(thing): thing for inside in self.inside.values() for thing in inside}
         plain = [t for t in things.values() if isinstance(t, Tensor) and not t.requires_grad]
-        if plain:
-            moved = {contents.memory(p) for p in weights if p.requires_grad} - {0}
-            plain = [t for t in plain if contents.memory(t) not in moved]
+        if plain and weights:
+            plain = [t for t in plain if contents.memory(t) not in weights]
         self.samples = {id(t): contents.sample(t) for t in plain if t.numel() > limit}
         self.tensors = [t for t in plain if id(t) not in self.samples] if self.samples else plain
         self.copies = [torch.empty_like(t) for t in self.tensors]

@@ -60,6 +60,24 @@ def gaussian_slope(model: NRFModel, w1: NDArray, rho: NDArray, perturbed: str = 
     return np.asarray((power * -np.expm1(-2 * np.abs(half)) * np.sign(half) / np.sqrt(variance)) @ weights)
 
 
+def noise_in_reach(model: NRFModel, w1: NDArray, rho: NDArray) -> NDArray:
+    """False where noise beyond the nodes decides the slope of the average over all weights at w1.
+
+    There the accuracy hardly differs from p or 1, and the slope is made of noise that all but never happens.
+    """
+    mean, square, weights = _noisy_weights(model, rho, "all")
+    variance, w1 = square + rho[..., None] ** 2, w1[..., None]
+    power = np.abs(model.log_odds / 2 - w1 * mean / variance) - (w1**2 + mean**2) / (2 * variance)
+    with np.errstate(divide="ignore", under="ignore"):
+        size = np.log(weights) - np.log(variance) / 2 + power
+        share = np.exp(size - size.max(-1, keepdims=True))
+    along, across, _ = _noise_rule(model.d)
+    far = np.abs(along) > (7.0 if model.d >= 20 else 36.0)  # of 8.1 and 38
+    if model.d > 1:
+        far = far | (across >= np.unique(across)[-2])
+    return np.asarray(share @ far < 0.3 * share.sum(-1))
+
+
 def _noisy_weights(model: NRFModel, rho: NDArray, perturbed: str) -> tuple[NDArray, NDArray, NDArray]:
     """For each noise (..., Q): mean of the non-robust part of the margin, ||u||^2; and weights (Q,)."""
     d, rho = model.d, rho[..., None]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sam_edu.toy.averages import gaussian_slope
+from sam_edu.toy.averages import gaussian_slope, noise_in_reach
 from sam_edu.toy.conventions import check_convention
 from sam_edu.toy.model import NRFModel
 from sam_edu.toy.numerics import expand, sign_change
@@ -55,7 +55,9 @@ def sam_optimum(
     Raises
     ------
     ValueError
-        If rho is negative, infinite or NaN, or the convention is unknown or not solved.
+        If rho is negative, infinite or NaN, or the convention is unknown or not solved; or if the Gaussian
+        average over all weights is decided by noise that all but never happens (weak features that say
+        next to nothing, large rho).
 
     Examples
     --------
@@ -112,4 +114,10 @@ def _averaged(model: NRFModel, rho: NDArray) -> NDArray:
 
     high = expand(slope, np.full_like(rho, 2 * standard_optimum(model)))
     lost = np.isinf(high)
-    return np.where(lost, np.inf, sign_change(slope, np.zeros_like(rho), np.where(lost, 1.0, high)))
+    found = sign_change(slope, np.zeros_like(rho), np.where(lost, 1.0, high))
+    if not noise_in_reach(model, found, rho)[~lost].all():
+        raise ValueError(
+            f"the Gaussian average for {model} is decided by noise too unlikely for this quadrature: "
+            f"take a smaller rho than {rho.max():.3g}, or weak features that say more (a larger eta*sqrt(d))"
+        )
+    return np.where(lost, np.inf, found)

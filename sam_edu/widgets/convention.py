@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class ConventionExplorer(Explorer):
 
     def draw_still(self, figure: Figure) -> None:
         m, options = toy.NRFModel(self.p, self.eta, self.d), toy.CONVENTION[self.convention].options
-        star, best = toy.standard_optimum(m), toy.sam_optimum(m, self.rho, **options)
+        star, best = toy.standard_optimum(m), _optimum(m, self.rho, options)
         left, right = figure.subplots(1, 2)
         w1 = star * np.linspace(0.6, 1.5, 91)
         left.plot(w1, m.natural_accuracy(w1), color="black", lw=1.2, label="accuracy")
@@ -63,9 +63,17 @@ class ConventionExplorer(Explorer):
         left.set(xlabel="robust weight $w_1$", ylabel="accuracy")
         left.legend(fontsize=8, frameon=False)
         radii = self.rho * np.linspace(0, 1, 13)
-        weights = np.asarray(toy.sam_optimum(m, radii, **options))
+        weights = _optimum(m, radii, options)
         right.plot(radii, np.where(np.isfinite(weights), weights, np.nan), color=COLOUR["SAM"])
         right.axhline(star, color=COLOUR["SGD"], lw=1)
         right.set(xlabel="radius", ylabel="best robust weight")
         for axes in (left, right):
             axes.spines[["top", "right"]].set_visible(False)
+
+
+def _optimum(m: toy.NRFModel, rho: Any, options: dict[str, str]) -> Any:
+    """NaN, which is not drawn, where the library has no answer."""
+    try:
+        return np.asarray(toy.sam_optimum(m, rho, **options))
+    except ValueError:
+        return np.full(np.shape(rho), np.nan)

@@ -186,9 +186,20 @@ def storeys(visit: Visit) -> tuple[int, list[str]]:
     return len(folds), problems
 
 
-def open_storeys(visit: Visit) -> None:
-    """Open the folded sections, as a reader does who wants to try what is inside."""
-    visit.tab.evaluate(f"document.querySelectorAll('{STOREYS}').forEach((fold) => (fold.open = true))")
+def open_storeys(visit: Visit, around: str = "") -> None:
+    """Open the folded sections, or those around the first such node, as a reader does who looks for it."""
+    visit.tab.evaluate(
+        """([folds, around]) => document.querySelectorAll(folds).forEach((fold) => {
+          if (!around || fold.contains(document.querySelector(around))) fold.open = true; })""",
+        [STOREYS, around],
+    )
+
+
+def close_storeys(visit: Visit) -> None:
+    """Close the folded sections."""
+    visit.tab.evaluate(
+        "(folds) => document.querySelectorAll(folds).forEach((n) => (n.open = false))", STOREYS
+    )
 
 
 def questions(visit: Visit) -> tuple[int, list[str]]:

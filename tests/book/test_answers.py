@@ -12,6 +12,7 @@ from book._ext.answers import form
 from book.tools import ROOT
 from sam_edu import exercises
 from sam_edu.exercises import Choice, Exercise, Function
+from tests.book import checks
 from tests.book.test_pages import browser, html, none  # noqa: F401
 from tests.browser import Visit, chromium
 
@@ -68,6 +69,7 @@ def test_answers_by_keyboard_are_kept(browser: Any, html: Path) -> None:  # noqa
     page = Visit(browser)
     try:
         page.open(html / "notebooks/04_adversarial_examples.html")
+        checks.open_storeys(page)
         form = page.tab.locator('form.answer[data-exercise="4.2"]')
         assert page.tab.locator(".answer-cell").first.is_hidden()  # its cell cannot be run here
         field, status = form.get_by_label("Your answer to exercise 4.2"), form.get_by_role("status")
@@ -88,6 +90,7 @@ def test_answers_by_keyboard_are_kept(browser: Any, html: Path) -> None:  # noqa
         page.tab.keyboard.press("Enter")
         assert choice.get_by_role("status").inner_text().startswith("Correct. The budget is per pixel")
         page.open(html / "notebooks/04_adversarial_examples.html")
+        checks.open_storeys(page)
         assert field.input_value() == "0,286" and status.inner_text().startswith("Correct.")
         assert choice.get_attribute("data-state") == "right"
         none(page.log)

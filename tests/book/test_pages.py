@@ -210,6 +210,7 @@ def test_a_drawing_is_saved_for_slides(browser: Any, html: Path) -> None:
     """From a dark page, by keyboard: one file, black on white, with the numbers inside."""
     page = Visit(browser, dark=True).open(html / "notebooks/07_standard_and_adversarial_optima.html")
     try:
+        checks.open_storeys(page)
         figure = page.tab.locator("figure.se-figure").first
         figure.get_by_role("button", name="Save as SVG").focus()
         with page.tab.expect_download() as started:
@@ -241,6 +242,8 @@ def test_a_task_s_link_sets_its_figure_and_brings_it_into_view(browser: Any, htm
             continue
         page = Visit(browser).open(html / f"{name}.html")
         for link in links:
+            checks.close_storeys(page)
+            checks.open_storeys(page, f'a[href="{link}"]')
             key, *pairs = link[1:].split("--")
             figure = page.tab.locator(f".sam-edu[data-se-name={key[3:].rpartition('-')[0]}]")
             figure = figure.nth(int(key.rpartition("-")[2]) - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
@@ -52,6 +53,79 @@ def test_the_search_equals_enumeration(sizes, seed):
         with torch.no_grad():
             shifted[-1].bias[y] += margin - lowest
         assert certify(shifted, x, torch.tensor([y]), eps, cases=3000).verdicts() == [verdict]
+
+
+def halves(corners: np.ndarray, height: np.ndarray) -> list[tuple[float, np.ndarray]]:
+    """A convex polygon cut along height = 0: (0 or 1, corners of that part), the parts that there are."""
+    parts = []
+    for on, side in ((0.0, -height), (1.0, height)):
+        kept = []
+        for i, here in enumerate(corners):
+            j = (i + 1) % len(corners)
+            kept += [here] if side[i] >= 0 else []
+            if side[i] * side[j] < 0:
+                kept.append(here + (corners[j] - here) * side[i] / (side[i] - side[j]))
+        if len(kept) > 2:
+            parts.append((on, np.array(kept)))
+    return parts
+
+
+def minimum_over_polygons(model: nn.Module, x: torch.Tensor, y: int, eps: float) -> tuple[float, int]:
+    """The least margin over the square of two pixels, and the number of patterns that occur in it.
+
+    Each unit cuts every polygon on which the network is affine so far; a minimum is at a corner.
+    """
+    layers = [(k.weight.numpy(), k.bias.numpy()) for k in from_model(model, x.shape).layers]
+    low, high = (np.clip(x.double().numpy().ravel() + step, 0, 1) for step in (-eps, eps))
+    square = np.array([low, [high[0], low[1]], high, [low[0], high[1]]])
+    cells = [(square, np.eye(2), np.zeros(2))]
+    for weight, bias in layers[:-1]:
+        following = []
+        for corners, A, b in cells:
+            A, b = weight @ A, weight @ b + bias
+            parts = [(corners, np.zeros(len(b)))]
+            for unit in range(len(b)):
+                parts = [
+                    (part, np.where(np.arange(len(b)) == unit, on, pattern))
+                    for old, pattern in parts
+                    for on, part in halves(old, old @ A[unit] + b[unit])
+                ]
+            following += [(part, on[:, None] * A, on * b) for part, on in parts]
+        cells = following
+    weight, bias = layers[-1]
+    others = [j for j in range(len(bias)) if j != y]
+    lowest = np.inf
+    for corners, A, b in cells:
+        logits = (corners @ A.T + b) @ weight.T + bias
+        lowest = min(lowest, float((logits[:, [y]] - logits[:, others]).min()))
+    return lowest, len(cells)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("sizes", [[2, 20, 3], [2, 10, 10, 3], [2, 7, 7, 6, 3]])
+def test_the_search_equals_enumeration_with_twenty_units(sizes, seed):
+    """Decided on the right side of zero, a ten-thousandth away from it."""
+    model = net(sizes, seed)
+    with torch.no_grad():  # the kink of each unit goes through a point of the square
+        for layer in range(1, len(model) - 1, 2):
+            below = model[:layer](torch.rand(len(model[layer].bias), 2))
+            model[layer].bias.copy_(-(model[layer].weight * below).sum(1))
+    x = torch.rand(1, 2, generator=torch.Generator().manual_seed(seed))
+    y, eps = int(model(x).argmax()), 0.5
+    lowest, patterns = minimum_over_polygons(model, x[0], y, eps)
+    assert patterns > 50
+    for margin, verdict in ((1e-4, "proved"), (-1e-4, "broken")):
+        shifted = copy.deepcopy(model)
+        with torch.no_grad():
+            shifted[-1].bias[y] += margin - lowest
+        assert certify(shifted, x, torch.tensor([y]), eps, cases=5000).verdicts() == [verdict]
+
+
+@pytest.mark.parametrize("sizes", [[2, 5, 3], [2, 4, 4, 3]])
+def test_two_kinds_of_enumeration_agree(sizes):
+    model, x = net(sizes, 5), torch.tensor([0.4, 0.7])
+    y = int(model(x[None]).argmax())
+    assert abs(exact_minimum(model, x, y, 0.4) - minimum_over_polygons(model, x, y, 0.4)[0]) < 1e-7
 
 
 @pytest.fixture(scope="module")

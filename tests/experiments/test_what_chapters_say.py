@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
+
 from sam_edu.experiments import comparison, study
-from sam_edu.experiments.study import Study
+from sam_edu.experiments.study import Row, Study
 
 EPS = 8 / 255
 
@@ -193,3 +195,25 @@ def test_what_is_proved_on_digits() -> None:
     decay = table.row("sgd", weight_decay=2e-2)
     assert decay.at(0.1).mean - decay.proved(0.1).mean < 0.005
     assert decay.proved(0.1).mean == max(row.proved(0.1).mean for row in table)
+
+
+def test_what_is_proved_on_fashion_mnist() -> None:
+    table = of("fashion-mnist-certified")
+    sgd, sam, at = table.row("sgd"), table.row("sam"), table.row("at")
+    decay = table.row("sgd", weight_decay=5e-3)
+
+    def floors(row: Row) -> np.ndarray:  # numbers of images
+        return np.array([sum(record.linf.entry(EPS).proved or ()) for record in row.records if record.linf])
+
+    def ceilings(row: Row) -> np.ndarray:
+        return np.round(200 * row.values(EPS)).astype(int)
+
+    for better in (sam, at, decay, table.row("sgd", epochs=8)):
+        assert (floors(better) > ceilings(sgd)).all(), "in every seed above SGD's ceiling"
+    assert (floors(at) >= ceilings(sam)).all() and (floors(at) == ceilings(sam)).sum() == 1, "one tie"
+    assert (floors(sam) <= ceilings(decay)).sum() == 1 and (floors(decay) <= ceilings(sam)).all()
+    widths = {row.label: row.at(EPS).mean - row.proved(EPS).mean for row in table}
+    assert max(widths, key=lambda label: widths[label]) == sgd.label
+    for row in table:  # near the edge of 2/255 nothing is left to search
+        assert row.at(2 / 255).mean - row.proved(2 / 255).mean < 0.0051
+    assert sgd.proved(2 / 255).mean > sam.at(2 / 255).mean

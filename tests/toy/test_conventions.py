@@ -288,7 +288,12 @@ SOLVED = [c for c in toy.CONVENTIONS if c.kind not in ("one-step", "free-scale")
 def test_optimum_maximises_what_it_says(convention, m, share):
     rho = share * (1 if convention.norm == "linf" or convention.perturbed == "robust" else math.sqrt(m.d))
     rho *= 0.2 if convention.kind == "per-sample" else 1
-    found = toy.sam_optimum(m, rho, **convention.options)
+    try:
+        found = toy.sam_optimum(m, rho, **convention.options)
+    except ValueError as error:  # test_whole_range knows where; not below t* = 10
+        assert convention.key == "gaussian" and "noise too unlikely" in str(error)
+        assert toy.standard_optimum(m) > 10 * math.sqrt(m.d)
+        return
     tries = toy.standard_optimum(m) * np.linspace(0, 6, 301)
     values = toy.perturbed_accuracy(m, tries, rho, **convention.options)[0]
     if math.isinf(found):

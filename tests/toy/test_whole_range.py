@@ -99,3 +99,44 @@ def test_log_odds_near_one_half():
     assert toy.NRFModel(p, 0.1, 10).log_odds == pytest.approx(
         float(precise.log_odds(toy.NRFModel(p, 0.1, 10))), rel=1e-15
     )
+
+
+def averaged_slope(m, w1, sigma, n=500):
+    """Sign of the slope of the average over noise in all weights, on a grid that closes in on what counts."""
+    root, k_mid = math.sqrt(m.d), math.sqrt(m.d - 1)
+    spans = [(-45.0, 45.0), (max(1e-9, k_mid - 40), k_mid + 40)]
+    for _ in range(4):
+        g, k = (np.linspace(*span, n) for span in spans)
+        along = root + sigma * g[:, None]
+        variance = along**2 + sigma**2 * (k**2 + 1)
+        law = (m.d - 2) * np.log(k) - (k**2 + g[:, None] ** 2) / 2
+        size = law - np.log(variance) / 2 - (w1**2 + (m.c * along) ** 2) / (2 * variance)
+        half = m.log_odds / 2 - w1 * m.c * along / variance
+        counts = size + np.abs(half)
+        kept = counts > counts.max() - 80
+        spans = [
+            (v[max(at[0] - 1, 0)], v[min(at[-1] + 1, n - 1)])
+            for v, at in ((g, np.flatnonzero(kept.any(1))), (k, np.flatnonzero(kept.any(0))))
+        ]
+    size -= counts.max()
+    return float((np.exp(size + half) - np.exp(size - half)).sum())
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_noise_in_all_weights(seed):
+    """Right, or a clear error where only noise that all but never happens counts; log-spaced models."""
+    rng, right, refused = np.random.default_rng(seed), 0, 0
+    for _ in range(40):
+        m, sigma = precise.draw(rng)
+        if m.d < 4:
+            continue
+        try:
+            found = toy.sam_optimum(m, sigma, "all", kind="gaussian")
+        except ValueError as error:
+            assert "noise too unlikely" in str(error) and m.c < 0.5
+            refused += 1
+            continue
+        room = 1e-4 * abs(found - toy.standard_optimum(m)) + 1e-10 * found
+        assert averaged_slope(m, found - room, sigma) > 0 > averaged_slope(m, found + room, sigma), (m, sigma)
+        right += 1
+    assert right >= 25 and refused <= 6

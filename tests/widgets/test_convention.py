@@ -211,6 +211,14 @@ def test_at_radius_0_no_convention_does_anything(show: Any) -> None:
         assert "SAM is standard training" in said(tab)
 
 
+def test_a_still_picture_where_the_library_has_no_answer() -> None:
+    """Next to worthless weak features and much noise: what is known is drawn."""
+    figure = widgets.ConventionExplorer(convention="gaussian", p=0.95, eta=0.02, d=10, radius=0.5)
+    with pytest.raises(ValueError, match="noise too unlikely"):
+        toy.sam_optimum(toy.NRFModel(0.95, 0.02, 10), 0.5, "all", kind="gaussian")
+    assert figure.still().startswith(b"\x89PNG")
+
+
 def test_python_reads_the_radius_as_the_page_does(formulas: Any) -> None:
     for key in KEYS:
         figure = widgets.ConventionExplorer(convention=key, radius=0.2, d=400)
