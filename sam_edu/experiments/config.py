@@ -140,8 +140,9 @@ class RunConfig:
         _check.integer("certify", self.certify)
         if self.certify and self.model not in models.IN_A_ROW:
             raise ValueError(
-                f"certify = {self.certify} asks for proofs, which know linear layers, convolutions and ReLU in a "
-                f"row, not model {self.model!r}: choose one of {', '.join(models.IN_A_ROW)}, or certify=0"
+                f"certify = {self.certify} asks for proofs, which know linear layers, convolutions and "
+                f"ReLU in a row, not model {self.model!r}: choose one of {', '.join(models.IN_A_ROW)}, or "
+                "certify=0"
             )
         _check.choice("augment", self.augment, AUGMENTATIONS)
         _check.choice("schedule", self.schedule, SCHEDULES)
