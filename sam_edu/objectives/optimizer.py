@@ -53,8 +53,8 @@ class SAMOptimizer(torch.optim.Optimizer):
         If a radius is negative, NaN or infinite, or ``base_optimizer`` is not a class of optimizers that
         step without a closure.
     RuntimeError
-        In ``step()`` without ``first_step()``, in a second ``first_step()``, where no parameter has a
-        gradient, and where an optimizer steps inside the second backward pass.
+        In ``step()`` without ``first_step()``, in a second ``first_step()`` or one that finds no gradient,
+        and where an optimizer steps inside the second backward pass.
 
     Examples
     --------
@@ -158,11 +158,6 @@ class SAMOptimizer(torch.optim.Optimizer):
                 "backward() and second_step(), or step(closure)"
             )
         self._back(check=True)
-        if all(p.grad is None for group in self.param_groups for p in group["params"]):
-            raise RuntimeError(
-                "second_step() found no gradient, so nothing would move; the weights are back where they "
-                "were: call first_step(zero_grad=True), then backward() once more, then second_step()"
-            )
         self.base_optimizer.step()
         return None
 

@@ -52,9 +52,10 @@ def signature(closure: Any) -> tuple[Any, ...] | None:
         for function in functions:  # grows
             for thing in _variables(function):
                 if isinstance(thing, FunctionType):
+                    found.append(id(thing))
                     if thing.__globals__ is closure.__globals__ and thing not in functions:
                         functions.append(thing)
-                if not isinstance(thing, _LEAVES):
+                elif isinstance(thing, nn.Module) or not isinstance(thing, _LEAVES):
                     found.append(id(thing))
         return (closure.__code__, *found)
     if not hasattr(closure, "loss_of"):
