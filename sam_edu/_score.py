@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from sam_edu.objectives import trees
 
@@ -14,8 +16,10 @@ from sam_edu.objectives import trees
 def predictions(outputs: Any, y: Any, loss_of: Any) -> tuple[Tensor | float, Tensor | float]:
     """How many predictions are right, and how many there are; (0, 0) where right and wrong have no meaning.
 
-    * Class numbers, y (n, ...) against outputs (n, classes, ...): the largest logit, for each row, pixel or
-      word; labels that are no class (-100, 255) are ignored ones and do not count, nor does the loss's
+    * Class numbers, y (n, ...) against outputs (n, classes, ...), or (n, ..., classes) with a loss of one's
+      own: the largest logit, for each row, pixel or word. Where the shapes allow both (as many words as
+      classes), only torch's losses say which axis is meant; with others none is counted, and a warning
+      says so. Labels that are no class (-100, 255) are ignored ones and do not count, nor does the loss's
       ``ignore_index`` (of a module such as ``nn.CrossEntropyLoss``, or of a ``functools.partial``).
     * Probabilities of classes, y of the outputs' shape and of sum 1: the largest against the largest.
     * One logit (or probability) for each yes or no, with a binary cross-entropy: its sign.
@@ -25,10 +29,11 @@ def predictions(outputs: Any, y: Any, loss_of: Any) -> tuple[Tensor | float, Ten
         return 0.0, 0.0
     logits = logits.detach()
     if not y.is_floating_point() and not y.is_complex() and logits.dim() == y.dim() + 1 and logits.dim() > 1:
-        if y.shape != logits.shape[:1] + logits.shape[2:]:
+        axis = _classes(logits, y, loss_of)
+        if axis is None:
             return 0.0, 0.0
-        counted = (y >= 0) & (y < logits.shape[1]) & (y != _ignored(loss_of))
-        return ((logits.argmax(1) == y) & counted).sum(), counted.sum()
+        counted = (y >= 0) & (y < logits.shape[axis]) & (y != _ignored(loss_of))
+        return ((logits.argmax(axis) == y) & counted).sum(), counted.sum()
     if y.numel() != logits.numel() or len(y) != len(logits):
         return 0.0, 0.0
     y = y.reshape(logits.shape)
@@ -40,6 +45,30 @@ def predictions(outputs: Any, y: Any, loss_of: Any) -> tuple[Tensor | float, Ten
     if several and bool((y >= 0).all()) and torch.allclose(y.sum(1), torch.ones_like(y.sum(1))):
         return (logits.argmax(1) == y.argmax(1)).sum(), float(y.numel() // y.shape[1])
     return 0.0, 0.0
+
+
+def _classes(logits: Tensor, y: Tensor, loss_of: Any) -> int | None:
+    """The axis of the classes; None where there is none, or where it could be either."""
+    second, last = y.shape == logits.shape[:1] + logits.shape[2:], y.shape == logits.shape[:-1]
+    if second and (logits.dim() == 2 or not last or _is_torchs(loss_of)):
+        return 1
+    if second:
+        shape = ", ".join(map(str, logits.shape[1:]))  # without the batch: one line for all
+        warnings.warn(
+            f"accuracy is NaN: the classes of outputs (n, {shape}) could be axis 1 or the last one; "
+            "expected outputs (n, classes, ...): give those, and torch's cross_entropy as the loss",
+            stacklevel=4,
+        )
+    return logits.dim() - 1 if last and not second else None
+
+
+def _is_torchs(loss_of: Any) -> bool:
+    """Whether it is one of torch's losses over classes, which stand on axis 1."""
+    while isinstance(loss_of, functools.partial):
+        loss_of = loss_of.func
+    if isinstance(loss_of, nn.CrossEntropyLoss | nn.NLLLoss):
+        return True
+    return any(loss_of is known for known in (functional.cross_entropy, functional.nll_loss))
 
 
 def _name(loss_of: Any) -> str:

@@ -12,6 +12,11 @@ from torch.nn.functional import relu
 from sam_edu import _check
 from sam_edu.fast_net import FastNet
 
+#: what :func:`build` makes
+NAMES = ("mlp", "cnn", "cnn-nobn", "preact-resnet", "preact-resnet18", "fast")
+#: of these, layers in a row: the kind that :mod:`sam_edu.certify` can read
+IN_A_ROW = ("mlp", "cnn", "cnn-nobn")
+
 
 class Normalized(nn.Module):
     """``net((x - mean) / std)``: normalisation as the first layer, so that eps stays in pixel units.
@@ -177,7 +182,7 @@ def build(
         "preact-resnet18": lambda: preact_resnet18(classes, shape[0]),
         "fast": lambda: FastNet(classes, width, shape[0]),
     }
-    _check.choice("model", name, makers)
+    _check.choice("model", name, NAMES)
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
             torch.manual_seed(seed)

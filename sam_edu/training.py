@@ -40,7 +40,8 @@ class EpochResult:
     """Averages over one epoch, at the weights *before* each step and on the inputs trained on.
 
     The accuracy is the share of predictions that are right (pixels, words; labels that are ignored do not
-    count), NaN for tasks that have none, such as regression.
+    count), NaN for tasks that have none, such as regression, and where the axis of the classes is unclear:
+    outputs (n, words, classes) of as many words as classes.
     """
 
     loss: float

@@ -205,6 +205,33 @@ def test_top_eigenvalue_of_a_network_against_the_explicit_hessian():
     )
 
 
+def test_top_eigenvalue_of_attention_against_the_explicit_hessian():
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mix, self.norm = nn.MultiheadAttention(4, 2, batch_first=True), nn.LayerNorm(4)
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head(self.norm(x + self.mix(x, x, x)[0]).mean(1))
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Attention().double().eval()
+        x, y = torch.randn(6, 5, 4, dtype=torch.float64), torch.tensor([0, 1, 2, 0, 1, 2])
+    names, params = zip(*model.named_parameters(), strict=True)
+    sizes = [p.numel() for p in params]
+
+    def loss(flat):
+        parts = [part.view_as(p) for part, p in zip(flat.split(sizes), params, strict=True)]
+        return cross_entropy(torch.func.functional_call(model, dict(zip(names, parts, strict=True)), (x,)), y)
+
+    start = torch.cat([p.detach().flatten() for p in params])
+    values = torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, start))
+    found = sharpness.top_eigenvalue(model, x, y, max_iterations=2000, tol=1e-8)
+    assert found == pytest.approx(float(values[-1]), rel=1e-3) and values[0] < 0 < values[-2]
+
+
 def test_top_eigenvalue_of_logistic_regression():
     """H = X^T diag(p(1-p)) X / n."""
     g = torch.Generator().manual_seed(0)

@@ -25,7 +25,7 @@ def epoch(model, x, y, loss_of=functional.cross_entropy, size=8, make=SAM, **mor
     return training.train_epoch(make(model), optimizer, x, y, size, loss_of=loss_of, **more)
 
 
-def test_segmentation_and_tagging_count_predictions_and_leave_ignored_labels_out():
+def test_segmentation_counts_predictions_and_leaves_ignored_labels_out():
     torch.manual_seed(0)
     x, y = torch.rand(16, 3, 8, 8), torch.randint(5, (16, 8, 8))
     y[:, :3], y[0] = 255, 255
@@ -33,11 +33,36 @@ def test_segmentation_and_tagging_count_predictions_and_leave_ignored_labels_out
     found = epoch(model, x, y, nn.CrossEntropyLoss(ignore_index=255))
     counts = y != 255
     assert found.accuracy == pytest.approx(float((model(x).argmax(1) == y)[counts].double().mean()))
-    x, y = torch.rand(16, 7, 4), torch.randint(6, (16, 7))
-    words = nn.Sequential(nn.Linear(4, 6), nn.Flatten(), nn.Unflatten(1, (7, 6)))
-    model = nn.Sequential(words)
-    swapped = lambda o, y, **k: functional.cross_entropy(o.transpose(1, 2), y, **k)  # noqa: E731
-    assert 0 <= epoch(model, x, y, swapped).accuracy <= 1 or math.isnan(epoch(model, x, y, swapped).accuracy)
+
+
+def swapped(outputs, y, **reduction):
+    """A loss of one's own for outputs (n, words, classes)."""
+    return functional.cross_entropy(outputs.transpose(1, 2), y, **reduction)
+
+
+class Swap(nn.Module):
+    def forward(self, x):
+        return x.transpose(1, 2)
+
+
+@pytest.mark.parametrize("words", [7, 6])  # 6 is the number of classes, too
+def test_tagging_counts_along_the_axis_of_the_classes(words):
+    torch.manual_seed(0)
+    x, y = torch.rand(20, words, 4), torch.randint(6, (20, words))  # in batches of 8, 8 and 4
+    y[:, 0] = -100
+    model = nn.Linear(4, 6)
+    right = float((model(x).argmax(2) == y)[y >= 0].double().mean())
+    for loss in (functional.cross_entropy, nn.CrossEntropyLoss(), partial(functional.cross_entropy)):
+        assert epoch(nn.Sequential(model, Swap()), x, y, loss).accuracy == pytest.approx(right)
+    if words != 6:
+        assert epoch(model, x, y, swapped).accuracy == pytest.approx(right)
+        return
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("default")
+        found = epoch(model, x, y, swapped)
+    assert math.isnan(found.accuracy) and math.isfinite(found.loss)
+    (line,) = [str(warning.message) for warning in said]
+    assert "classes of outputs (n, 6, 6) could be axis 1 or the last one" in line and "\n" not in line
 
 
 def test_one_logit_many_labels_soft_labels_and_regression():

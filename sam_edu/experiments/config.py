@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
-from sam_edu import _check
+from sam_edu import _check, models
 from sam_edu._ladder import LADDERS
 from sam_edu._settings import plain
 from sam_edu.data import NAMES
@@ -123,6 +123,7 @@ class RunConfig:
         for f in fields(self):
             object.__setattr__(self, f.name, plain(f.name, getattr(self, f.name), str(f.type)))
         _check.choice("dataset", self.dataset, NAMES)
+        _check.choice("model", self.model, models.NAMES)
         _check.choice("ladder", self.ladder, LADDERS)
         for name in ("eval_linf", "eval_l2"):
             for radius in getattr(self, name):
@@ -137,6 +138,12 @@ class RunConfig:
         if self.seed >= 2**63:
             raise ValueError(f"seed must be < 2**63, which torch can take, got {self.seed}")
         _check.integer("certify", self.certify)
+        if self.certify and self.model not in models.IN_A_ROW:
+            raise ValueError(
+                f"certify = {self.certify} asks for proofs, which know linear layers, convolutions and "
+                f"ReLU in a row, not model {self.model!r}: choose one of {', '.join(models.IN_A_ROW)}, or "
+                "certify=0"
+            )
         _check.choice("augment", self.augment, AUGMENTATIONS)
         _check.choice("schedule", self.schedule, SCHEDULES)
         for name in ("validation_size", "plain_epochs"):

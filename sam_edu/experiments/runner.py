@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from contextlib import nullcontext
@@ -104,6 +105,8 @@ def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool
             state.load(saved)
         else:
             _from_weights(state, folder)
+    if state.epoch < config.epochs:
+        _can_be_certified(state)
     with _bar(config, state.epoch, progress and workers.leads) as bar:
         while state.epoch < config.epochs:
             bar.set_postfix(state.train_epoch())
@@ -112,6 +115,22 @@ def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool
                 started, everything = time.perf_counter(), {**state.to_dict(), "data": _checksum(dataset)}
                 workers.lead(store.save, everything, started)
     return workers.lead(_finish, config, dataset, state, store)
+
+
+def _can_be_certified(state: Training) -> None:
+    """Raise now, not after the training, where the proofs that are asked for cannot be given."""
+    config = state.config
+    if not (config.certify and (config.eval_linf or config.eval_l2)):
+        return
+    from sam_edu.certify import from_model  # only where it is asked for: it imports SciPy's optimizers
+
+    try:
+        from_model(copy.deepcopy(state.result).eval(), state.dataset.shape)
+    except ValueError as error:
+        raise ValueError(
+            f"certify = {config.certify} does not go with model {config.model!r} of width {config.width} on "
+            f"{config.dataset!r}, nothing was trained: {error}; or certify=0"
+        ) from error
 
 
 def _finish(

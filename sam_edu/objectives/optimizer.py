@@ -53,8 +53,8 @@ class SAMOptimizer(torch.optim.Optimizer):
         If a radius is negative, NaN or infinite, or ``base_optimizer`` is not a class of optimizers that
         step without a closure.
     RuntimeError
-        In ``step()`` without ``first_step()``, in a second ``first_step()``, and where an optimizer steps
-        inside the second backward pass.
+        In ``step()`` without ``first_step()``, in a second ``first_step()``, where no parameter has a
+        gradient, and where an optimizer steps inside the second backward pass.
 
     Examples
     --------
@@ -127,9 +127,14 @@ class SAMOptimizer(torch.optim.Optimizer):
                 "back where they were; compute the gradient there anew"
             )
         used = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        if not used:
+            raise RuntimeError(
+                "first_step() found no gradient, so there is no way up and the step would be a plain one: "
+                "call backward() before it, and zero_grad() (a hook's, too) only after it"
+            )
         g = dense([p.grad for p, _ in used])
         t = [p.abs() if group["adaptive"] else 1.0 for p, group in used]
-        norm = length([part * scale for part, scale in zip(g, t, strict=True)]) if used else 0.0
+        norm = length([part * scale for part, scale in zip(g, t, strict=True)])
         self._moved = [(p, p.clone()) for p, _ in used]
         for (p, group), part, scale in zip(used, g, t, strict=True):
             sign = -1 if group.get("maximize") else 1  # the worst values of what is maximised are below
@@ -153,6 +158,11 @@ class SAMOptimizer(torch.optim.Optimizer):
                 "backward() and second_step(), or step(closure)"
             )
         self._back(check=True)
+        if all(p.grad is None for group in self.param_groups for p in group["params"]):
+            raise RuntimeError(
+                "second_step() found no gradient, so nothing would move; the weights are back where they "
+                "were: call first_step(zero_grad=True), then backward() once more, then second_step()"
+            )
         self.base_optimizer.step()
         return None
 

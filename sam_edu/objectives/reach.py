@@ -42,16 +42,26 @@ def reached(start: Any) -> tuple[list[nn.Module], list[Any]]:
 
 
 def signature(closure: Any) -> tuple[Any, ...] | None:
-    """Equal for closures that reach the same things: the same code, with the same variables but tensors."""
+    """Equal for closures that reach the same things: the same code, with the same variables.
+
+    Global ones count as well (a cell that is run again binds a name anew), those of functions beside the
+    closure, too. Tensors and numbers lead nowhere and do not count.
+    """
     if isinstance(closure, FunctionType):
-        cells = closure.__closure__ or ()
-        try:
-            inside = [cell.cell_contents for cell in cells]
-        except ValueError:
-            return None
-        return (closure.__code__, *[id(thing) for thing in inside if not isinstance(thing, Tensor)])
-    model = getattr(closure, "model", None)
-    return (type(closure), id(model), id(closure.loss_of)) if hasattr(closure, "loss_of") else None
+        functions, found = [closure], []
+        for function in functions:  # grows
+            for thing in _variables(function):
+                if isinstance(thing, FunctionType):
+                    if thing.__globals__ is closure.__globals__ and thing not in functions:
+                        functions.append(thing)
+                if not isinstance(thing, _LEAVES):
+                    found.append(id(thing))
+        return (closure.__code__, *found)
+    if not hasattr(closure, "loss_of"):
+        return None
+    parts = getattr(closure, "model", None), closure.loss_of
+    own = [isinstance(p, FunctionType) and not _of_a_library(p.__module__) for p in parts]
+    return (type(closure), *[signature(p) if o else id(p) for p, o in zip(parts, own, strict=True)])
 
 
 def draws_batches(closure: Any) -> bool:

@@ -23,7 +23,7 @@ from sam_edu.objectives.reach import OF_EVERY_MODULE, draws_batches, hidden, rea
 
 SMALL = 2**14  # buffers up to this size are kept in any case: cheaper than to find out
 FEW = 16  # and attributes that hold so few things that can change
-LARGE = 2**20  # of tensors above this size the first step looks at a sample only
+LARGE = 2**20  # of tensors above this size the first step copies a sample only
 MISSING = object()
 #: torch's own layers keep their state in buffers; attributes of its wrappers say where in a step they are
 _WITHOUT_ATTRIBUTES = "torch."
@@ -161,7 +161,7 @@ class Kept:
         plain = [t for t in things.values() if isinstance(t, Tensor) and not t.requires_grad]
         if plain and weights:
             plain = [t for t in plain if contents.memory(t) not in weights]
-        self.samples = {id(t): contents.sample(t) for t in plain if t.numel() > limit}
+        self.samples = {id(t): (contents.sample(t), t._version) for t in plain if t.numel() > limit}
         self.tensors = [t for t in plain if id(t) not in self.samples] if self.samples else plain
         self.copies = [torch.empty_like(t) for t in self.tensors]
         if self.tensors:
@@ -186,7 +186,8 @@ class Kept:
 
         def same(thing: Any) -> bool:
             if id(thing) in self.samples:
-                return contents.equal(self.samples[id(thing)], contents.sample(thing))
+                then, version = self.samples[id(thing)]  # a write may miss the sample, one through .data both
+                return thing._version == version and contents.equal(then, contents.sample(thing))
             if id(thing) in copies:
                 return contents.equal(copies[id(thing)], thing)
             return id(thing) not in different

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from sam_edu import attacks, data, evaluation, models, training
+from sam_edu.certify import from_model
 from sam_edu.evaluation import EvaluationRecord, evaluate
-from sam_edu.experiments import RunConfig, run
+from sam_edu.experiments import RunConfig, run, runner
 from sam_edu.objectives import ERM
 
 
@@ -95,3 +96,37 @@ def test_a_run_records_its_bracket_under_an_id_of_its_own(tmp_path):
     assert record.linf is not None and record.linf.at[0].proved is not None
     again = run(config, tmp_path)
     assert again.linf is not None and again.linf.at[0].proved == record.linf.at[0].proved
+
+
+@pytest.mark.parametrize("name", models.NAMES)
+def test_settings_know_which_models_can_be_certified(name):
+    model = models.build(name, (1, 8, 8), 10, width=4).eval()
+    if name in models.IN_A_ROW:
+        assert from_model(model, (1, 8, 8)).hidden
+        assert RunConfig(model=name, certify=100).certify == 100
+        return
+    with pytest.raises(ValueError, match="certificates know"):
+        from_model(model, (1, 8, 8))
+    with pytest.raises(ValueError, match=f"certify = 100 .* not model '{name}': choose one of mlp, cnn"):
+        RunConfig(model=name, certify=100)
+    assert RunConfig(model=name).model == name
+
+
+@pytest.mark.parametrize("method", ["sgd", "swa"])
+def test_a_network_too_large_for_proofs_is_refused_before_it_is_trained(method, tmp_path, monkeypatch):
+    config = RunConfig(
+        model="cnn",
+        width=300,
+        method=method,
+        train_size=20,
+        test_size=5,
+        epochs=1,
+        eval_linf=(0.05,),
+        certify=9,
+    )  # fmt: skip
+    monkeypatch.setattr(runner.Training, "train_epoch", lambda self: pytest.fail("it was trained"))
+    for folder in (None, tmp_path):
+        with pytest.raises(ValueError, match="nothing was trained: the network is too large") as error:
+            run(config, folder)
+        assert "\n" not in str(error.value) and "or certify=0" in str(error.value)
+    assert not list(tmp_path.glob("*.json"))

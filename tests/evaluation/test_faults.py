@@ -380,6 +380,29 @@ def test_every_floating_point_type(dtype, norm, digits):
     assert not flags_of(record, SLOPE, FINITE, BLACK)
 
 
+def test_the_official_search_without_gradients_is_heard(few_official_steps, digits):
+    x, y = small(digits, 80)
+    record = evaluate(Linear(MASKED["dead zone at 0.2"]), x, y, 0.21, ladder="standard")
+    (flag,) = flags_of(record, BLACK)
+    assert flag.startswith("AutoAttack SQUARE") and flags_of(record, SLOPE)
+    rungs = record.at[0].rungs
+    assert rungs[-1].accuracy < rungs[-2].accuracy - 0.005
+    assert evaluate(Linear(), x[:20], y[:20], 0.05, ladder="standard").flags == []
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_channels_last_on_the_official_rungs(norm, few_official_steps):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5))
+    x = torch.rand(10, 3, 8, 8)
+    y, eps = net(x).argmax(1), 0.02 if norm == "linf" else 0.2
+    expected = evaluate(net, x, y, eps, norm, "standard")
+    last = {"memory_format": torch.channels_last}
+    found = evaluate(net.to(**last), x.to(**last), y, eps, norm, "standard")
+    assert found.at[0].robust == expected.at[0].robust and found.flags == expected.flags
+    assert any(found.at[0].robust) and not all(found.at[0].robust)
+
+
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_channels_last_and_slices(norm):
     torch.manual_seed(0)
@@ -415,7 +438,9 @@ class InPlace(nn.Module):
         return self.net(x.sub_(0.5).mul_(2))
 
 
-@pytest.mark.parametrize("first", ["relu", "in place", "frozen", "traced", "exported", "function", "lambda"])
+@pytest.mark.parametrize(
+    "first", ["relu", "in place", "frozen", "optimized", "traced", "exported", "function", "lambda"]
+)
 def test_models_of_any_make(first):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Flatten(), nn.ReLU(inplace=first == "relu"), nn.Linear(9, 4)).eval()
@@ -423,6 +448,7 @@ def test_models_of_any_make(first):
     made = {
         "in place": lambda: InPlace(net),
         "frozen": lambda: torch.jit.freeze(torch.jit.script(net)),
+        "optimized": lambda: torch.jit.optimize_for_inference(torch.jit.script(net)),
         "traced": lambda: torch.jit.trace(net, x[:2]),
         "exported": lambda: torch.export.export(
             net, (x,), dynamic_shapes=({0: torch.export.Dim("n", min=1, max=4096)},)

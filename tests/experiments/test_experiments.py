@@ -41,6 +41,8 @@ class TestRunConfig:
             ({"lr": 0}, "> 0"),
             ({"epochs": 0}, ">= 1"),
             ({"label_smoothing": 1}, "< 1"),
+            ({"model": "typo"}, "model must be one of"),
+            ({"model": "preact-resnet", "certify": 100}, "or certify=0"),
         ],
     )
     def test_bad_settings_are_refused_in_one_line(self, settings, hint):

@@ -12,15 +12,17 @@ from torch.nn import functional
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
-from sam_edu.objectives import ASAM, AWP, ERM, ESAM, SAM, BatchLoss, EntropySGD, FisherSAM, LookSAM, SparseSAM
+from sam_edu.objectives import ASAM, ERM, ESAM, SAM, BatchLoss, FisherSAM, SparseSAM
+from tests.every_method import makers, perturbing
 
-MAKE = {
-    "SAM": lambda m: SAM(m, 0.3), "m-SAM": lambda m: SAM(m, 0.3, m=4), "ASAM": lambda m: ASAM(m, 0.5),
-    "AWP": lambda m: AWP(m, 0.05), "FisherSAM": lambda m: FisherSAM(m, 0.3), "ESAM": lambda m: ESAM(m, 0.3),
-    "LookSAM": lambda m: LookSAM(m, 0.3, k=2), "SSAM-F": lambda m: SparseSAM(m, 0.3, every=2, samples=4),
-    "SSAM-D": lambda m: SparseSAM(m, 0.3, mask="dynamic", every=2, steps=20),
-    "EntropySGD": lambda m: EntropySGD(m, 0.5, steps=3, noise=0.0),
+SETTINGS = {
+    "asam": {"rho": 0.5}, "awp": {"gamma": 0.05}, "looksam": {"k": 2},
+    "sparse-sam": {"every": 2, "samples": 4}, "entropy-sgd": {"gamma": 0.5, "steps": 3, "noise": 0.0},
 }  # fmt: skip
+MAKE = {name: make for name, make in makers(0.3, SETTINGS).items() if name in perturbing()} | {
+    "m-SAM": lambda m: SAM(m, 0.3, m=4),
+    "SSAM-D": lambda m: SparseSAM(m, 0.3, mask="dynamic", every=2, steps=20),
+}
 every_method = pytest.mark.parametrize("name", MAKE)
 
 
@@ -120,7 +122,7 @@ def test_complex_weights(name):
             m.zero_grad()
             assert objective.backward(BatchLoss(m, x, y)).isfinite()
         assert all(m.gradient().isfinite().all() for m in pair)
-        if name in ("SAM", "m-SAM", "LookSAM", "EntropySGD"):
+        if name in ("SAM", "m-SAM", "LookSAM", "FriendlySAM", "Entropy-SGD"):
             assert torch.allclose(*(m.gradient() for m in pair), rtol=1e-9)
 
 
@@ -184,7 +186,7 @@ def stepping(model, how):
 @every_method
 def test_steps_inside_the_backward_pass_are_refused_not_undone(name, how):
     if how == "tensor hook":
-        pytest.skip("fires in the first pass, too") if name == "EntropySGD" else None
+        pytest.skip("fires in the first pass, too") if name == "Entropy-SGD" else None
     (x, y), model = data(), linear()
     stepping(model, how)
     with pytest.raises(RuntimeError, match=r"inside the backward pass|never be called") as error:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from sam_edu.objectives import SAM, SAMOptimizer
+from tests.objectives.test_losses_and_gradients import Fourier, Words, data, linear, stepping
 
 SETTINGS = {"rho": 0.5, "lr": 0.1, "momentum": 0.9}
 
@@ -281,7 +282,7 @@ def test_a_second_first_step_gives_the_weights_back():
     optimizer, before = make(model.parameters()), [p.detach().clone() for p in model.parameters()]
     cross_entropy(model(x), y).backward()
     optimizer.first_step()
-    with pytest.raises(RuntimeError, match="first_step\\(\\) came twice"):
+    with pytest.raises(RuntimeError, match=r"first_step\(\) came twice"):
         optimizer.first_step()
     assert all(torch.equal(p, w) for p, w in zip(model.parameters(), before, strict=True))
     optimizer.first_step()
@@ -337,3 +338,82 @@ def test_over_other_optimizers(base, settings):
         objective.backward(lambda x=x, y=y: cross_entropy(other(x), y))
         plain.step()
     assert apart(model, other) < 1e-12
+
+
+# --- no gradients, gradients that are not dense and real, hooks that step ----------------------------------
+
+
+def test_a_step_without_gradients_is_refused_and_the_weights_stay():
+    model, (x, y) = net(), batches()[0]
+    optimizer, before = make(model.parameters()), copy.deepcopy(model.state_dict())
+    with pytest.raises(RuntimeError, match=r"first_step\(\) found no gradient.*backward\(\) before it"):
+        optimizer.first_step()
+    with pytest.raises(RuntimeError, match=r"first_step\(\) found no gradient"):
+        optimizer.step(lambda: cross_entropy(model(x), y))  # a closure without backward()
+    cross_entropy(model(x), y).backward()
+    optimizer.zero_grad()  # too early
+    with pytest.raises(RuntimeError, match=r"first_step\(\) found no gradient"):
+        optimizer.first_step()
+    cross_entropy(model(x), y).backward()
+    optimizer.first_step(zero_grad=True)
+    with pytest.raises(RuntimeError, match=r"second_step\(\) found no gradient"):
+        optimizer.second_step()
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+def test_groups_without_gradients_stand_beside_groups_with_them():
+    model, (x, y) = net(), batches()[0]
+    idle = nn.Parameter(torch.ones(3, dtype=torch.float64))
+    optimizer = make([{"params": [idle]}, {"params": list(model.parameters())}])
+    was = model[0].weight.detach().clone()
+    cross_entropy(model(x), y).backward()
+    optimizer.first_step(zero_grad=True)
+    cross_entropy(model(x), y).backward()
+    optimizer.second_step()
+    assert bool((idle == 1).all()) and not torch.equal(model[0].weight, was)
+
+
+def two_calls(model, optimizer, x, y):
+    for step in (optimizer.first_step, optimizer.second_step):
+        cross_entropy(model(x), y).backward()
+        step(zero_grad=True)
+
+
+def one_call(model, optimizer, x, y):
+    optimizer.step(closure_of(model, optimizer, x, y))
+
+
+@pytest.mark.parametrize("how", ["optimizer", "data", "tensor hook"])
+@pytest.mark.parametrize("step", [two_calls, one_call])
+def test_hooks_that_step_are_refused(step, how):
+    (x, y), model = data(), linear()
+    stepping(model, how)
+    expected = "found no gradient" if how == "optimizer" else "inside the backward pass"
+    with pytest.raises(RuntimeError, match=expected):
+        step(model, make(model.parameters()), x, y)
+
+
+@pytest.mark.parametrize("step", [two_calls, one_call])
+def test_complex_weights_move_as_pairs_of_real_ones(step):
+    pair = [Fourier(real=False), Fourier(real=True)]
+    for model in pair:
+        optimizer = make(model.parameters())
+        for _ in range(3):
+            step(model, optimizer, *data())
+    one, other = torch.view_as_real(pair[0].weight), pair[1].weight
+    assert torch.allclose(one, other, rtol=1e-9) and not torch.equal(other, Fourier(True).weight)
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+@pytest.mark.parametrize("kind", [nn.EmbeddingBag, nn.Embedding])
+@pytest.mark.parametrize("step", [two_calls, one_call])
+def test_sparse_gradients_step_as_dense_ones_do(step, kind, adaptive):
+    x, y = torch.randint(50, (16, 5), generator=torch.Generator().manual_seed(1)), data(16)[1]
+    pair = [Words(sparse, kind) for sparse in (True, False)]
+    for model in pair:
+        optimizer = make(model.parameters(), momentum=0, adaptive=adaptive)
+        for _ in range(3):
+            step(model, optimizer, x, y)
+    one, other = (model.words.weight for model in pair)
+    assert torch.allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(other, Words(False, kind).words.weight, atol=1e-3)

@@ -18,6 +18,8 @@ from torch.nn.functional import cross_entropy, normalize, softplus
 from torch.nn.utils import parametrizations, parametrize
 
 from sam_edu.objectives import ASAM, AWP, ESAM, SAM, BatchLoss, EntropySGD, FisherSAM, LookSAM, SparseSAM
+from sam_edu.objectives.reach import signature
+from sam_edu.objectives.state import LARGE
 
 N, FEATURES, CLASSES = 16, 6, 3
 X = torch.randn(N, FEATURES, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 1
@@ -438,6 +440,72 @@ def test_modules_outside_the_objectives_model():
     for step, closure in enumerate(closures * 2, 1):
         objectives[step % 2].backward(closure)
         assert counts(first, second) == [step, step]
+
+
+def through_the_global_backbone():
+    return 0 * backbone(X).mean()  # noqa: F821
+
+
+@pytest.mark.parametrize("how", ["itself", "a helper", "a loss"])
+def test_a_network_behind_a_global_name_that_is_bound_anew(how, monkeypatch):
+    """The same code, the same cells: only the name means another network, as after a cell is run again."""
+    names = globals()
+    model = nn.Sequential(nn.Linear(FEATURES, 8), nn.BatchNorm1d(8), nn.Linear(8, CLASSES)).double()
+    objective = SAM(model)
+    closure = {
+        "itself": lambda: cross_entropy(model(X), Y) + 0 * backbone(X).mean(),  # noqa: F821
+        "a helper": lambda: cross_entropy(model(X), Y) + through_the_global_backbone(),
+        "a loss": BatchLoss(model, X, Y, lambda o, y: cross_entropy(o, y) + through_the_global_backbone()),
+    }[how]
+    for _ in range(2):
+        fresh = nn.BatchNorm1d(FEATURES).double()
+        monkeypatch.setitem(names, "backbone", fresh)
+        for step in range(1, 3):
+            objective.backward(closure)
+            assert counts(fresh) == [step]
+
+
+def test_tensors_and_numbers_of_each_step_are_no_reason_to_look_again():
+    model = nn.Linear(FEATURES, CLASSES).double()
+
+    def closure_of(x, number):
+        return lambda: cross_entropy(model(x), Y) * number
+
+    assert signature(closure_of(X, 1.5)) == signature(closure_of(X + 1, 2.5))
+
+
+@pytest.mark.parametrize("start", [0, 7])
+@pytest.mark.parametrize("shape", ["columns", "rows"])
+def test_a_large_queue_is_written_once(shape, start):
+    """MoCo's queue, of more entries than are compared one by one."""
+
+    class Queue(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.size = nn.Linear(FEATURES, 128).double(), 16384
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                self.encoder.reset_parameters()
+            queue = torch.zeros(128, self.size) if shape == "columns" else torch.zeros(self.size, 128)
+            self.register_buffer("queue", queue)
+            self.register_buffer("at", torch.tensor(start))
+
+        def forward(self, x):
+            keys = self.encoder(x)
+            place = (slice(None), slice(int(self.at), int(self.at) + len(x)))
+            place = place if shape == "columns" else place[::-1]
+            with torch.no_grad():
+                self.queue[place] = keys.T.float() if shape == "columns" else keys.float()
+                self.at[()] = (self.at + len(x)) % self.size
+            return keys[:, :CLASSES]
+
+    model, reference = Queue(), Queue()
+    assert model.queue.numel() > LARGE
+    objective = SAM(model, 0.5)
+    for _ in range(3):
+        objective.backward(lambda: cross_entropy(model(X), Y))
+        reference(X)
+        assert torch.equal(model.at, reference.at) and torch.equal(model.queue, reference.queue)
 
 
 @pytest.mark.parametrize("kind", ["script", "trace", "export", "fx", "compile"])
