@@ -77,6 +77,7 @@ class Visit:
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce" if still else "no-preference",
         )
+        self.context.set_default_navigation_timeout(120_000)  # six hundred formulas on a busy machine
         self.tab = self.context.new_page()
         self.log: list[str] = []
         self.files: dict[Path, str] = {}

@@ -6,7 +6,8 @@ from functools import cache
 
 import numpy as np
 
-from sam_edu.experiments import comparison, study
+from sam_edu.experiments import comparison, flatness, study
+from sam_edu.experiments.matching import Match
 from sam_edu.experiments.study import Row, Study
 
 EPS = 8 / 255
@@ -219,3 +220,71 @@ def test_what_is_proved_on_fashion_mnist() -> None:
     for row in table:  # near the edge of 2/255 nothing is left to search
         assert row.at(2 / 255).mean - row.proved(2 / 255).mean < 0.0051
     assert sgd.proved(2 / 255).mean > sam.at(2 / 255).mean
+
+
+def test_at_sam_s_price_short_and_single_step_at_are_ahead() -> None:
+    """The row that once was missing: chapter 14 must never again call SAM the best buy for two passes."""
+    fashion = of("fashion-mnist")
+    sam = fashion.row("sam", rho=0.2)
+    for row in (fashion.row("at", eps=4 / 255, epochs=10),
+                fashion.row("at", eps=4 / 255, attack_steps=1, attack_step=1.25)):  # fmt: skip
+        assert fashion.cost(row) <= fashion.cost(sam) and row.versus(sam, EPS).interval()[0] > 0
+
+
+def test_a_warm_start_leaves_large_radii_where_they_were() -> None:
+    fashion = of("fashion-mnist")
+    cold, warm = (fashion.row("sam", rho=0.8, plain_epochs=n) for n in (0, 10))
+    low, high = warm.versus(cold, EPS).interval()
+    assert low < 0 < high and warm.at(0).mean < 0.75
+
+
+def test_sam_keeps_its_own_beside_the_best_mixture_of_controls() -> None:
+    """Matched on one half of the images and judged on the other (chapter 12)."""
+
+    def found(name: str, rho: float, eps: float) -> Match:
+        table = of(name)
+        return table.row("sam", rho=rho).matched([table.row("sgd"), *table.controls], eps)
+
+    for rho in (0.2, 0.4):
+        match = found("fashion-mnist", rho, EPS)
+        assert match.attacked.interval()[0] > 0.03 and match.clean.p > 0.05
+    small, large = found("digits", 0.1, 0.1), found("digits", 0.4, 0.1)
+    assert small.attacked.p > 0.05 and large.attacked.interval()[0] > 0.05
+    for rival in (small.even, small.odd, large.even, large.odd):
+        assert max(rival, key=rival.__getitem__) == "SGD, label smoothing 0.1"
+
+
+def test_flatness_goes_with_robustness_by_some_measures_only() -> None:
+    """On digits by all three; on Fashion-MNIST the adaptive rise shows nothing (chapters 1 and 12)."""
+    measured = {
+        name: [
+            row for row in of(name) if all(r.confidence and "adaptive" in r.sharpness for r in row.records)
+        ]
+        for name in ("digits", "fashion-mnist")
+    }
+    assert len(measured["digits"]) == len(list(of("digits"))) and len(measured["fashion-mnist"]) >= 18
+    for name, eps in (("digits", 0.1), ("fashion-mnist", EPS)):
+        for measure in flatness.MEASURES:
+            found = flatness.association(measured[name], eps, measure)
+            if (name, measure) == ("fashion-mnist", "adaptive rise"):
+                assert found.low < 0 < found.high
+            else:
+                assert found.value < -0.3
+
+
+def test_the_count_of_combinations_is_corrected_over_all_of_them() -> None:
+    """Chapter 14: one family of tests, not five added up; after it nothing is shown to be less robust."""
+    places = {"digits": 5, "digits-cnn": 3, "fashion-mnist": 5, "fashion-mnist-cnn": 3, "cifar10-small": 3}
+    found = []
+    for name, seeds in places.items():
+        table = study(name, seeds=seeds)
+        found += [
+            row.versus(table.row("sgd"), eps)
+            for row in table.rows("sam")
+            for eps in table.radii()
+            if row.records
+        ]
+    ps = comparison.holm([difference.p for difference in found])
+    worse = [d for d, p in zip(found, ps, strict=True) if p < 0.05 and d.mean < 0]
+    apart = [d for d in found if d.p < 0.05 and d.mean < 0]
+    assert len(worse) < len(apart), "the correction over all takes some back"
