@@ -28,9 +28,9 @@ its standard error from the test images alone; a number format may follow such a
 Examples
 --------
 >>> resolve("fashion-mnist: SAM ρ=0.2 - SGD at 8/255")
-'+15.0'
+'+14.8'
 >>> resolve("fashion-mnist: SGD at 8/255, spread")
-'52.3 ± 0.9'
+'52.5 ± 0.8'
 """
 
 from __future__ import annotations

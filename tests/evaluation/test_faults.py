@@ -155,8 +155,9 @@ def test_trained_winners_are_flagged_and_a_smoothed_gradient_finds_no_more_than_
             return v * (v >= v.topk(51, 1).values[:, -1:])
 
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 512), Winners(), nn.Linear(512, 512), Winners(),
-                        nn.Linear(512, 10))  # fmt: skip
+    net = nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 512), Winners(), nn.Linear(512, 512), Winners(), nn.Linear(512, 10)
+    )
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     for _ in range(80):
         chosen = torch.randint(len(digits.train_x), (128,))

@@ -226,8 +226,8 @@ def test_at_sam_s_price_short_and_single_step_at_are_ahead() -> None:
     """The row that once was missing: chapter 14 must never again call SAM the best buy for two passes."""
     fashion = of("fashion-mnist")
     sam = fashion.row("sam", rho=0.2)
-    for row in (fashion.row("at", eps=4 / 255, epochs=10),
-                fashion.row("at", eps=4 / 255, attack_steps=1, attack_step=1.25)):  # fmt: skip
+    short = fashion.row("at", eps=4 / 255, epochs=10)
+    for row in (short, fashion.row("at", eps=4 / 255, attack_steps=1, attack_step=1.25)):
         assert fashion.cost(row) <= fashion.cost(sam) and row.versus(sam, EPS).interval()[0] > 0
 
 

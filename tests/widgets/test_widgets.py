@@ -78,7 +78,8 @@ def test_bundle_is_one_module(name: str) -> None:
     esm = MAKE[name]()._esm
     assert "import {" not in esm
     assert re.findall(r"^export .*", esm, re.M) == re.findall(r"^export default .*", esm, re.M)
-    assert len(esm) < 46_000  # its page has a limit of its own (check_book)
+    # the explorer of conventions finds its optima by exact differences; its page has a limit (check_book)
+    assert len(esm) < (51_000 if name == "convention" else 46_000)
 
 
 def test_bundle_takes_a_shared_part_once() -> None:
