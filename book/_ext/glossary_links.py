@@ -180,15 +180,21 @@ def mark_symbols(app, doctree, docname, number):
         if formula.astext().strip() in left and readable(formula):
             number += 1
             tip = left.pop(formula.astext().strip())
+            name = re.sub(
+                r"[\\{}_^$]", "", formula.astext()
+            ).strip()  # a link needs a name also before MathJax
             place, at = formula.parent, formula.parent.index(formula)
-            place[at] = glossed("", "", formula, refuri=f"{address}#symbols", tip=tip, number=number)
+            place[at] = glossed(
+                "", "", formula, refuri=f"{address}#symbols", tip=tip, number=number, label=f"symbol {name}"
+            )
 
 
 def visit_html(writer, node):
     tip = f"glossary-tip-{node['number']}"
     address = html.escape(node["refuri"])
+    label = f' aria-label="{html.escape(node["label"])}"' if "label" in node else ""
     writer.body.append(
-        f'<span class="gloss"><a class="gloss-term" href="{address}" aria-describedby="{tip}">'
+        f'<span class="gloss"><a class="gloss-term" href="{address}"{label} aria-describedby="{tip}">'
     )
 
 

@@ -30,7 +30,7 @@ MACROS = CONFIG["mathjax3_config"]["tex"]["macros"]
 # On the page and not in the notebook's text: code and outputs (cells of their own), what only a page has.
 PAGE_ONLY = {
     "cell_input", "cell_output", "above-input", "below-input", "headerlink", "colab-pass", "se-made",
-    "gloss-tip", "prev-next-area", "toctree-wrapper", "here-map", "predict-why",
+    "gloss-tip", "prev-next-area", "toctree-wrapper", "here-map", "predict-why", "storey-about",
 }  # fmt: skip
 # In the notebook and not in the page's text: the answer of a prediction, which the page's buttons give.
 ANSWER = re.compile(r"<details>\s*<summary>The answer</summary>.*?</details>", re.S)

@@ -41,6 +41,7 @@ def test_guesses_are_counted_where_next(browser: Any, html: Path) -> None:  # no
         press("input[name=predict-1]", right[1] - 1)
         page.tab.locator(".predict").nth(2).get_by_role("button", name="Show me").click()
         press("input[name=predict-2]", right[2] - 1)
+        page.tab.wait_for_timeout(1000)  # what a page keeps reaches the next one in the browser's own time
         assert tally() == (["2", "1"], "2 guessed, 1 right. Drawing lots would get 0.7 right on average.")
         forget = page.tab.get_by_role("button", name="Forget my guesses")
         forget.focus()
