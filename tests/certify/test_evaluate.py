@@ -123,7 +123,7 @@ def test_a_network_too_large_for_proofs_is_refused_before_it_is_trained(method, 
         epochs=1,
         eval_linf=(0.05,),
         certify=9,
-    )  # fmt: skip
+    )
     monkeypatch.setattr(runner.Training, "train_epoch", lambda self: pytest.fail("it was trained"))
     for folder in (None, tmp_path):
         with pytest.raises(ValueError, match="nothing was trained: the network is too large") as error:
