@@ -24,26 +24,18 @@ SKIPPED_NODES = (
     addnodes.index, addnodes.desc_signature,
 )  # fmt: skip
 SKIPPED_CLASSES = {"predict", "reveal", "dropdown", "cell_output", "tag_reveal", "epigraph", "no-glossary"}
-_TOY = ("06_", "07_", "08_", "09_", "10_", "claims", "notation", "statements", "summary_sheet")
-MEANT_ON: dict[
-    str, tuple[str, ...]
-] = {  # term: how the names of the pages begin on which it has its entry's sense
-    "η": _TOY,  # elsewhere a learning rate, or ASAM's constant
-    "δ": ("04_", "04b_", "05_", "09_", "notation", "summary_sheet"),  # elsewhere the probability of a failure
-    "jump": (
-        "00_",
-        "07_",
-        "09_",
-        "claims",
-        "notation",
-        "summary_sheet",
-    ),  # what minima, iterates and steps do, too
-    "expansion": ("08_", "09_", "10_", "notation", "reproducibility", "statements"),  # elsewhere Taylor's
-    "bracket": ("11_", "12_"),  # elsewhere round or square
-    "restart": ("11_", "12_", "benchmarks"),  # elsewhere of a session
+CHAPTERS = ("06_", "07_", "08_", "09_", "10_")  # those of the toy model
+_TOY = (*CHAPTERS, "claims", "notation", "statements", "summary_sheet")
+# Term: how the names of those pages begin on which it has its entry's sense. What it means elsewhere follows.
+MEANT_ON: dict[str, tuple[str, ...]] = {
+    "η": _TOY,  # a learning rate, or ASAM's constant
+    "δ": ("04_", "04b_", "05_", "09_", "notation", "summary_sheet"),  # the probability of a failure
+    "jump": ("00_", "07_", "09_", "claims", "notation", "summary_sheet"),  # what minima and iterates do
+    "expansion": ("08_", "09_", "10_", "notation", "reproducibility", "statements"),  # Taylor's
+    "bracket": ("11_", "12_"),  # round or square
+    "restart": ("11_", "12_", "benchmarks"),  # of a session
     "convention": ("00_", "08_", "09_", "10_", "claims", "note", "where_next"),  # of weight decay, of signs
 }
-CHAPTERS = ("06_", "07_", "08_", "09_", "10_")  # those of the toy model
 ARROW = "→"  # what follows it in an entry is a pointer, not part of the explanation
 
 
@@ -180,9 +172,8 @@ def mark_symbols(app, doctree, docname, number):
         if formula.astext().strip() in left and readable(formula):
             number += 1
             tip = left.pop(formula.astext().strip())
-            name = re.sub(
-                r"[\\{}_^$]", "", formula.astext()
-            ).strip()  # a link needs a name also before MathJax
+            # a link needs a name also before MathJax has come
+            name = re.sub(r"[\\{}_^$]", "", formula.astext()).strip()
             place, at = formula.parent, formula.parent.index(formula)
             place[at] = glossed(
                 "", "", formula, refuri=f"{address}#symbols", tip=tip, number=number, label=f"symbol {name}"
