@@ -268,7 +268,8 @@ def test_cifar10_as_jpeg_files(tmp_path, monkeypatch):
     assert "lossy" in data.load("cifar10-jpeg").provenance
 
 
-def test_folders_that_do_not_fit(tmp_path):
+def test_folders_that_do_not_fit(tmp_path, monkeypatch):
+    monkeypatch.delenv("SAM_EDU_DATA", raising=False)
     with pytest.raises(ValueError) as error:
         data.load("folder")
     one_line(error, "needs root=", "train/ and test/")
