@@ -286,6 +286,10 @@ def test_a_warm_start_does_not_cure_the_largest_radius() -> None:
         low, high = warm.versus(cold, eps).interval()
         assert low < -0.03 and high > 0.03 and not warm.versus(cold, eps).within(0.03)
     assert warm.versus(fashion.row("sgd"), 0).interval()[1] < -0.05
+    cnn = of("fashion-mnist-cnn").row("sam", rho=0.8, plain_epochs=10)
+    guesses = cnn.values(0) < 0.11
+    assert len(guesses) == 3 and guesses.sum() == 2, "most seeds do no better than a guess among ten classes"
+    assert (cnn.values(0) < of("fashion-mnist-cnn").row("sgd").values(0) - 0.2).all()
 
 
 def test_sam_keeps_its_own_beside_the_best_mixture_of_controls() -> None:
