@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from sam_edu import data, sharpness
 from sam_edu.evaluation import EvaluationRecord, evaluate
-from sam_edu.experiments import files, records, weights
+from sam_edu.experiments import files, further, records, weights
 from sam_edu.experiments.checkpoints import Checkpoints
 from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.provenance import origin
@@ -39,7 +39,8 @@ def run(config: RunConfig, folder: str | Path | None = None, progress: bool = Fa
     to the same final weights; at the end the folder holds the record (``<run_id>.json``) and the weights
     (``.safetensors``). A damaged file is named, renamed and replaced. Two processes that are asked for the
     same run do it once: the second waits. Weights that another run left there serve again if it was trained
-    in the same way and only tested in another. Without a folder everything stays in memory.
+    in the same way and only tested in another; so do the verdicts of a run that differs in a shorter search
+    only (``certify``): just what it left undecided is searched. Without a folder everything stays in memory.
 
     Parameters
     ----------
@@ -143,7 +144,12 @@ def _finish(
              "seconds": state.seconds, "data": _checksum(_trained_on(dataset))}  # fmt: skip
     folder = store.paths[0].parent
     digest = weights.write(folder / f"{config.run_id}.safetensors", state.result.state_dict(), about)
-    record = _record(config, dataset, state)
+    before = further.earlier(config, folder, digest)
+    if before is None or before.origin["data"]["checksum"] != _checksum(dataset):
+        record = _record(config, dataset, state)
+    else:
+        model, x, y = state.result.eval(), dataset.test_x.to(state.device), dataset.test_y.to(state.device)
+        record = further.searched(before, config, model, x, y, origin(dataset, state.device))
     record.origin["weights"] = digest
     records.write(record, folder)
     store.remove()
