@@ -6,9 +6,12 @@ from functools import cache
 
 import numpy as np
 
+from sam_edu.evaluation import wilson
 from sam_edu.experiments import comparison, flatness, study
 from sam_edu.experiments.matching import Match
 from sam_edu.experiments.study import Row, Study
+from sam_edu.experiments.uncertainty import paired_interval
+from sam_edu.methods import METHODS
 
 EPS = 8 / 255
 
@@ -81,6 +84,28 @@ def test_autoattack_takes_little_and_whom_pgd_flatters() -> None:
         ("digits", "sgd"),
         ("fashion-mnist", "looksam"),
     ]
+
+
+def test_under_autoattack_the_order_stays_beyond_the_chance_of_the_images() -> None:
+    for name, eps, names in (
+        ("digits", 0.1, ("SGD", "SAM ρ=0.4", "AT ε=0.1")),
+        ("fashion-mnist", EPS, ("SGD", "SAM ρ=0.2", "AT ε=4/255")),
+    ):
+        met = [of(f"{name}-autoattack").labelled(label).records[0].linf for label in names]
+        sgd, sam, at = (evaluation.entry(eps) for evaluation in met if evaluation)
+        assert paired_interval(sam.robust, sgd.robust)[0] > 0.1
+        assert paired_interval(at.robust, sam.robust)[0] > 0.03
+        assert sam.interval == wilson(sum(sam.robust), 500)
+    met = {row.config.method for name in ("digits", "fashion-mnist") for row in of(f"{name}-autoattack")}
+    assert set(METHODS) - met == {"friendly-sam"}, "one or more of every method, but for this one"
+
+
+def test_sam_adds_to_at_beyond_the_radius_trained_for_and_not_at_it() -> None:
+    fashion = of("fashion-mnist")
+    both, at = fashion.row("sam+at"), fashion.row("at", eps=EPS)
+    low, high = both.versus(at, EPS).interval()
+    assert low < 0 < high and high < 0.02
+    assert both.versus(at, 2 * EPS).interval()[0] > 0 > both.versus(at, 0).interval()[1]
 
 
 def test_convolutional_network_on_digits() -> None:
