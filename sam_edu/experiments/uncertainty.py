@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
 from sam_edu.experiments import summary
-from sam_edu.experiments.records import Record
+from sam_edu.experiments.record import Record
 
 NOTHING = 1e-12  # a difference of accuracies that is a rounding error
 
