@@ -27,6 +27,19 @@ ARGUMENTS = [
 ]  # fmt: skip
 
 
+def rest(tab: Any, ms: float = REST) -> None:
+    """Wait ``ms`` by the page's own clock, after what it still had to do.
+
+    Timers and events of one page come in order. So a figure's timer of 200 ms has ended before one of REST,
+    and a fold has told that it was opened, on the busiest machine; a clock outside the page knows neither.
+    """
+    tab.evaluate(RESTED, ms)
+
+
+RESTED = """(ms) => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>
+  setTimeout(done, ms))))"""
+
+
 @contextmanager
 def chromium() -> Iterator[Any]:
     """The system's Chromium (or $CHROMIUM). Absent: skip, or fail in continuous integration.

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from sam_edu import data
+from sam_edu import _sources, data
 
 
 def one_line(error, *hints):
@@ -27,7 +27,7 @@ def nowhere(monkeypatch, tmp_path):
     """A machine without any data."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("SAM_EDU_DATA", raising=False)
-    monkeypatch.setattr(data, "_DEBIAN", tmp_path / "debian")
+    monkeypatch.setattr(_sources, "_DEBIAN", tmp_path / "debian")
     return tmp_path
 
 
@@ -62,7 +62,7 @@ def test_digits_are_scikit_learns_each_exactly_once():
 
 def test_digits_are_found_wherever_scikit_learn_keeps_them(monkeypatch):
     usual = data.load("digits").checksum()
-    monkeypatch.setattr(data.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(_sources.importlib.util, "find_spec", lambda name: None)
     assert data.load("digits").checksum() == usual
 
 
@@ -150,12 +150,12 @@ def idx(path: Path, array: np.ndarray, magic: int | None = None, cut: int = 0) -
 @pytest.fixture
 def tiny_fashion(nowhere, monkeypatch):
     """idx files of the right layout; the sizes are checked against 60 000 and 10 000 only in shape."""
-    real = data._read_idx
+    real = _sources._read_idx
 
     def few(path, shape):
         return real(path, ({60_000: 30, 10_000: 20}[shape[0]], *shape[1:]))
 
-    monkeypatch.setattr(data, "_read_idx", few)
+    monkeypatch.setattr(_sources, "_read_idx", few)
     rng, folder = np.random.default_rng(0), nowhere / "fashion"
     folder.mkdir()
     for part, n in (("train", 30), ("t10k", 20)):
@@ -172,7 +172,7 @@ def test_idx_files_are_found(tiny_fashion, how, monkeypatch, nowhere):
         (nowhere / "home/.cache").mkdir(parents=True)
         (nowhere / "home/.cache/sam_edu").symlink_to(tiny_fashion)
     elif how == "debian":
-        monkeypatch.setattr(data, "_DEBIAN", tiny_fashion)
+        monkeypatch.setattr(_sources, "_DEBIAN", tiny_fashion)
     d = data.load("fashion-mnist", root=tiny_fashion if how == "root" else None)
     check(d)
     assert d.shape == (1, 28, 28) and len(d.train_x) == 30 and len(d.test_x) == 20 and len(d.classes) == 10
@@ -268,7 +268,8 @@ def test_cifar10_as_jpeg_files(tmp_path, monkeypatch):
     assert "lossy" in data.load("cifar10-jpeg").provenance
 
 
-def test_folders_that_do_not_fit(tmp_path):
+def test_folders_that_do_not_fit(tmp_path, monkeypatch):
+    monkeypatch.delenv("SAM_EDU_DATA", raising=False)
     with pytest.raises(ValueError) as error:
         data.load("folder")
     one_line(error, "needs root=", "train/ and test/")

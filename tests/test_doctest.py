@@ -20,7 +20,18 @@ MODULES = sorted(
     for module in pkgutil.walk_packages(sam_edu.__path__, "sam_edu.")
     if not module.name.endswith("__main__")
 )
-ROOMS = ["toy", "objectives", "attacks", "sharpness", "evaluation", "measured", "data", "models", "training"]
+ROOMS = [
+    "toy",
+    "objectives",
+    "attacks",
+    "sharpness",
+    "evaluation",
+    "measured",
+    "data",
+    "models",
+    "training",
+    "schedules",
+]
 # Results are met as what functions return; small parts are used through the function beside them.
 WITHOUT = {
     "AdversarialOptimum", "AtRadius", "AttackThresholds", "BallLoss", "Convention", "EpochResult",

@@ -15,10 +15,11 @@ import re
 from pathlib import Path
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx_proof.directive import DEFAULT_REALTYP_TO_COUNTERTYP, ElementDirective
 from sphinx_proof.proof_type import PROOF_TYPES
 
-from book._ext.witnesses import STATEMENTS, labels_in, of_label, statements_in, witnesses_in
+from book._ext.witnesses import STATEMENTS, labels_in, of_label, witnesses_in
 from book.tools.edition import chapter
 
 
@@ -81,17 +82,39 @@ def link_witnesses(app, doctree):
         node[0] += [nodes.Text(" "), link]
 
 
-def title_references(app, doctree, docname):
-    """A reference to a statement of another page carries its title, for the card that the page shows."""
-    if not hasattr(app, "statement_titles"):
-        pages = chapter.chapters(Path(app.srcdir))
-        found = [pair for page in pages for pair in statements_in(page)]
-        app.statement_titles = {label: re.sub(r"[$\\]", "", title) for title, label in found if label}
+def told(node, env):
+    """What a part of a statement says, with its formulas as TeX and the numbers of what it refers to."""
+    if isinstance(node, nodes.Text):
+        return node.astext()
+    if isinstance(node, nodes.math):
+        return rf"\({node.astext()}\)"
+    if isinstance(node, nodes.math_block):
+        tex = node.astext().strip()
+        return rf"\[\begin{{split}}{tex}\end{{split}}\]" if r"\\" in tex else rf"\[{tex}\]"
+    if isinstance(node, addnodes.pending_xref):
+        label = node["reftarget"]
+        if node["reftype"] == "eq":
+            return f"({env.get_domain('math').equations[label][1]})"
+        other = env.proof_list[label]
+        numbers = env.toc_fignumbers[other["docname"]][other["countertype"]][label]
+        return f"{other['realtype'].title()} {'.'.join(map(str, numbers))}"
+    inline = isinstance(node, nodes.TextElement)
+    parts = [
+        told(c, env) for c in node.children if isinstance(c, nodes.Text) or "witness" not in c["classes"]
+    ]
+    return ("" if inline else "\n\n").join(part.strip("\n") for part in parts if part.strip())
+
+
+def statement_references(app, doctree, docname):
+    """A reference to a statement of another page carries the statement, for the card that the page shows."""
     for node in doctree.findall(nodes.reference):
         page, _, label = node.get("refuri", "").partition("#")
-        if page and app.statement_titles.get(label) and not page.startswith("http"):
-            node["reftitle"] = app.statement_titles[label]
-            node["classes"].append("prf-card")
+        if not page or page.startswith("http") or label not in getattr(app.env, "proof_list", {}):
+            continue
+        for statement in app.env.get_doctree(app.env.proof_list[label]["docname"]).findall(nodes.Element):
+            if statement.get("label") == label and statement.get("realtype") in STATEMENTS:
+                node["reftitle"] = told(statement, app.env)
+                node["classes"].append("prf-card")
 
 
 def formula_references(app, doctree, docname):
@@ -125,7 +148,7 @@ def setup(app):
     app.connect("doctree-read", link_witnesses)
     app.connect("doctree-read", fold_proofs)
     app.connect("doctree-resolved", tidy_ids)
-    app.connect("doctree-resolved", title_references)
+    app.connect("doctree-resolved", statement_references)
     app.connect("doctree-resolved", formula_references)
     app.connect("html-page-context", one_id_each)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

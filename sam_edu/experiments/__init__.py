@@ -9,7 +9,8 @@ or, from the command line, ``python -m sam_edu.experiments --help``.
 from sam_edu.experiments import comparison, protocols, summary
 from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.places import results_folder
-from sam_edu.experiments.records import Record, available, load_records
+from sam_edu.experiments.record import Record
+from sam_edu.experiments.records import available, load_records
 from sam_edu.experiments.runner import run
 from sam_edu.experiments.study import Study, study
 from sam_edu.experiments.sweep import sweep

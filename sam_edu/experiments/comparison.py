@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam_edu.experiments import summary
-from sam_edu.experiments.records import Record
+from sam_edu.experiments.record import Record
 from sam_edu.experiments.uncertainty import NOTHING, Estimate, estimate, in_points, verdicts
 
 Records = Sequence[Record]

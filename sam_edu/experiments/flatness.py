@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from sam_edu.experiments.records import Record
+from sam_edu.experiments.record import Record
 from sam_edu.experiments.study import Row
 
 #: What a record knows of a network's flatness.

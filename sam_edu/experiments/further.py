@@ -5,20 +5,23 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sam_edu.data import Dataset
 from sam_edu.experiments.config import RunConfig
-from sam_edu.experiments.records import Record, index, read
+from sam_edu.experiments.provenance import origin
+from sam_edu.experiments.record import Record
+from sam_edu.experiments.records import index, read
+from sam_edu.experiments.state import Training
 from sam_edu.measured import AtRadius, EvaluationRecord, RungResult, same_radius, wilson
 
 
-def earlier(config: RunConfig, folder: Path, weights: str) -> Record | None:
+def earlier(config: RunConfig, folder: Path, weights: str, images: str) -> Record | None:
     """The record in ``folder`` that this run can go on from: the one with the longest search, or None.
 
-    It is about the same weights (by their checksum), the same images and ladder; it has every radius, and
+    It is about the same weights and images (by their checksums) and the same ladder; it has every radius, and
     fewer cases.
     """
     found = []
@@ -28,7 +31,9 @@ def earlier(config: RunConfig, folder: Path, weights: str) -> Record | None:
         except ValueError:
             continue
         before, same = record.config, replace(record.config, eval_linf=(), eval_l2=(), certify=0)
-        if record.origin.get("weights") != weights or not 0 < before.certify < config.certify:
+        if (record.origin.get("weights"), record.origin["data"]["checksum"]) != (weights, images):
+            continue
+        if not 0 < before.certify < config.certify:
             continue
         if same == replace(config, eval_linf=(), eval_l2=(), certify=0) and _has(record, config):
             found.append(record)
@@ -44,22 +49,21 @@ def _has(record: Record, config: RunConfig) -> bool:
     )
 
 
-def searched(
-    record: Record, config: RunConfig, model: nn.Module, x: Tensor, y: Tensor, origin: dict[str, Any]
-) -> Record:
+def searched(record: Record, config: RunConfig, dataset: Dataset, state: Training) -> Record:
     """The record of ``config``: what ``record`` has decided, and a search with more cases for the rest.
 
-    The rungs of ``record`` stay; the new search is one more. Where and when is in ``origin``, to which
-    ``begun``, the run id of ``record``, is added.
+    The rungs of ``record`` stay; the new search is one more. To the origin, which is that of this search,
+    ``begun`` is added: the run id of ``record``.
     """
-    started = time.perf_counter()
+    started, model = time.perf_counter(), state.result.eval()
+    x, y = dataset.test_x.to(state.device), dataset.test_y.to(state.device)
     ends = [
         _go_on(evaluation, radii, model, x, y, config.certify) if evaluation and radii else None
         for evaluation, radii in ((record.linf, config.eval_linf), (record.l2, config.eval_l2))
     ]
     more = time.perf_counter() - started
     seconds = {**record.seconds, "evaluate": record.seconds["evaluate"] + more}
-    about = {**record.origin, **origin, "begun": record.config.run_id}
+    about = {**record.origin, **origin(dataset, state.device), "begun": record.config.run_id}
     return replace(record, config=config, linf=ends[0], l2=ends[1], seconds=seconds, origin=about)
 
 

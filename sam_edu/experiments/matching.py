@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from sam_edu.experiments.records import Record
+from sam_edu.experiments.record import Record
 from sam_edu.experiments.uncertainty import Estimate, verdicts
 
 Records = Sequence[Record]

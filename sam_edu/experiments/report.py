@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sam_edu.experiments import checkpoints, files, records, summary
 from sam_edu.experiments.config import Groups, RunConfig
-from sam_edu.experiments.records import Record
+from sam_edu.experiments.record import Record
 
 
 def name(config: RunConfig) -> str:

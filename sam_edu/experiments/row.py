@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sam_edu.experiments import summary
 from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.matching import Match, match
-from sam_edu.experiments.records import Record
+from sam_edu.experiments.record import Record
 from sam_edu.experiments.summary import Spread
 from sam_edu.experiments.uncertainty import Estimate, estimate
 from sam_edu.methods import METHODS, Method

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from sam_edu.experiments import summary
-from sam_edu.experiments.records import Record
+from sam_edu.experiments.record import Record
 from sam_edu.experiments.row import Row
 from sam_edu.methods import METHODS
 

@@ -10,23 +10,16 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
-from sam_edu import data, sharpness
-from sam_edu.evaluation import EvaluationRecord, evaluate
+from sam_edu import data
 from sam_edu.experiments import files, further, records, weights
 from sam_edu.experiments.checkpoints import Checkpoints
 from sam_edu.experiments.config import RunConfig
-from sam_edu.experiments.provenance import origin
+from sam_edu.experiments.measuring import measure
 from sam_edu.experiments.state import Training
 from sam_edu.experiments.workers import Workers, join
 
-BALL_RHO = 0.1  # radius at which every run's sharpness is reported
-ADAPTIVE_RHO = 2.0  # and that of the adaptive ball, which does not change when a network is rescaled
-SHARPNESS_IMAGES = 1000
-LARGE, LARGE_IMAGES = 150_000, 100  # second derivatives of large nets take long: fewer images
 # torch's random state and threads belong to the process: runs in two threads would disturb each other
 _ONE_AT_A_TIME = threading.RLock()
 
@@ -139,17 +132,13 @@ def _finish(
 ) -> records.Record:
     """Evaluate and record, after the weights: should that fail, nothing has to be trained again."""
     if store is None:
-        return _record(config, dataset, state)
+        return measure(config, dataset, state)
     about = {"run_id": config.run_id, "training_id": config.training_id, "curves": state.curves,
              "seconds": state.seconds, "data": _checksum(_trained_on(dataset))}  # fmt: skip
     folder = store.paths[0].parent
     digest = weights.write(folder / f"{config.run_id}.safetensors", state.result.state_dict(), about)
-    before = further.earlier(config, folder, digest)
-    if before is None or before.origin["data"]["checksum"] != _checksum(dataset):
-        record = _record(config, dataset, state)
-    else:
-        model, x, y = state.result.eval(), dataset.test_x.to(state.device), dataset.test_y.to(state.device)
-        record = further.searched(before, config, model, x, y, origin(dataset, state.device))
+    before = further.earlier(config, folder, digest, _checksum(dataset))
+    record = further.searched(before, config, dataset, state) if before else measure(config, dataset, state)
     record.origin["weights"] = digest
     records.write(record, folder)
     store.remove()
@@ -203,73 +192,6 @@ def _cached(name: str, train: int | None, test: int | None, validation: int) -> 
 
 def _dataset(config: RunConfig) -> data.Dataset:
     return _cached(config.dataset, config.train_size, config.test_size, config.validation_size)
-
-
-def _record(config: RunConfig, dataset: data.Dataset, state: Training) -> records.Record:
-    started, model = time.perf_counter(), state.result.eval()
-    x, y = dataset.test_x.to(state.device), dataset.test_y.to(state.device)
-    evaluations: dict[str, EvaluationRecord | None] = {}
-    for norm, radii in (("linf", config.eval_linf), ("l2", config.eval_l2)):
-        evaluations[norm] = None
-        if radii:
-            evaluations[norm] = evaluate(model, x, y, radii, norm, config.ladder, certify=config.certify)
-    validation, held = None, (dataset.validation_x, dataset.validation_y)
-    if held[0] is not None and held[1] is not None and config.eval_linf:
-        held_x, held_y = held[0].to(state.device), held[1].to(state.device)
-        validation = evaluate(model, held_x, held_y, config.eval_linf, "linf", config.ladder)
-    sharp = _sharpness(state)
-    seconds = {"train": state.seconds, "evaluate": time.perf_counter() - started}
-    about = {**origin(dataset, state.device), "images_per_second": round(state.images_per_second(), 1)}
-    return records.Record(
-        config,
-        state.curves[-1]["accuracy"],
-        evaluations["linf"],
-        evaluations["l2"],
-        sharp,
-        state.curves,
-        seconds,
-        about,
-        validation,
-        _confidence(state, x),
-    )
-
-
-def _large(state: Training) -> bool:
-    return sum(p.numel() for p in state.result.parameters()) > LARGE
-
-
-def _few(state: Training) -> tuple[Tensor, Tensor]:
-    """The training images on which sharpness is measured."""
-    images = LARGE_IMAGES if _large(state) else SHARPNESS_IMAGES
-    return state.x[:images], state.y[:images]
-
-
-@torch.no_grad()
-def _confidence(state: Training, test: Tensor) -> dict[str, float]:
-    train, y = _few(state)
-    seen, unseen = (
-        torch.cat([state.result(part) for part in x.split(500)]).softmax(1).max(1) for x in (train, test)
-    )
-    return {
-        "test": float(unseen.values.mean()),
-        "train": float(seen.values.mean()),
-        "train_accuracy": float((seen.indices == y).float().mean()),
-    }
-
-
-def _sharpness(state: Training) -> dict[str, float]:
-    few = _few(state)
-    tol = 1e-2 if _large(state) else 1e-3
-    return {
-        "top_eigenvalue": sharpness.top_eigenvalue(state.result, *few, max_iterations=1000, tol=tol),
-        "ball": sharpness.worst_loss_in_ball(state.result, *few, rho=BALL_RHO).sharpness,
-        "ball_rho": BALL_RHO,
-        "adaptive": sharpness.worst_loss_in_ball(
-            state.result, *few, rho=ADAPTIVE_RHO, adaptive=True
-        ).sharpness,
-        "adaptive_rho": ADAPTIVE_RHO,
-        "images": len(few[0]),
-    }
 
 
 def _bar(config: RunConfig, done: int, progress: bool) -> tqdm:

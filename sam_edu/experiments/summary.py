@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sam_edu.evaluation import EvaluationRecord
 from sam_edu.experiments.config import RunConfig
-from sam_edu.experiments.records import Record
+from sam_edu.experiments.record import Record
 from sam_edu.methods import METHODS
 
 

@@ -17,7 +17,7 @@ import torch
 from tqdm.auto import tqdm
 
 from sam_edu.experiments.config import Groups, RunConfig, regroup
-from sam_edu.experiments.records import Record
+from sam_edu.experiments.record import Record
 from sam_edu.experiments.runner import run
 
 GUARD = 'in a script, the call must stand under `if __name__ == "__main__":`, in a file'

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
 from sam_edu.experiments import summary
-from sam_edu.experiments.records import Record
+from sam_edu.experiments.record import Record
 
 NOTHING = 1e-12  # a difference of accuracies that is a rounding error
 
@@ -125,6 +125,40 @@ class Estimate:
 def in_points(interval: tuple[float, float]) -> str:
     """An interval of accuracies in points, ``+1.4 to +2.9``."""
     return " to ".join(f"{100 * end:+.1f}" for end in interval)
+
+
+def paired_interval(one: ArrayLike, other: ArrayLike, z: float = 1.959964) -> tuple[float, float]:
+    """95 % interval of the difference of two accuracies on the same images, of one network each.
+
+    Wald's interval with one image added to each kind of disagreement, which keeps its promise for few of
+    them and has a width where there are none (D. G. Bonett, R. M. Price, J. Educ. Behav. Stat. 37, 2012, p.
+    479). It is over the images alone; for several seeds there is :class:`Estimate`.
+
+    Parameters
+    ----------
+    one, other : array_like of bool, shape (images,)
+        Which images each network has right. The interval is in units of accuracy: 0.01 is one point.
+
+    Raises
+    ------
+    ValueError
+        If the two are not verdicts on the same images.
+
+    Examples
+    --------
+    >>> paired = paired_interval([1, 1, 1, 1, 0, 1], [1, 0, 0, 1, 0, 1])
+    >>> [round(end, 2) for end in paired]
+    [-0.21, 0.71]
+    """
+    won, lost = np.asarray(one, dtype=bool), np.asarray(other, dtype=bool)
+    if won.shape != lost.shape or won.ndim != 1 or not len(won):
+        raise ValueError(
+            f"verdicts on the same images are needed, one per image, got shapes {won.shape} and {lost.shape}"
+        )
+    n = len(won) + 2
+    more, fewer = (1 + (won & ~lost).sum()) / n, (1 + (lost & ~won).sum()) / n
+    half = z * np.sqrt((more + fewer - (more - fewer) ** 2) / n)
+    return float(max(-1.0, more - fewer - half)), float(min(1.0, more - fewer + half))
 
 
 def verdicts(records: Sequence[Record], eps: float, norm: str = "linf") -> NDArray:

@@ -14,7 +14,8 @@ from sam_edu import data, models
 from sam_edu._guards import eval_mode
 from sam_edu.evaluation import EvaluationRecord
 from sam_edu.experiments import weights
-from sam_edu.experiments.records import SHIPPED, Record, find, index, read
+from sam_edu.experiments.record import Record
+from sam_edu.experiments.records import SHIPPED, find, index, read
 
 TOLERANCE = 0.005  # half a point
 SEED = 1  # the ladder's attacks start from seed 0

@@ -18,10 +18,10 @@ from tests.browser import (
     DRAW,
     NOT_A_NUMBER,
     PAINT,
-    REST,
     TEXTS,
     UNROUNDED,
     Visit,
+    rest,
     slider_times,
 )
 
@@ -129,7 +129,7 @@ OPEN_ALL = """() => {
 
 def open_all(visit: Visit) -> None:
     visit.tab.evaluate(OPEN_ALL)
-    visit.tab.wait_for_timeout(100)
+    rest(visit.tab, 100)
 
 
 SCREEN = (1280, 800)  # px: a desktop screen
@@ -175,7 +175,7 @@ def storeys(visit: Visit) -> tuple[int, list[str]]:
             continue
         link.first.evaluate("(n) => n.click()")
         expect(True, "after a click in the contents of the page")
-        tab.wait_for_timeout(50)
+        rest(tab, 50)
         for figure in fold.locator("figure:is(.sam-edu, .se-figure)").all():
             if figure.evaluate("(n) => n.closest('[hidden]')"):  # the answer of a question
                 continue
@@ -260,7 +260,7 @@ def solutions(visit: Visit) -> tuple[int, list[str]]:
         for _ in range(40):  # a busy machine may take a while
             if opened := box.evaluate(inside):
                 break
-            tab.wait_for_timeout(50)
+            rest(tab, 50)
         if not opened:
             problems.append(f"{name}: its button does not open it by keyboard")
     return len(boxes), problems
@@ -283,7 +283,7 @@ class Figure:
 
     def look(self) -> tuple[str, str]:
         """The plotted data and the sentence; also notes what may never stand in a figure."""
-        self.tab.wait_for_timeout(REST)
+        rest(self.tab)
         data, said, drawn, texts = self.root.evaluate(LOOK)
         found = NOT_A_NUMBER.search(drawn)
         if found:

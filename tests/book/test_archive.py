@@ -23,7 +23,7 @@ from book.tools.print import make_pdf
 from book.tools.publish import archive as packer
 from tests.book import checks
 from tests.book.test_pages import html  # noqa: F401
-from tests.browser import Visit, chromium
+from tests.browser import Visit, chromium, rest
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("pocket")]  # one archive, one PDF for all
 LIVE = "notebooks/00_welcome"  # a short page with a live figure and links to other pages
@@ -75,7 +75,7 @@ def test_a_page_from_the_archive_is_complete_and_quiet(visit: Visit, unpacked: P
     slider = visit.tab.locator(".sam-edu input[type=range]").first
     before = visit.tab.locator(".sam-edu .se-say").first.inner_text()
     slider.press("Home" if float(slider.input_value()) > float(slider.get_attribute("min")) else "End")
-    visit.tab.wait_for_timeout(100)
+    rest(visit.tab, 100)
     assert visit.tab.locator(".sam-edu .se-say").first.inner_text() != before
 
 
@@ -83,7 +83,8 @@ def test_search_in_the_archive_finds_words_and_quotes_them(visit: Visit, unpacke
     visit.open(unpacked / "search.html", "?q=perturbation")
     quotes = visit.tab.locator("#search-results li p.context")
     quotes.first.wait_for()
-    visit.tab.wait_for_timeout(600)
+    quotes.nth(1).wait_for()
+    rest(visit.tab, 600)
     found = visit.tab.locator("#search-results li").count()
     assert found >= 2 and quotes.count() >= 2
     for text in quotes.all_inner_texts():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from book.tools import ROOT
+from tests.book.test_pages import html  # noqa: F401
 from tests.browser import chromium
 
 pytestmark = pytest.mark.browser
@@ -15,7 +19,8 @@ SCRIPT = (ROOT / "book/assets/js/cards.js").read_text(encoding="utf-8")
 PAGE = """<article>
 <p>By <a class="reference internal" href="#thm-a">Theorem 1</a>,
 <a class="reference internal" href="#equation-b">(1)</a>,
-<a class="prf-card reference internal" href="far.html#thm-c" title="Of another page">Theorem 2</a>
+<a class="prf-card reference internal" href="far.html#thm-c"
+ title="Of another page\n\nThen \\(a\\) is b.">Theorem 2</a>
 <a class="eq-card reference internal" href="far.html#equation-d" title="c = d">(2)</a>,
 <a class="eq-card reference internal" href="far.html#equation-f" title="e \\\\ f">(3)</a>
 and <a class="reference internal" href="#plain">a place</a>.</p>
@@ -39,7 +44,7 @@ def tab() -> Iterator[Any]:
     [
         ("Theorem 1", "All is well."),
         ("(1)", "a = b"),
-        ("Theorem 2", "Of another page"),
+        ("Theorem 2", "Of another page\n\nThen \\(a\\) is b."),
         ("(2)", r"\[c = d\]"),  # as it stands where MathJax is absent
         ("(3)", r"\[\begin{split}e \\ f\end{split}\]"),
     ],
@@ -71,3 +76,16 @@ def test_the_formula_of_another_page_is_typeset_and_then_placed_again(tab: Any) 
     assert tab.locator(".ref-card").is_visible()
     tab.keyboard.press("Escape")
     tab.evaluate("delete window.MathJax")
+
+
+def test_a_statement_of_another_page_is_carried_whole(html: Path) -> None:  # noqa: F811
+    """Title, text, formulas, the numbers of what it refers to."""
+    links = re.findall(
+        r'<a class="prf-card[^>]* title="([^"]+)"', (html / "book/statements.html").read_text("utf-8")
+    )
+    assert len(links) > 20
+    for said in map(unescape, links):
+        title, *body = said.split("\n\n")
+        assert title and body and "\\(" in said, said
+        assert not re.search(r"\$|\{\w+(:\w+)?\}`|\b(thm|prop|cor|eq|exp)-[a-z]", said), said
+        assert said.count("\\(") == said.count("\\)") and not re.search(r"\d tests?$", title), said

@@ -18,7 +18,7 @@ import yaml
 
 from book.tools import ROOT
 from tests.book import checks
-from tests.browser import REST, Visit, chromium
+from tests.browser import REST, Visit, chromium, rest
 
 pytestmark = pytest.mark.browser
 HTML = Path(os.environ.get("BOOK_HTML") or ROOT / "_build/html")
@@ -178,8 +178,8 @@ def test_search_finds_a_word_offline(browser: Any, html: Path) -> None:
     try:
         found = page.tab.locator("#search-results li a")
         found.first.wait_for()
-        page.tab.wait_for_timeout(500)
-        assert found.count() >= 2
+        found.nth(1).wait_for()
+        rest(page.tab, 500)
         none(page.log)
         found.first.click()
         page.tab.wait_for_url(re.compile(r"/(notebooks|book)/"))
@@ -249,7 +249,7 @@ def test_a_task_s_link_sets_its_figure_and_brings_it_into_view(browser: Any, htm
             figure = figure.nth(int(key.rpartition("-")[2]) - 1)
             assert pairs and figure.count(), f"{name}: {link} names no figure of this page"
             page.tab.locator(f'a[href="{link}"]').first.click()
-            page.tab.wait_for_timeout(REST + 100)
+            rest(page.tab, REST + 100)
             state = figure.get_by_role("link", name="Link to this state").get_attribute("href")
             reached = dict(pair.split("_", 1) for pair in state.split("--")[1:])
             for trait, value in (pair.split("_", 1) for pair in pairs):

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sam_edu import certify
-from sam_edu.experiments import RunConfig, further, records, run, runner
+from sam_edu import certify, data
+from sam_edu.experiments import RunConfig, further, measuring, records, run
+from sam_edu.experiments.state import Training
 
 SHORT = RunConfig(
     train_size=400, test_size=60, epochs=12, lr=0.1, eval_linf=(0.03, 0.08, 0.12), ladder="quick", certify=1
@@ -29,7 +30,7 @@ def both(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(certify, "certify", watched)
-        patch.setattr(runner, "evaluate", lambda *args, **settings: pytest.fail("it was attacked again"))
+        patch.setattr(measuring, "evaluate", lambda *args, **settings: pytest.fail("it was attacked again"))
         long = run(LONG, folder)
     return folder, short, long, asked
 
@@ -65,19 +66,25 @@ def test_an_example_of_a_smaller_radius_counts_at_a_larger_one(both, monkeypatch
         return certify.Certificate(eps, norm, none, yes, none.double(), {}, none.long())
 
     monkeypatch.setattr(certify, "certify", all_fall)
-    x, y = torch.zeros(60, 1, 8, 8), torch.zeros(60, dtype=torch.long)
-    found = further.searched(short, LONG, torch.nn.Identity(), x, y, {}).linf.at
+    images = data.load("digits").subset(SHORT.train_size, SHORT.test_size)
+    found = further.searched(short, LONG, images, Training(LONG, images)).linf.at
     small, large = (torch.tensor(entry.robust) for entry in found)
     assert not bool((large & ~small).any()) and found[0].accuracy == sum(found[0].proved) / 60
 
 
 def test_other_weights_ladders_images_or_longer_searches_are_left_alone(both):
     folder, short, _, _ = both
-    digest = short.origin["weights"]
-    assert further.earlier(LONG, folder, digest).config == SHORT
-    assert further.earlier(replace(LONG, certify=500), folder, digest).config == LONG, "the longest one"
-    assert further.earlier(replace(LONG, eval_linf=(0.03,), certify=500), folder, digest).config == SHORT
-    assert further.earlier(LONG, folder, "0" * 16) is None
+    digest, images = short.origin["weights"], short.origin["data"]["checksum"]
+
+    def found(**changes):
+        record = further.earlier(replace(LONG, **changes), folder, digest, images)
+        return record and record.config
+
+    assert found() == SHORT
+    assert found(certify=500) == LONG, "the longest one"
+    assert found(certify=500, eval_linf=(0.03,)) == SHORT, "only this one has the radius"
+    assert further.earlier(LONG, folder, "0" * 16, images) is None
+    assert further.earlier(LONG, folder, digest, "0" * 16) is None
     for other in ({"test_size": 50}, {"ladder": "standard"}, {"eval_linf": (0.05,)}, {"certify": 1}):
-        assert further.earlier(replace(LONG, **other), folder, digest) is None, other
-    assert further.earlier(replace(LONG, eval_l2=(0.5,)), folder, digest) is None
+        assert found(**other) is None, other
+    assert found(eval_l2=(0.5,)) is None

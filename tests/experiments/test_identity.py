@@ -17,7 +17,17 @@ import pytest
 import torch
 from PIL import Image
 
-from sam_edu.experiments import RunConfig, files, load_records, records, report, run, runner, summary
+from sam_edu.experiments import (
+    RunConfig,
+    files,
+    load_records,
+    measuring,
+    records,
+    report,
+    run,
+    runner,
+    summary,
+)
 from sam_edu.experiments.state import Training
 from sam_edu.experiments.verify import verify
 from sam_edu.widgets import ClasswiseExplorer, LadderExplorer
@@ -103,7 +113,7 @@ def test_a_failing_evaluation_does_not_cost_the_training(tmp_path, epochs, monke
 
     config = RunConfig(eval_linf=(0.1,), **SMALL)
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(runner, "evaluate", fails)
+        patch.setattr(measuring, "evaluate", fails)
         run(config, tmp_path)
     other = dataclasses.replace(config, eval_linf=(0.05,))
     assert run(other, tmp_path).linf and run(config, tmp_path).linf and len(epochs) == 2

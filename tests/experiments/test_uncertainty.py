@@ -6,7 +6,7 @@ from scipy import stats
 
 from sam_edu.experiments import protocols
 from sam_edu.experiments.records import load_records
-from sam_edu.experiments.uncertainty import Estimate, estimate, verdicts
+from sam_edu.experiments.uncertainty import Estimate, estimate, paired_interval, verdicts
 
 
 def table(rng, seeds, images, between_seeds, between_images, gain):
@@ -77,3 +77,29 @@ def test_tables_that_say_nothing(wrong):
         Estimate.of(wrong)
     with pytest.raises(ValueError, match="two seeds"):
         Estimate.of_seeds([0.1])
+
+
+@pytest.mark.parametrize(
+    "gained, lost", [(0.002, 0.002), (0.02, 0.0), (0.2, 0.02), (0.1, 0.1), (0.004, 0.001)]
+)
+def test_the_paired_interval_of_two_networks_covers(gained, lost):
+    """Also where the two differ in a handful of images, the case of AutoAttack behind a ladder."""
+    rng = np.random.default_rng(0)
+    draws = rng.choice([1, -1, 0], p=[gained, lost, 1 - gained - lost], size=(2000, 500))
+    ends = np.array([paired_interval(row > 0, row < 0) for row in draws])
+    hits = np.mean((ends[:, 0] <= gained - lost) & (gained - lost <= ends[:, 1]))
+    assert hits >= 0.94
+    naive = draws.std(1) * 1.96 / 500**0.5
+    assert (ends[:, 1] - ends[:, 0] >= 1.9 * naive).all()
+
+
+def test_equal_verdicts_are_no_proof_of_equality():
+    low, high = paired_interval([True] * 500, [True] * 500)
+    assert -0.02 < low < 0 < high < 0.02
+    assert paired_interval([True], [False])[1] == 1.0
+
+
+@pytest.mark.parametrize("one, other", [([1, 0], [1]), ([], []), ([[1]], [[0]])])
+def test_verdicts_on_other_images_are_refused(one, other):
+    with pytest.raises(ValueError, match="verdicts on the same images"):
+        paired_interval(one, other)

@@ -15,7 +15,7 @@ import pytest
 
 from book.tools.author import playground_runs
 from sam_edu import data, methods, widgets
-from tests.browser import DATA, NOT_A_NUMBER, PAINT, REST, TEXTS, TIME_A_SLIDER
+from tests.browser import DATA, NOT_A_NUMBER, PAINT, TEXTS, TIME_A_SLIDER, rest
 from tests.widgets.page import page as page_of
 
 AXE = Path(__import__("axe_playwright_python").__file__).with_name("axe.min.js").read_text("utf-8")
@@ -53,12 +53,12 @@ def press(tab: Any, name: str = "Start") -> None:
 def done(tab: Any, runs: int = 1) -> list[dict[str, Any]]:
     """The runs as Python gets them, once the last one is finished."""
     tab.wait_for_function(f"model.get('runs').length === {runs}", timeout=120_000)
-    tab.wait_for_timeout(REST)
+    rest(tab)
     return tab.evaluate("model.get('runs')")
 
 
 def spoken(tab: Any) -> str:
-    tab.wait_for_timeout(REST)
+    rest(tab)
     return tab.locator(".se-live").text_content().replace("\u202f", " ")
 
 
@@ -92,6 +92,7 @@ def test_trains_and_says_what_it_measured(show: Any) -> None:
     assert f"Compared with run A (SGD) that is {gap:+.1f} points".replace("-", "−") in spoken(tab)
     assert spoken(tab).endswith("for 5.0 times its passes.")
     tab.locator("details.se-table summary").press("Enter")
+    rest(tab, 0)  # the fold tells that it opened in a turn of its own
     assert tab.locator(".se-table tbody tr").count() == 1 + 2 + 5 + 5
     put(tab, seed=1)
     press(tab)
@@ -117,7 +118,7 @@ def test_the_same_settings_give_the_same_run_however_it_is_stopped(show: Any) ->
     press(tab, "Stop")
     part = tab.evaluate("model.get('runs')[0].points")
     if len(part) < 11:
-        tab.wait_for_timeout(400)
+        rest(tab, 400)
         press(tab, "Go on")
     tab.wait_for_function("model.get('runs')[0].points.length === 11")
     assert tab.evaluate("model.get('runs')[0].points") == whole and tab.log == []
@@ -141,7 +142,7 @@ def test_another_radius_of_the_test_measures_the_run_anew(show: Any) -> None:
 def test_a_link_reproduces_the_settings_and_so_the_run(show: Any) -> None:
     tab = show()
     put(tab, method="sam", rho=0.4, seed=3, decay=0.0)
-    tab.wait_for_timeout(REST)
+    rest(tab)
     link = tab.get_by_role("link", name="Link to this state").get_attribute("href")
     press(tab)
     first = done(tab)
@@ -156,7 +157,7 @@ def test_nothing_moves_before_start_and_little_where_motion_is_reduced(show: Any
     count = """() => { window.moved = 0; new MutationObserver(() => window.moved++).observe(
       document.querySelector("svg.se-plot"), {attributes: true, subtree: true}); }"""
     tab.evaluate(count)
-    tab.wait_for_timeout(400)
+    rest(tab, 400)
     assert tab.evaluate("window.moved") == 0
     press(tab)
     done(tab)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sam_edu import toy
-from tests.browser import REST
+from tests.browser import rest
 from tests.figures import MAKE
 from tests.widgets.page import page as page_of
 
@@ -124,7 +124,7 @@ def stands(places: np.ndarray, tracks: list[list[float]], edges: tuple[float, fl
 def unfold(tab: Any) -> list[dict[str, Any]]:
     tab.locator(".se-table summary").focus()
     tab.keyboard.press("Enter")
-    tab.wait_for_timeout(50)
+    rest(tab, 50)
     return tab.evaluate(TABLES)
 
 
@@ -166,7 +166,7 @@ def test_the_table_follows_the_slider_when_it_rests(show: Any) -> None:
         setTimeout(() => window.moving = ({TABLES})(), 100))""")
     slider.focus()
     tab.keyboard.press("End")
-    tab.wait_for_timeout(REST)
+    rest(tab)
     tab.wait_for_function("window.moving")
     assert tab.evaluate("window.moving") == before  # not while it moves
     after = tab.evaluate(TABLES)

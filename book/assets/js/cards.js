@@ -1,7 +1,7 @@
 /* What a reference to a statement or an equation means, shown where it is used: on hover, on focus by keyboard,
  * on a first tap (the second follows the link). Escape closes it. What stands on the same page is copied from
- * there, formulas included; of a statement on another page the title is shown, of an equation on another page the
- * formula, which its link carries as TeX (book/_ext/statements.py). */
+ * there, formulas included; what stands on another page is carried by the link itself, its formulas as TeX
+ * (book/_ext/statements.py). */
 (() => {
   "use strict";
   const WAIT = 150,
@@ -20,6 +20,13 @@
     return box;
   }
 
+  function paragraph(text, number) {
+    const box = document.createElement("p");
+    box.className = "mathjax_process"; // MathJax sets formulas only where it is asked to
+    box.append(number ? text : Object.assign(document.createElement("strong"), { textContent: text }));
+    return box;
+  }
+
   function contentOf(link) {
     const hash = link.getAttribute("href").startsWith("#") ? decodeURIComponent(link.hash.slice(1)) : "";
     const target = hash ? document.getElementById(hash) : null;
@@ -31,7 +38,7 @@
       return [copy];
     }
     if (link.matches(".eq-card")) return [formula(link.dataset.card)];
-    return link.dataset.card ? [document.createTextNode(link.dataset.card)] : null;
+    return link.dataset.card ? link.dataset.card.split("\n\n").map(paragraph) : null;
   }
 
   function place(link) {
@@ -55,7 +62,7 @@
     place(link);
     link.setAttribute("aria-describedby", card.id);
     shown = link;
-    if (link.matches(".eq-card"))
+    if (link.matches(".eq-card, .prf-card"))
       window.MathJax?.typesetPromise?.([card]).then(() => {
         if (shown === link) place(link);
       });

@@ -1,0 +1,111 @@
+"""Words of verdict mean what the ledger of claims says they mean, and abstracts are called so."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from book.tools import ROOT
+from sam_edu.experiments import protocols, study
+
+PAGES = [
+    *sorted((ROOT / "notebooks").glob("*.md")),
+    *sorted((ROOT / "book").glob("*.md")),
+    ROOT / "README.md",
+]
+LEDGER = ROOT / "book/claims.md"
+REPRODUCED = re.compile(r"\b(reproduc(?:e[sd]?|ing)|replicat(?:e[sd]?|ing))\b")
+EVIDENCE = re.compile(r"\{cite|\{fact\}|\{glue|\bdigits\b|Fashion-MNIST|CIFAR")
+FACT = re.compile(r"\{fact\}`([\w-]+)[^`]*`")
+
+
+def setting_of_the_papers() -> set[str]:
+    """Protocols with the papers' network and data of which the book has records."""
+    named = {name for name, (base, _) in protocols.PROTOCOLS.items() if base["model"] == "preact-resnet18"}
+    return {name for name in named if any(row.records for row in study(name, partial=True))}
+
+
+def sentences(text: str) -> list[str]:
+    """Rows of tables, and sentences of the rest; a line that defines a word in bold is none."""
+    text = re.sub(r"```.*?```", "", text, flags=re.S)
+    found: list[str] = []
+    for block in re.split(r"\n\s*\n|\n(?=[-|:])", text):
+        if block.lstrip().startswith("|"):
+            found += block.splitlines()
+        elif not re.match(r"- \*\*[^*]+\*\*(, \*\*[^*]+\*\*)*: ", block):
+            found += re.split(r"(?<=[.?!])\s+(?=[A-Z{])", " ".join(block.split()))
+    return found
+
+
+def overclaims(text: str, own: set[str]) -> list[str]:
+    """Sentences that call a result reproduced which was measured on other data than the claim's."""
+    said = [s for s in sentences(text) if REPRODUCED.search(s) and EVIDENCE.search(s)]
+    return [s for s in said if not (found := set(FACT.findall(s))) or not found <= own]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_reproduced_is_said_of_the_claim_s_own_setting_only(page) -> None:
+    assert overclaims(page.read_text(encoding="utf-8"), setting_of_the_papers()) == []
+
+
+@pytest.mark.parametrize("wrong", [
+    "| SAM is robust | {cite:t}`wei2023sam` | **reproduced** | {fact}`fashion-mnist: SGD clean` | here |",
+    "| one attack is too few | {cite:t}`croce2020reliable` | **reproduced**, mildly | four models | here |",
+    "So the claim is reproduced on digits.",
+    "A small network replicates {cite:t}`wei2023sam`.",
+    "Reading.\n\nOn CIFAR-10, made small, we\nreproduced it.",
+])  # fmt: skip
+def test_the_word_for_other_data_would_be_seen(wrong) -> None:
+    assert len(overclaims(wrong, {"cifar10"})) == 1
+
+
+def test_the_word_for_the_own_setting_may_stand() -> None:
+    row = "| SAM is robust | {cite:t}`wei2023sam` | **reproduced** | {fact}`cifar10: SGD clean` | here |"
+    assert overclaims(row, {"cifar10"}) == [] and overclaims(row, set()) == [row]
+
+
+def verdicts(text: str) -> set[str]:
+    """Words in bold in the third column of the tables of the ledger."""
+    rows = [re.split(r"(?<!\\)\|", line) for line in text.splitlines() if line.startswith("| ")]
+    return {word for row in rows if len(row) > 4 for word in re.findall(r"\*\*([^*]+)\*\*", row[3] + row[2])}
+
+
+def test_every_verdict_of_the_ledger_is_explained() -> None:
+    text = LEDGER.read_text(encoding="utf-8")
+    legend = text[: text.index("\n## ")]
+    explained = {
+        word
+        for line in legend.splitlines()
+        if line.startswith("- **")
+        for word in re.findall(r"\*\*([^*]+)\*\*", line.split(":")[0])
+    }
+    assert "holds on other data" in explained
+    assert verdicts(text) <= explained
+
+
+# --- what is known by its abstract -------------------------------------------------------------------------
+
+BIB = (ROOT / "book/references.bib").read_text(encoding="utf-8")
+ABSTRACTS = re.findall(r"@\w+\{(\w+),", BIB[BIB.index("known by their abstracts") :])
+
+
+def unnamed(text: str) -> list[str]:
+    """Blocks that cite a work of which we know the abstract, without saying so."""
+    blocks = re.split(r"\n\s*\n|\n(?=- )", text)
+    return [b for b in blocks if any(f"`{key}`" in b for key in ABSTRACTS) and "bstract" not in b]
+
+
+def test_the_list_is_there() -> None:
+    assert {"walter2025flatness", "walter2024uncanny", "ma2021linear", "moon2026minor"} <= set(ABSTRACTS)
+    everywhere = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert [key for key in ABSTRACTS if f"`{key}`" not in everywhere] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_work_known_by_its_abstract_is_called_so(page) -> None:
+    assert unnamed(page.read_text(encoding="utf-8")) == []
+
+
+def test_a_silent_citation_would_be_seen() -> None:
+    assert unnamed("- {cite:t}`moon2026minor` prove it.\n- {cite:t}`ma2021linear`, by the abstract.") != []
