@@ -129,8 +129,9 @@ FASHION_CNN: Protocol = {
     "SGD, label smoothing 0.1": {"label_smoothing": 0.1},
     # the best control's decay and SAM together
     "SAM ρ=0.2, weight decay 0.005": {"method": "sam", "rho": 0.2, "weight_decay": 5e-3},
-    # as in FASHION: AT cut down to SAM's passes
+    # as in FASHION: AT cut down to SAM's passes, and a warm start for the largest radius
     "Short AT ε=2/255, 10 epochs": FASHION["Short AT ε=2/255, 10 epochs"],
+    "SAM ρ=0.8 after 10 epochs of SGD": FASHION["SAM ρ=0.8 after 10 epochs of SGD"],
 }
 
 #: Chapter 12: a convolutional net with BatchNorm (24 thousand parameters) on digits.
