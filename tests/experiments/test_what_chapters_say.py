@@ -227,6 +227,22 @@ def test_what_is_proved_on_digits() -> None:
     assert decay.proved(0.1).mean == max(row.proved(0.1).mean for row in table)
 
 
+def test_more_cases_prove_what_was_undecided_on_digits() -> None:
+    before, after = of("digits-certified"), of("digits-decided")
+    for row in after:
+        short = next(old for old in before if old.label == row.label)
+        assert row.at(0.06).mean - row.proved(0.06).mean <= 0.01, "a bracket of one point at most"
+        assert row.at(0.06).mean == short.at(0.06).mean, "the ceiling stays"
+        assert row.proved(0.06).mean > short.proved(0.06).mean
+        for new, old in zip(row.records, short.records, strict=True):
+            assert new.linf and old.linf and new.origin["begun"] == old.config.run_id
+            assert new.origin["weights"] == old.origin["weights"]
+            pairs = zip(new.linf.entry(0.06).proved or [], old.linf.entry(0.06).proved or [], strict=True)
+            assert all(now for now, then in pairs if then)
+    at = before.row("at", eps=0.1)
+    assert 0.3 < at.at(0.1).mean - at.proved(0.1).mean < 0.37, "for a third of the images nobody knows"
+
+
 def test_what_is_proved_on_fashion_mnist() -> None:
     table = of("fashion-mnist-certified")
     sgd, sam, at = table.row("sgd"), table.row("sam"), table.row("at")
