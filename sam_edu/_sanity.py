@@ -162,7 +162,7 @@ def gradient_flags(
         )
     finite = error[~images]
     if _slope.doubtful(finite):
-        share = float((finite > 0.25).double().sum()) / len(error)
+        share = float((finite > _slope.DOUBT).double().sum()) / len(error)
         found.append(
             f"the input gradient is not the slope of the model on {share:.0%} of the images probed: "
             "differences along straight lines disagree with it, attacks go astray"

@@ -32,6 +32,8 @@ def predictions(outputs: Any, y: Any, loss_of: Any) -> tuple[Tensor | float, Ten
         axis = _classes(logits, y, loss_of)
         if axis is None:
             return 0.0, 0.0
+        if logits.shape[axis] == 1:  # one number for each label: counts, grades, yes or no
+            return predictions(logits.squeeze(axis), y.to(logits), loss_of)
         counted = (y >= 0) & (y < logits.shape[axis]) & (y != _ignored(loss_of))
         return ((logits.argmax(axis) == y) & counted).sum(), counted.sum()
     if y.numel() != logits.numel() or len(y) != len(logits):

@@ -428,3 +428,26 @@ def test_a_missing_second_derivative_is_said():
 
     with pytest.raises(RuntimeError, match="no second derivative in torch"):
         sharpness.top_eigenvalue(Fused(), torch.randn(4, 5, 8), torch.tensor([0, 1, 0, 1]))
+
+
+@pytest.mark.parametrize("name", ["mse", "poisson", "binary"])
+def test_whole_numbers_beside_one_output_are_no_classes(name):
+    """With one column its index is 0, which would be right wherever the label is."""
+    torch.manual_seed(0)
+    x, y = torch.randn(32, 4), torch.randint(2 if name == "binary" else 9, (32,))
+
+    def mse(outputs, y, reduction="mean"):
+        return nn.functional.mse_loss(outputs[:, 0], y.float(), reduction=reduction)
+
+    def poisson(outputs, y, reduction="mean"):
+        return nn.functional.poisson_nll_loss(outputs[:, 0], y.float(), reduction=reduction)
+
+    def bce_with_logits(outputs, y, reduction="mean"):
+        return nn.functional.binary_cross_entropy_with_logits(outputs[:, 0], y.float(), reduction=reduction)
+
+    loss_of = {"mse": mse, "poisson": poisson, "binary": bce_with_logits}[name]
+    model = nn.Linear(4, 1)
+    right = ((model(x)[:, 0] > 0) == (y > 0.5)).double().mean()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-9)
+    found = training.train_epoch(SAM(model), optimizer, x, y, 8, loss_of=loss_of).accuracy
+    assert found == pytest.approx(float(right)) if name == "binary" else math.isnan(found)

@@ -152,15 +152,19 @@ def unreduced(loss_of: Callable[..., Tensor], outputs: Any, y: Any) -> Tensor:
         single: Any = copy.copy(loss_of)
         single.reduction = "none"
         return single(outputs, y)
+    explained = (
+        'this needs the losses of single samples: loss_of(outputs, y, reduction="none") must give them, '
+        "as torch's own losses do"
+    )
     try:
-        return loss_of(outputs, y, reduction="none")
+        losses = loss_of(outputs, y, reduction="none")
     except TypeError as error:
         if "reduction" not in str(error):
             raise
-        raise TypeError(
-            'this needs the losses of single samples: loss_of(outputs, y, reduction="none") must '
-            "give them, as torch's own losses do"
-        ) from error
+        raise TypeError(explained) from error
+    if losses.dim() == 0:  # it takes the argument and gives one number all the same
+        raise TypeError(f"{explained}; it gave one number")
+    return losses
 
 
 def needs_batch(closure: Closure, who: str) -> BatchLoss:

@@ -78,6 +78,23 @@ def test_a_loss_that_couples_the_samples_is_refused():
         SAM(model, m=5).backward(BatchLoss(model, x, y, coupled))
 
 
+def test_a_loss_that_takes_the_argument_and_gives_one_number_is_refused_or_right():
+    x, y = data()
+
+    def coupled(outputs, y, reduction="mean"):
+        return (outputs.T @ outputs / len(outputs)).square().mean() + cross_entropy(outputs, y)
+
+    def alone(outputs, y, reduction="mean"):
+        return cross_entropy(outputs, y)
+
+    with pytest.raises(TypeError, match="losses of single samples: .* it gave one number"):
+        SAM(linear(), m=5).backward(BatchLoss(linear(), x, y, coupled))
+    plain, model = linear(), linear()
+    ERM(plain).backward(BatchLoss(plain, x, y, alone))
+    SAM(model, rho=0, m=5).backward(BatchLoss(model, x, y, alone))
+    assert torch.allclose(model.weight.grad, plain.weight.grad, rtol=1e-10)
+
+
 @every_method
 def test_ignored_labels_give_finite_gradients_and_losses(name):
     x, y = data()[0], IGNORED
