@@ -87,9 +87,9 @@ def test_a_loss_that_takes_the_argument_and_gives_one_number_is_refused_or_right
     def alone(outputs, y, reduction="mean"):
         return cross_entropy(outputs, y)
 
-    with pytest.raises(TypeError, match="losses of single samples: .* it gave one number"):
-        SAM(linear(), m=5).backward(BatchLoss(linear(), x, y, coupled))
     plain, model = linear(), linear()
+    with pytest.raises(TypeError, match=r"losses of single samples: .* it gave one number"):
+        SAM(model, m=5).backward(BatchLoss(model, x, y, coupled))
     ERM(plain).backward(BatchLoss(plain, x, y, alone))
     SAM(model, rho=0, m=5).backward(BatchLoss(model, x, y, alone))
     assert torch.allclose(model.weight.grad, plain.weight.grad, rtol=1e-10)
