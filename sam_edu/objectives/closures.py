@@ -100,21 +100,32 @@ class BatchLoss:
         return total if total == 0 else loss
 
     def _divided_by(self, outputs: Any, part: slice) -> Any:
-        """Sum over mean, on outputs that are the same for all labels: no other pass is needed."""
+        """Sum over mean, on outputs made of one sample's: no other pass is needed.
 
-        def same(n: int) -> Any:
-            return trees.mapped(lambda t: t[:1].expand(n, *t.shape[1:]) if t.dim() else t, outputs)
+        They shrink from row to row, so that a loss that couples the samples is not taken for a mean.
+        """
+
+        def rows(s: slice) -> Any:
+            shrinking = 1 - torch.arange(s.start, s.stop) / (2 * len(self))
+
+            def made(t: Tensor) -> Tensor:
+                if not t.dim():
+                    return t
+                many = t[:1].expand(s.stop - s.start, *t.shape[1:])
+                return (
+                    many * shrinking.to(t).view(-1, *[1] * (t.dim() - 1)) if t.is_floating_point() else many
+                )
+
+            return trees.mapped(made, outputs)
 
         with torch.no_grad():
-            mean = self.loss_of(same(len(self)), self.y)
+            whole = rows(slice(0, len(self)))
+            mean = self.loss_of(whole, self.y)
             try:
-                total = unreduced(self.loss_of, same(len(self)), self.y).sum()
+                total = unreduced(self.loss_of, whole, self.y).sum()
             except TypeError:
                 slices = self.parts(part.stop - part.start)
-                sums = [
-                    (s.stop - s.start) * self.loss_of(same(s.stop - s.start), trees.pick(self.y, s))
-                    for s in slices
-                ]
+                sums = [(s.stop - s.start) * self.loss_of(rows(s), trees.pick(self.y, s)) for s in slices]
                 if torch.allclose(sum(sums[1:], sums[0]) / len(self), mean, rtol=1e-4):
                     return BY_SAMPLES
                 raise
