@@ -29,7 +29,7 @@ def logistic_optimum(
 
     Compare ratios w1/w_nr, not w1: methods change the scale of all weights.
     The ratio of per-sample-sam rests on 24 nodes for the norm of x. In 53 of 60 log-spaced models with rho up
-    to 1000 its relative change was right to 1e-6; where rho*\|x\| is in the hundreds the ratio may be off by 1 %.
+    to 1000 its relative change was right to 1e-6; at rho*\|x\| of hundreds the ratio may be off by 1 %.
 
     =================  ==========================================================================
     method             minimiser of
