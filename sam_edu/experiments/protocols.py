@@ -125,6 +125,8 @@ FASHION_CNN: Protocol = {
     "SGD, label smoothing 0.1": {"label_smoothing": 0.1},
     # the best control's decay and SAM together
     "SAM ρ=0.2, weight decay 0.005": {"method": "sam", "rho": 0.2, "weight_decay": 5e-3},
+    # as in FASHION: AT cut down to SAM's passes
+    "Short AT ε=2/255, 10 epochs": FASHION["Short AT ε=2/255, 10 epochs"],
 }
 
 #: Chapter 12: a convolutional net with BatchNorm (24 thousand parameters) on digits.

@@ -112,8 +112,8 @@ class WeightPerturbation(ERM):
     Parameters
     ----------
     model : torch.nn.Module
-        May be wrapped in DistributedDataParallel. Not for sharded parameters (``fully_shard``, FSDP):
-        there :class:`~sam_edu.objectives.SAMOptimizer` works.
+        May be wrapped in DistributedDataParallel, also within ``Join`` (with sync=False). Not for sharded
+        parameters (``fully_shard``, FSDP): there :class:`~sam_edu.objectives.SAMOptimizer` works.
     sync : bool
         With several processes: whether e follows the gradient averaged over all of them (True) or every
         process climbs on its own share of the batch (False: m-sharpness, as in the SAM paper, with m the
@@ -158,6 +158,8 @@ class WeightPerturbation(ERM):
         used = [p for p in (self._params if among is None else among) if p.requires_grad]
         if not used:
             raise ValueError("the model has no trainable parameter: nothing to perturb")
+        if self.sync:
+            parallel.everybody_here(self.model)
         # autograd.grad, not backward(): p.grad may hold gradients of earlier batches
         # (accumulation), and they must not leak into the ascent direction.
         with parallel.unaveraged(self.model):

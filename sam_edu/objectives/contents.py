@@ -121,6 +121,33 @@ def equal(a: Tensor, b: Tensor) -> bool:
     return torch.equal(a, b) or bool(((a == b) | (a != a) & (b != b)).all())  # NaN is NaN here
 
 
+def odd(tensor: Tensor) -> bool:
+    """Whether it cannot be copied, compared and written like others: sparse, expanded, quantized, foreign."""
+    return (
+        type(tensor) not in (Tensor, nn.Parameter)
+        or tensor.layout is not torch.strided
+        or tensor.is_quantized
+        or tensor.is_nested
+        or tensor.is_inference()
+        or tensor.is_conj()
+        or tensor.is_neg()
+        or 0 in tensor.stride()
+    )
+
+
+def version(tensor: Tensor) -> int:
+    """Torch's count of the writes; tensors of inference mode have none, and are not written."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def clone(tensor: Tensor, limit: int) -> Tensor | None:
+    """A copy, or None where there can be none: too large, or not foreseen by the kind of tensor."""
+    try:
+        return tensor.detach().clone() if tensor.numel() <= limit else None
+    except (RuntimeError, TypeError):
+        return None
+
+
 def memory(tensor: Tensor) -> int:
     """Where its numbers lie; 0 for tensors that have no such place: sparse, sharded, uninitialised."""
     try:

@@ -89,6 +89,7 @@ class EntropySGD(WeightPerturbation):
 
     def backward(self, closure: Closure, scale: Scale | None = None) -> Tensor:
         no_steps_in_hooks(self._params, "EntropySGD")
+        parallel.everybody_here(self.model)
         gamma = self.gamma * (1 + self.scoping) ** self.t
         first = FirstPass(self._state, self._params, closure)
         closures = self._mini_batches(closure)

@@ -10,6 +10,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+_ACT_IN_EVERY_BACKWARD = (
+    ("_delay_grad_buffer", "delay_all_reduce_named_params", "leave the option out"),
+    ("mixed_precision", "mixed_precision", "use torch.autocast for it"),
+)
+
 
 def active() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
@@ -28,6 +33,22 @@ def check(model: nn.Module) -> None:
             "needs whole ones: use SAMOptimizer, or DistributedDataParallel"
         )
     partial_shards(model.parameters())
+    for name, option, instead in _ACT_IN_EVERY_BACKWARD:
+        if isinstance(model, DistributedDataParallel) and getattr(model, name, None) is not None:
+            raise TypeError(
+                f"{option} of DistributedDataParallel acts in every backward pass, and an objective's first "
+                f"one is to stay on its process: {instead}"
+            )
+
+
+def everybody_here(model: nn.Module) -> None:
+    """Raise where averages over all processes would wait for some that have run out of data (``Join``)."""
+    if isinstance(model, DistributedDataParallel) and model._join_config.enable:
+        raise RuntimeError(
+            "inside Join a process that has run out of data answers only DistributedDataParallel's own "
+            "messages, and this objective averages over all processes: use SAM with sync=False, "
+            "SAMOptimizer, or drop the last uneven batches"
+        )
 
 
 def partial_shards(params: Iterable[Tensor]) -> None:

@@ -18,7 +18,7 @@ class FirstPass:
     def __init__(self, state: State, params: Sequence[Tensor], closure: Closure) -> None:
         generators = state.watch(closure)
         self.state, self.before = state, state.before(params)
-        self.random = RandomState(params, generators)
+        self.random = RandomState(params, generators, state.devices)
 
     def end(self) -> Kept:
         """What the first pass has left: the state after the step."""

@@ -6,6 +6,7 @@ import ctypes
 import random
 import sys
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import torch
@@ -17,16 +18,21 @@ _MT19937_BYTES = 4 * 624 + 4  # numpy's global generator: 624 words and a positi
 class RandomState:
     """The state of every generator that a forward pass may draw from.
 
-    torch's own (of the CPU and of the devices that hold the weights), Python's ``random``, NumPy's
-    ``numpy.random`` if it is loaded, and those that are named.
+    torch's own (of the CPU, of the devices that hold the weights and of ``others``), Python's ``random``,
+    NumPy's ``numpy.random`` if it is loaded, and those that are named.
     """
 
-    def __init__(self, params: Iterable[Tensor], generators: Iterable[Any] = ()) -> None:
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        generators: Iterable[Any] = (),
+        others: AbstractSet[torch.device] = frozenset(),
+    ) -> None:
         self.cpu = torch.default_generator.get_state()
         self.python = _python_state()
         self.numpy = _numpy_state()
         self.rest = [_state_of(g) for g in generators]
-        self.rest += [_device_state(device) for device in {p.device for p in params if not p.is_cpu}]
+        self.rest += [_device_state(device) for device in others | {p.device for p in params if not p.is_cpu}]
 
     def restore(self) -> None:
         torch.default_generator.set_state(self.cpu)

@@ -62,6 +62,9 @@ class State:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
+        self.devices: set[torch.device] = (
+            set()
+        )  # other than the CPU: modules outside the model may be elsewhere
         self.generators: list[Any] = []  # random generators that are attributes of the modules
         self._known: dict[int, nn.Module] = {}
         self._moving: list[Slot] = []
@@ -84,6 +87,7 @@ class State:
                     continue
                 self._known[id(module)] = module
                 self._owners.append(module)
+                self.devices |= {p.device for p in module.parameters(recurse=False) if not p.is_cpu}
                 for slot in _slots(module):
                     (self._moving if _small_buffer(slot) else self._new).append(slot)
                 others, generators = hidden(module)
@@ -121,7 +125,7 @@ class State:
         for entry in self._still:
             slot, thing, version = entry
             now = slot.look()
-            if now is thing and (version < 0 or now._version == version):
+            if now is thing and (version < 0 or contents.version(now) == version):
                 still.append(entry)
             else:
                 self._moving.append(slot)
@@ -158,9 +162,14 @@ class Kept:
             for slot, thing in self.found.items()
         }
         things = {id(thing): thing for inside in self.inside.values() for thing in inside}
-        plain = [t for t in things.values() if isinstance(t, Tensor) and not t.requires_grad]
+        plain = [t for t in things.values() if isinstance(t, Tensor) and not (t.requires_grad or t.is_meta)]
         if plain and weights:
             plain = [t for t in plain if contents.memory(t) not in weights]
+        odd = [t for t in plain if contents.odd(t)]
+        if odd:
+            apart = set(map(id, odd))
+            plain = [t for t in plain if id(t) not in apart]
+        self.odd = [(t, contents.version(t), contents.clone(t, LARGE)) for t in odd]
         self.samples = {id(t): (contents.sample(t), t._version) for t in plain if t.numel() > limit}
         self.tensors = [t for t in plain if id(t) not in self.samples] if self.samples else plain
         self.copies = [torch.empty_like(t) for t in self.tensors]
@@ -176,6 +185,10 @@ class Kept:
         if self.tensors:
             with torch.no_grad():
                 torch._foreach_copy_(self.tensors, self.copies)
+        for tensor, version, copy in self.odd:
+            if copy is not None and contents.version(tensor) != version:
+                with torch.no_grad():
+                    tensor.copy_(copy)
         for holder, content in self.holders:
             contents.fill(holder, content)
 
@@ -183,6 +196,7 @@ class Kept:
         """The slots whose contents are no longer these."""
         copies = {id(t): copy for t, copy in zip(self.tensors, self.copies, strict=True)}
         different = {id(t) for t, then in self.holders if not contents.same(t, then)}
+        different |= {id(t) for t, version, _ in self.odd if contents.version(t) != version}
 
         def same(thing: Any) -> bool:
             if id(thing) in self.samples:
@@ -222,9 +236,9 @@ def _slots(module: nn.Module) -> Iterator[Slot]:
 
 def _small_buffer(slot: Slot) -> bool:
     thing = slot.look() if slot.kind == "buffer" else MISSING
-    return isinstance(thing, Tensor) and thing.numel() <= SMALL
+    return isinstance(thing, Tensor) and not contents.odd(thing) and thing.numel() <= SMALL
 
 
 def _seen(slot: Slot) -> tuple[Slot, Any, int]:
     thing = slot.look()
-    return slot, thing, thing._version if isinstance(thing, Tensor) else -1
+    return slot, thing, contents.version(thing) if isinstance(thing, Tensor) else -1

@@ -139,63 +139,6 @@ def test_the_calls_of_lightning_skorch_and_accelerate():
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
-def test_in_lightning_itself():
-    lightning = pytest.importorskip("lightning")
-
-    class Module(lightning.LightningModule):
-        def __init__(self):
-            super().__init__()
-            self.net = net()
-
-        def training_step(self, batch, _):
-            return cross_entropy(self.net(batch[0]), batch[1])
-
-        def configure_optimizers(self):
-            return make(self.parameters())
-
-    module = Module()
-    names = "logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"
-    quiet = dict.fromkeys(names, False)
-    trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", **quiet)
-    trainer.fit(module, torch.utils.data.DataLoader(batches(), batch_size=None))
-    assert apart(module.net, by_the_objective()) == 0
-
-
-def test_in_skorch_and_accelerate_themselves():
-    skorch, accelerate = pytest.importorskip("skorch"), pytest.importorskip("accelerate")
-
-    class Whole(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.net = net()
-
-        def forward(self, X):
-            return self.net(X)
-
-    x, y = (torch.cat(parts) for parts in zip(*batches(), strict=True))
-    settings = {f"optimizer__{k}": v for k, v in SETTINGS.items()}
-    trainer = skorch.NeuralNet(
-        Whole,
-        nn.CrossEntropyLoss,
-        optimizer=SAMOptimizer,
-        lr=0.1,
-        max_epochs=1,
-        batch_size=16,
-        optimizer__base_optimizer=torch.optim.SGD,
-        train_split=None,
-        verbose=0,
-        iterator_train__shuffle=False,
-        **settings,
-    )
-    trainer.fit(x, y)
-    assert apart(trainer.module_.net, by_the_objective()) == 0
-    helper, model = accelerate.Accelerator(cpu=True), net()
-    model, optimizer = helper.prepare(model, make(model.parameters()))
-    for x, y in batches():
-        optimizer.step(closure_of(model, optimizer, x, y, helper.backward))
-    assert apart(model, by_the_objective()) == 0
-
-
 def test_accumulated_gradients_are_said_to_be_unused():
     model = net()
     optimizer = make(model.parameters())

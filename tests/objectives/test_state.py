@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy, normalize, softplus
 from torch.nn.utils import parametrizations, parametrize
 
 from sam_edu.objectives import ASAM, AWP, ESAM, SAM, BatchLoss, EntropySGD, FisherSAM, LookSAM, SparseSAM
+from sam_edu.objectives.randomness import RandomState
 from sam_edu.objectives.reach import signature
 from sam_edu.objectives.state import LARGE
 
@@ -588,6 +589,76 @@ def test_a_generator_in_the_model_and_layers_dropped_by_chance():
     for _ in range(12):
         objective.backward(lambda: cross_entropy(model(X), Y))
     assert seen[::2] == seen[1::2] and len(set(seen)) > 1
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor that says it lies on a device that this machine does not have."""
+
+    @staticmethod
+    def __new__(cls, device):
+        return torch.Tensor._make_wrapper_subclass(cls, (2,), device=device)
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        raise NotImplementedError
+
+
+class Device:
+    """What torch's modules of devices have: the state of a generator for each; ``mps`` knows but one."""
+
+    def __init__(self, numbered=True):
+        self.numbered, self.generators = numbered, {}
+
+    def generator(self, *where):
+        assert len(where) == self.numbered
+        return self.generators.setdefault(where, torch.Generator().manual_seed(7))
+
+    def get_rng_state(self, *where):
+        return self.generator(*where).get_state()
+
+    def set_rng_state(self, state, *where):
+        self.generator(*where).set_state(state)
+
+
+@pytest.mark.parametrize("places", [["cuda:1"], ["xpu:0", "xpu:1"], ["mps"], ["mps", "cuda:0"]])
+def test_the_generators_of_every_device_go_back(places, monkeypatch):
+    kinds = {place.split(":")[0] for place in places}
+    devices = {kind: Device(numbered=kind != "mps") for kind in kinds}
+    for kind, device in devices.items():
+        monkeypatch.setattr(torch, kind, device)
+
+    def draw():
+        found = []
+        for place in places:
+            where = (torch.device(place),) if ":" in place else ()
+            found.append(float(torch.rand((), generator=devices[place.split(":")[0]].generator(*where))))
+        return found
+
+    state = RandomState([Elsewhere(place) for place in places])
+    first = draw()
+    state.restore()
+    assert draw() == first != draw()
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_both_passes_draw_the_same_numbers_on_another_device(outside, monkeypatch):
+    """meta stands for a device; its weights are in the model, or in a module beside it."""
+    there, drawn = Device(), []
+    monkeypatch.setattr(torch, "meta", there, raising=False)
+    model, other = nn.Linear(FEATURES, CLASSES).double(), nn.Module()
+    place = nn.Parameter(torch.empty(2, device="meta"), requires_grad=False)
+    (other if outside else model).place = place
+
+    def noisy():
+        where = (other if outside else model).place.device
+        noise = torch.rand(X.shape, dtype=X.dtype, generator=there.generator(where))
+        drawn.append(float(noise.sum()))
+        return cross_entropy(model(X + noise), Y)
+
+    objective = SAM(model)
+    for _ in range(3):
+        objective.backward(noisy)
+    assert drawn[::2] == drawn[1::2] and len(set(drawn)) == 3
 
 
 class Symmetric(nn.Module):
