@@ -1,16 +1,26 @@
-"""What certificates spare: the standard ladder with and without proofs against AutoAttack itself, one run.
+"""Ladders against the official AutoAttack, one run: the quick one, and the standard one with certificates.
 
-    python -m benchmarks.certified [--images 100] [--eps 0.03 0.06]
+    python -m benchmarks.certified          some minutes; writes benchmarks/certified.json
+    python -m benchmarks.certified --small  a slice; writes nothing
+    python -m benchmarks.certified --only bounds
 
-For three networks on digits it prints the seconds of the official AutoAttack on all images, those of
-``evaluate(ladder="standard", certify=True)`` on the same, and the images on which the verdicts differ; then
-the time of CROWN for all images and that of linear programs that give the same bounds.
+Networks of the book, digits and Fashion-MNIST. Each row has the processor time of AutoAttack on all images,
+that of ``evaluate(ladder="quick")`` and of ``evaluate(ladder="standard", certify=True)``, and on how many
+images the verdicts differ: *missed* are those that AutoAttack breaks and the ladder leaves standing, *found*
+those that only the ladder breaks (it has the example). Then the time of CROWN for all images and that of
+linear programs that give the same bounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
+import json
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pyautoattack
@@ -21,22 +31,65 @@ from torch import Tensor, nn
 from sam_edu import attacks, data, models, training
 from sam_edu.certify import Region, crown, from_model, lines
 from sam_edu.evaluation import evaluate
+from sam_edu.experiments import verify
+from sam_edu.experiments.provenance import cpu_name
+from sam_edu.measured import AtRadius
 from sam_edu.objectives import ERM, SAM
 
+HERE = Path(__file__).parent
+IMAGES = 100
 
-def networks() -> dict[str, nn.Module]:
-    """SGD, SAM and adversarial training on digits, as in chapter 11."""
-    digits, made = data.load("digits"), {}
-    for name, objective, attack in (
-        ("SGD", ERM, None),
-        ("SAM", lambda m: SAM(m, rho=0.4), None),
-        ("AT", ERM, attacks.PGD(0.1, steps=3, step_size=0.05)),
-    ):
-        model = models.build("mlp", digits.shape, 10, seed=0)
-        optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9, weight_decay=5e-4)
-        training.fit(objective(model), optimizer, digits.train_x, digits.train_y, 60, 64, attack, seed=0)
-        made[name] = model.eval()
-    return made
+
+@dataclass
+class Cost:
+    """A ladder beside AutoAttack: its time divided by AutoAttack's, and the verdicts that differ."""
+
+    ratio: float
+    missed: int
+    found: int
+
+
+@dataclass
+class Row:
+    """One network at one radius. ``left``: images that were neither proved nor broken before AutoAttack."""
+
+    network: str
+    eps: float
+    images: int
+    robust: int
+    seconds: float
+    quick: Cost
+    certified: Cost | None
+    left: int | None
+
+
+def digits(name: str, width: int = 16, epochs: int = 60) -> nn.Module:
+    """SGD, SAM, AT (the MLP of chapter 11) or a convolutional net, trained on digits."""
+    found = data.load("digits")
+    objective = (lambda m: SAM(m, rho=0.4)) if name == "SAM" else ERM
+    attack = attacks.PGD(0.1, steps=3, step_size=0.05) if name == "AT" else None
+    model = models.build("cnn" if name == "CNN" else "mlp", found.shape, 10, width=width, seed=0)
+    optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9, weight_decay=5e-4)
+    training.fit(objective(model), optimizer, found.train_x, found.train_y, epochs, 64, attack, seed=0)
+    return model.eval()
+
+
+def cases(small: bool) -> Iterator[tuple[str, nn.Module, Tensor, Tensor, list[float]]]:
+    """Network, images, labels, radii."""
+    some = data.load("digits")
+    x, y = some.test_x[: 20 if small else IMAGES], some.test_y[: 20 if small else IMAGES]
+    for name in ("SGD",) if small else ("SGD", "SAM", "AT"):
+        yield f"digits, MLP, {name}", digits(name, epochs=10 if small else 60), x, y, [0.03, 0.06][small:]
+    if small:
+        return
+    for run_id in verify.with_weights():
+        record, path = verify._files(run_id, None)
+        images, config = verify._dataset(record), record.config
+        model = models.build(config.model, images.shape, 10, config.width)
+        model.load_state_dict(verify.weights.read(path))
+        name = f"{config.dataset}, {config.model.upper()}, {config.method.upper()}"
+        yield name, model.eval(), images.test_x[:IMAGES], images.test_y[:IMAGES], [8 / 255]
+    yield "digits, CNN, SGD", digits("CNN", epochs=10), x, y, [0.06]
 
 
 def official(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
@@ -48,20 +101,59 @@ def official(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         return model(moved).argmax(1) == y
 
 
-def ladder(images: int, radii: list[float]) -> None:
-    """Seconds of AutoAttack, of the ladder with proofs, their ratio, and differing verdicts."""
-    digits = data.load("digits")
-    x, y = digits.test_x[:images], digits.test_y[:images]
-    print(f"{'network':8}{'eps':>6}{'AutoAttack, s':>15}{'with proofs, s':>16}{'ratio':>8}{'differ':>8}")
-    for name, model in networks().items():
+def row(name: str, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Row:
+    """Run all three on the same images."""
+    started = time.process_time()
+    stands = official(model, x, y, eps)
+    alone = time.process_time() - started
+
+    def beside(work: Callable[[], AtRadius]) -> tuple[Cost, AtRadius]:
+        started = time.process_time()
+        entry = work()
+        seconds, robust = time.process_time() - started, torch.tensor(entry.robust)
+        missed, found = int((robust & ~stands).sum()), int((stands & ~robust).sum())
+        return Cost(round(seconds / alone, 4), missed, found), entry
+
+    quick, _ = beside(lambda: evaluate(model, x, y, eps).at[0])
+    certified, left = None, None
+    if "MLP" in name:  # the proofs of a convolutional net take longer than any attack
+        certified, entry = beside(lambda: evaluate(model, x, y, eps, ladder="standard", certify=True).at[0])
+        proved = torch.tensor(entry.proved)
+        assert not bool((proved & ~stands).any()), "AutoAttack has broken an image that was proved"
+        left = next(rung.attacked for rung in entry.rungs if rung.label.startswith("AutoAttack"))
+    return Row(name, eps, len(x), int(stands.sum()), round(alone, 1), quick, certified, left)
+
+
+def show(found: Row) -> str:
+    """One line of the table."""
+    both = [found.quick] + ([found.certified] if found.certified else [])
+    costs = "".join(f"{1 / c.ratio:12.1f}{c.missed:7d}{c.found:6d}" for c in both)
+    return f"{found.network:26}{found.eps:8.4f}{found.robust:5d}/{found.images}{found.seconds:8.1f}" + costs
+
+
+def ladder(small: bool = False) -> list[Row]:
+    """All rows, printed as they come."""
+    heads = "".join(f"{head:>12} missed found" for head in ("quick: 1/", "certified: 1/"))
+    print(f"{'network':26}{'eps':>8}{'robust':>9}{'AA, s':>8}{heads}", flush=True)
+    rows = []
+    for name, model, x, y, radii in cases(small):
         for eps in radii:
-            started = time.process_time()
-            stands = official(model, x, y, eps)
-            alone, started = time.process_time() - started, time.process_time()
-            robust = torch.tensor(evaluate(model, x, y, eps, ladder="standard", certify=True).at[0].robust)
-            both = time.process_time() - started
-            differ = int((robust != stands).sum())
-            print(f"{name:8}{eps:6g}{alone:15.1f}{both:16.1f}{both / alone:8.3f}{differ:8d}", flush=True)
+            rows.append(row(name, model, x, y, eps))
+            print(show(rows[-1]), flush=True)
+            if not small:
+                write(rows)  # a run that is stopped leaves the rows that it has
+    return rows
+
+
+def write(rows: list[Row]) -> None:
+    """certified.json: where and when, and the rows."""
+    about = {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "machine": cpu_name(),
+        "versions": {name: version(name) for name in ("torch", "torchattacks", "pyautoattack")},
+    }
+    plain = {**about, "rows": [asdict(found) for found in rows]}
+    (HERE / "certified.json").write_text(json.dumps(plain, indent=1) + "\n")
 
 
 def bounds(images: int, units: int = 20) -> None:
@@ -96,17 +188,16 @@ def bounds(images: int, units: int = 20) -> None:
 
 
 def main() -> None:
-    """Print both comparisons."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=100)
-    parser.add_argument("--eps", type=float, nargs="+", default=[0.03, 0.06])
+    """Print both comparisons, write that of the ladders."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.certified", description=__doc__)
+    parser.add_argument("--small", action="store_true", help="a slice; writes nothing")
     parser.add_argument("--only", choices=("ladder", "bounds"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.only != "ladder":
-        bounds(500)
+        bounds(100 if options.small else 500)
     if options.only != "bounds":
-        ladder(options.images, options.eps)
+        ladder(options.small)
 
 
 if __name__ == "__main__":

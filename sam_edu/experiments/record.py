@@ -31,7 +31,8 @@ class Record:
         ``train`` and ``evaluate``, wall time.
     origin : dict
         Data (name, provenance, checksum), versions, hardware, date; in newer records also the
-        training images a second and the checksum of the weights.
+        training images a second and the checksum of the weights. ``begun``: the run whose verdicts stand
+        here, too, where only what it left undecided was searched further.
     validation : EvaluationRecord or None
         On training images that were set aside (``validation_size``), at the radii ``eval_linf``.
     confidence : dict

@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from sam_edu import data
-from sam_edu.experiments import files, records, weights
+from sam_edu.experiments import files, further, records, weights
 from sam_edu.experiments.checkpoints import Checkpoints
 from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.measuring import measure
@@ -32,7 +32,8 @@ def run(config: RunConfig, folder: str | Path | None = None, progress: bool = Fa
     to the same final weights; at the end the folder holds the record (``<run_id>.json``) and the weights
     (``.safetensors``). A damaged file is named, renamed and replaced. Two processes that are asked for the
     same run do it once: the second waits. Weights that another run left there serve again if it was trained
-    in the same way and only tested in another. Without a folder everything stays in memory.
+    in the same way and only tested in another; so do the verdicts of a run that differs in a shorter search
+    only (``certify``): just what it left undecided is searched. Without a folder everything stays in memory.
 
     Parameters
     ----------
@@ -136,7 +137,8 @@ def _finish(
              "seconds": state.seconds, "data": _checksum(_trained_on(dataset))}  # fmt: skip
     folder = store.paths[0].parent
     digest = weights.write(folder / f"{config.run_id}.safetensors", state.result.state_dict(), about)
-    record = measure(config, dataset, state)
+    before = further.earlier(config, folder, digest, _checksum(dataset))
+    record = further.searched(before, config, dataset, state) if before else measure(config, dataset, state)
     record.origin["weights"] = digest
     records.write(record, folder)
     store.remove()

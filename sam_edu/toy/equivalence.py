@@ -19,6 +19,9 @@ from sam_edu.toy.solutions import adversarial_optimum
 from sam_edu.toy.worst import BALLS, ball_limit, worst_side
 
 LOSSES = ("zero-one", "logistic")
+# of the largest ball: where the weak features are strong, only the last thousandth of it may be enough
+_TIPS = np.geomspace(1e-12, 7e-3, 60)
+_SHARES = np.concatenate([_TIPS, np.linspace(0, 1, 130)[1:-1], 1 - _TIPS[::-1]])
 
 
 def equivalent_rho(
@@ -139,7 +142,7 @@ def _worst_case(model: NRFModel, target: float, perturbed: str, norm: str) -> fl
 
     if perturbed == "robust":
         return float(sign_change(below, 0.0, expand(below, np.asarray(0.1 * np.sqrt(model.d)))))
-    grid = np.linspace(0, ball_limit(model, perturbed, norm), 130)[1:-1]
+    grid = ball_limit(model, perturbed, norm) * _SHARES
     # the first radius that is enough: with t* < sqrt(2) the optimum first falls, and may rise later
     enough = below(grid) < 0
     if not enough.any():

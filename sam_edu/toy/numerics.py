@@ -91,6 +91,26 @@ def chi_rule(df: int, n: int = 24) -> tuple[NDArray, NDArray]:
     return _shared(np.sqrt(2 * np.maximum(nodes, 0)), vectors[0] ** 2)
 
 
+def chi_panels(df: int, breaks: ArrayLike = (), n: int = 16) -> tuple[NDArray, NDArray]:
+    """Nodes and *logarithms* of weights for the chi distribution: panels around its mode, to 38 either side.
+
+    For integrands that Gauss's rule is too coarse for: bent (panels end at ``breaks``), or decided by norms
+    that all but never happen (no weight underflows). The single node 0 for df = 0.
+    """
+    if df == 0:
+        return np.zeros(1), np.zeros(1)
+    mode = np.sqrt(df - 1)
+    fixed = np.concatenate([_PANELS, [-2, -1, 1, 2]])
+    ends = np.unique(np.maximum(np.concatenate([fixed, np.clip(np.ravel(breaks) - mode, -38, 38)]), -mode))
+    t, w = legendre_rule(n)
+    half = np.diff(ends)[:, None] / 2
+    x = (ends[:-1, None] + half + half * t).ravel()
+    log_weights = np.log(half * w).ravel() - x * (x + 2 * mode) / 2
+    if df > 1:
+        log_weights += (df - 1) * np.log1p(x / mode)
+    return mode + x, log_weights - np.logaddexp.reduce(log_weights)
+
+
 def normal_panels(mean: float, breaks: NDArray, n: int = 16) -> tuple[NDArray, NDArray]:
     """Nodes and weights, shape (..., Q), for E h(N(mean, 1)) with h smooth between breaks.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import log_ndtr, logsumexp, ndtr
 
 from sam_edu.toy.model import NRFModel
-from sam_edu.toy.numerics import chi_rule
+from sam_edu.toy.numerics import chi_panels, chi_rule
 
 
 def per_sample_accuracy(model: NRFModel, w1: NDArray, rho: NDArray, perturbed: str) -> NDArray:
@@ -42,6 +44,11 @@ def per_sample_optimum(model: NRFModel, rho: float, perturbed: str) -> float:
         left = model.eta - rho / model.d
         return model.log_odds / (2 * left) if left > 0 else np.inf
     top = _local_optimum(model, rho)
+    if top is not None and not _in_reach(model, top, rho):
+        raise ValueError(
+            f"1-SAM with rho = {rho:.3g} for {model} is decided by samples of a norm too rare for this "
+            "quadrature: take a smaller rho, or a smaller eta*sqrt(d)"
+        )
     return top if top is not None and _lead(model, top, rho) > 0 else np.inf
 
 
@@ -60,30 +67,56 @@ def _local_optimum(model: NRFModel, rho: float) -> float | None:
             high = float(dip.x)
             break
         low, high = high, 2 * high
-    return float(brentq(lambda a: log_slope_ratio(model, a, rho), low, high, xtol=1e-13, rtol=1e-14))
+    return float(brentq(lambda a: log_slope_ratio(model, a, rho), low, high, xtol=1e-16 * high, rtol=1e-14))
 
 
 def log_slope_ratio(model: NRFModel, w1: float, rho: float) -> float:
     """Positive where the share of survivors rises with w1: log of (gain at s = 1) / (loss at s = -1)."""
-    k, weights = chi_rule(model.d - 1)
-    logs = []
-    for s in (1, -1):
-        threshold, slope = _threshold(model, np.asarray(w1), np.asarray(rho), k, s)
-        logs.append(logsumexp(-((model.c - threshold) ** 2) / 2 + np.log(np.abs(slope)), b=weights))
-    return float(model.log_odds + logs[0] - logs[1])
+    ratio, loss = _slopes(model, w1, rho)
+    if np.abs(ratio).max() < 1:  # a weak robust feature: nothing may cancel
+        return float(model.log_odds + np.log1p(np.exp(loss - logsumexp(loss)) @ np.expm1(ratio)))
+    return float(model.log_odds + logsumexp(loss + ratio) - logsumexp(loss))
+
+
+def _slopes(model: NRFModel, w1: float, rho: float) -> tuple[NDArray, NDArray]:
+    """For each norm, logarithms: how much more is gained at s = 1 than lost at s = -1, and the loss.
+
+    The squares in the two densities differ by (T_1 - T_-1)(2c - T_1 - T_-1).
+    """
+    k, law = _norms(model)
+    root, left = np.sqrt(model.d), (np.sqrt(model.d) - rho) * (np.sqrt(model.d) + rho)
+    size = np.sqrt(w1**2 + left * (1 + k**2))
+    lean = rho * w1 / size / root
+    ratio = -2 * w1 * root / left * (model.c - rho * size / left) + np.log1p(-lean) - np.log1p(lean)
+    threshold, slope = _threshold(model, np.asarray(w1), np.asarray(rho), k, -1)
+    return ratio, law - (model.c - threshold) ** 2 / 2 + np.log(slope)
+
+
+def _in_reach(model: NRFModel, w1: float, rho: float) -> bool:
+    """False where norms beyond the outermost panels may decide."""
+    k, _ = _norms(model)
+    far = np.abs(k - np.sqrt(max(model.d - 2, 0))) > 30  # of 38
+    ratio, loss = _slopes(model, w1, rho)
+    return all(share[far].max(initial=-np.inf) < share.max() - 40 for share in (loss, loss + ratio))
 
 
 def _lead(model: NRFModel, w1: float, rho: float) -> float:
     """Has the sign of (share of survivors) - p, compared on the log scale of two tails."""
-    k, weights = chi_rule(model.d - 1)
+    k, law = _norms(model)
     gain = log_ndtr(model.c - _threshold(model, np.asarray(w1), np.asarray(rho), k, -1)[0])
     loss = log_ndtr(_threshold(model, np.asarray(w1), np.asarray(rho), k, 1)[0] - model.c)
-    return float(logsumexp(gain, b=weights) - model.log_odds - logsumexp(loss, b=weights))
+    return float(logsumexp(law + gain) - model.log_odds - logsumexp(law + loss))
+
+
+@lru_cache(maxsize=64)
+def _norms(model: NRFModel) -> tuple[NDArray, NDArray]:
+    """Norms k and the logarithms of their shares: survivors may be samples of a norm that is very rare."""
+    return chi_panels(model.d - 1)
 
 
 def _threshold(model: NRFModel, w1: NDArray, rho: NDArray, k: NDArray, s: int) -> tuple[NDArray, NDArray]:
     """T_s and its derivative in w1."""
     d = model.d
-    left = d - rho**2
+    left = (np.sqrt(d) - rho) * (np.sqrt(d) + rho)
     root = np.sqrt(w1**2 + left * (1 + k**2))
     return (rho * root - w1 * s * np.sqrt(d)) / left, (rho * w1 / root - s * np.sqrt(d)) / left

@@ -57,7 +57,7 @@ def sam_optimum(
     ValueError
         If rho is negative, infinite or NaN, or the convention is unknown or not solved; or if the Gaussian
         average over all weights is decided by noise that all but never happens (weak features that say
-        next to nothing, large rho).
+        next to nothing, large rho), or 1-SAM by samples of such a norm (eta*sqrt(d) above 5, large rho).
 
     Examples
     --------

@@ -1,0 +1,151 @@
+"""Equal radii and SAM for each sample over their whole range: right in fifty digits, or a clear error."""
+
+from __future__ import annotations
+
+import math
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+from sam_edu import toy
+from tests.toy import precise
+
+
+def drawn(rng, key, wide=False):
+    """A log-spaced model and attack: eps from 1e-8 of eta to 1 - 1e-6 of it."""
+    m, _ = precise.draw(rng, 1000 if key == "linf-worst" else 10**5, wide)
+    share = 10 ** rng.uniform(-8, 0) if rng.random() < 0.7 else 1 - 10 ** rng.uniform(-6, -0.3)
+    return m, m.eta * share
+
+
+def above(m, key, eps, rho):
+    """Does SAM with this radius lie above the weight of the attack? In 50 digits."""
+    with mp.workdps(precise.DIGITS):
+        target = precise.log_odds(m) / (2 * (mp.mpf(m.eta) - mp.mpf(eps)))
+        return precise.WORST[key](m, target, mp.mpf(rho)).gains()
+
+
+LIMIT = {"robust-worst": lambda m: math.inf, "l2-worst": lambda m: math.sqrt(m.d), "linf-worst": lambda m: 1}
+
+
+def check_radius(m, key, eps):
+    """SAM's weight passes that of the attack at this radius, within a millionth of it, and nowhere before."""
+    rho, limit = toy.equivalent_rho(m, eps, **toy.CONVENTION[key].options), LIMIT[key](m)
+    if rho is None:
+        for share in (1e-3, 0.5, 0.99, 0.9999):
+            assert not above(m, key, eps, share * limit), (m, key, eps)
+        return
+    assert not above(m, key, eps, rho * (1 - 1e-6)), (m, key, eps, rho)
+    assert rho * (1 + 1e-6) > limit or above(m, key, eps, rho * (1 + 1e-6)), (m, key, eps, rho)
+    for share in (0.1, 0.9):
+        assert not above(m, key, eps, rho * share), (m, key, eps, rho)
+
+
+@pytest.mark.parametrize("key", LIMIT)
+@pytest.mark.parametrize("wide", [False, True])
+def test_equal_radii(key, wide):
+    rng = np.random.default_rng(5)
+    for _ in range(20 if key == "robust-worst" else 2):
+        m, eps = drawn(rng, key, wide)
+        check_radius(m, key, eps)
+
+
+@pytest.mark.parametrize(
+    "key, m, share",
+    [
+        ("l2-worst", toy.NRFModel(0.95, 0.1, 100_000), 0.1),  # eta*sqrt(d) = 31.6
+        ("l2-worst", toy.NRFModel(0.6, 0.3, 100_000), 0.5),
+        # only the last hundredth or thousandth of the largest ball is enough
+        ("l2-worst", toy.NRFModel(0.9920054933335544, 0.13980141066787255, 38591), 3.2e-8),
+        ("l2-worst", toy.NRFModel(0.5212718017005451, 2.5153269677168897, 26), 0.17378831263764),
+        ("linf-worst", toy.NRFModel(0.8483014428748162, 0.6975331497065894, 867), 8.15e-4),
+    ],
+)
+def test_equal_radii_of_strong_weak_features(key, m, share):
+    check_radius(m, key, share * m.eta)
+    if share in (3.2e-8, 0.17378831263764, 8.15e-4):
+        assert 0.98 < toy.equivalent_rho(m, share * m.eta, **toy.CONVENTION[key].options) / LIMIT[key](m) < 1
+
+
+# --- 1-SAM with the 0-1 risk ----------------------------------------------------------------------------
+
+
+def survivors_rate(m, a, rho):
+    """ln of (gain at s = 1)/(loss at s = -1), in 40 digits: bars by Newton's method, the norms by Simpson.
+
+    A sample with norm k across (1, ..., 1) survives iff g exceeds the bar T; the slopes are phi(T - c)|T'|.
+    """
+    root, c, df = mp.sqrt(m.d), mp.mpf(m.eta) * mp.sqrt(m.d), m.d - 1
+
+    def bar(k, s):
+        g = mp.mpf(0)
+        for _ in range(60):
+            size = mp.sqrt(1 + g * g + k * k)
+            step = (a * s + root * g - rho * size) / (root - rho * g / size)
+            g -= step
+            if abs(step) < mp.mpf(10) ** -35 * (1 + abs(g)):
+                break
+        return g, 1 / (root - rho * g / mp.sqrt(1 + g * g + k * k))
+
+    def size_of(k, s):
+        g, slope = bar(k, s)
+        law = (df - 1) * mp.log(k) - k * k / 2 if df > 1 else -k * k / 2
+        return law - (g - c) ** 2 / 2 + mp.log(slope)
+
+    if df == 0:
+        gain, loss = (-((g - c) ** 2) / 2 + mp.log(t) for g, t in (bar(mp.mpf(0), 1), bar(mp.mpf(0), -1)))
+        return precise.log_odds(m) + gain - loss
+    low, high = mp.mpf(10) ** -30, mp.sqrt(m.d) + 60
+    for _ in range(5):  # close in on the norms that count
+        grid = [low + (high - low) * i / 24 for i in range(25)]
+        sizes = [max(size_of(k, 1), size_of(k, -1)) for k in grid]
+        kept = [i for i, size in enumerate(sizes) if size > max(sizes) - 60]
+        low, high = grid[max(kept[0] - 1, 0)], grid[min(kept[-1] + 1, 24)]
+    n = 100
+    grid = [low + (high - low) * i / n for i in range(n + 1)]
+    weights = [1 if i in (0, n) else 4 if i % 2 else 2 for i in range(n + 1)]
+    sums = [mp.fsum(w * mp.exp(size_of(k, s)) for w, k in zip(weights, grid, strict=True)) for s in (1, -1)]
+    return precise.log_odds(m) + mp.log(sums[0] / sums[1])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_perturbation_for_each_sample(seed):
+    rng, judged = np.random.default_rng(seed), 0
+    while not judged:
+        m, share = precise.draw(rng, wide=seed % 2 == 1)
+        rho = share * min(m.c, 1) * math.sqrt(m.d)
+        try:
+            found = toy.sam_optimum(m, rho, "all", kind="per-sample")
+        except ValueError as error:
+            assert "norm too rare" in str(error) and m.c > 5
+            continue
+        if math.isinf(found):
+            continue
+        with mp.workdps(40):
+            star, found = precise.star(m), mp.mpf(found)
+            room = 1e-6 * abs(found - star) + 4e-15 * found
+            low, high = (survivors_rate(m, found + side * room, mp.mpf(rho)) for side in (-1, 1))
+        assert low > 0 > high, (m, rho, found)
+        judged += 1
+
+
+@pytest.mark.parametrize(
+    "m, rho",
+    [
+        (toy.NRFModel(0.5063533049873867, 0.7076036950259905, 2), 0.21686855125725152),  # a chi law of 1
+        (toy.NRFModel(0.5000955653674279, 0.04407685883362188, 2), 0.051229842233098434),
+        (toy.NRFModel(0.50000453440879, 8.262666259172942, 101), 0.1408655098358696),  # c = 83, L = 2e-5
+    ],
+)
+def test_one_perturbation_for_each_sample_where_little_is_left(m, rho):
+    found = toy.sam_optimum(m, rho, "all", kind="per-sample")
+    with mp.workdps(40):
+        room = 1e-6 * abs(found - precise.star(m)) + 4e-15 * found
+        low, high = (survivors_rate(m, found + side * room, mp.mpf(rho)) for side in (-1, 1))
+    assert low > 0 > high
+
+
+def test_one_perturbation_for_each_sample_refuses_norms_out_of_reach():
+    with pytest.raises(ValueError, match="samples of a norm too rare"):
+        toy.sam_optimum(toy.NRFModel(0.9029866, 4.28188, 5248), 20.91289, "all", kind="per-sample")
