@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import cases
+from benchmarks import cases, flags
 from benchmarks.timing import Ratio
 from sam_edu.experiments.provenance import cpu_name
 
@@ -31,7 +31,8 @@ def measure(rounds: int, small: bool = False) -> dict[str, Any]:
     """All ratios as plain numbers."""
     torch.set_num_threads(1)
     models = cases.cases(small)
-    evaluation = cases.evaluation(max(1, rounds // 4), samples=100 if small else 500)
+    few, samples = max(1, rounds // 4), 100 if small else 500
+    evaluation = cases.evaluation(few, samples=samples)
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name(),
@@ -42,6 +43,7 @@ def measure(rounds: int, small: bool = False) -> dict[str, Any]:
         "PGD-10": {case.name: _plain(cases.pgd10(case, rounds)) for case in models},
         "memory": {case.name: cases.memory(case) for case in models},
         "evaluation": asdict(evaluation),
+        "flags": _plain(flags.share(*cases.trained(samples), few)),
         "import seconds": cases.import_seconds(),
     }
 
@@ -66,9 +68,17 @@ def table(results: dict[str, Any]) -> str:
         f"({cost['robust_accuracy']:.0%} robust): attacking every sample every time takes "
         f"{Ratio(**cost['speedup'])} times as long; {cost['different_verdicts']} verdicts differ.",
         "",
+        "Share of the flags in a quick evaluation of the same network and images at two radii: "
+        + "; ".join(f"{name} {_percent(Ratio(**cell))}" for name, cell in results["flags"].items())
+        + ".",
+        "",
         f"`import sam_edu` with its core adds {results['import seconds']:.2f} s to `import torch`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _percent(ratio: Ratio) -> str:
+    return f"{ratio.median:.1%} ({ratio.low:.1%}-{ratio.high:.1%})"
 
 
 def _rows(title: str, columns: dict[str, dict[str, Any]], show: Callable[[Any], str]) -> list[str]:

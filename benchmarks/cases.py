@@ -195,14 +195,18 @@ class EvaluationCost:
     robust_accuracy: float
 
 
-def evaluation(rounds: int, restarts: int = 5, steps: int = 20, samples: int = 500) -> EvaluationCost:
-    """PGD with restarts on a trained network, with and without leaving fallen samples alone."""
+def trained(samples: int) -> tuple[nn.Module, Tensor, Tensor]:
+    """A small CNN trained on digits for ten epochs, and test images."""
     digits = data.load("digits")
     model = models.build("cnn", digits.shape, 10, seed=0)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     training.fit(ERM(model), optimizer, digits.train_x, digits.train_y, 10, 64)
-    model, eps = model.to(DEVICE), 0.115
-    x, y = digits.test_x[:samples].to(DEVICE), digits.test_y[:samples].to(DEVICE)
+    return model.to(DEVICE), digits.test_x[:samples].to(DEVICE), digits.test_y[:samples].to(DEVICE)
+
+
+def evaluation(rounds: int, restarts: int = 5, steps: int = 20, samples: int = 500) -> EvaluationCost:
+    """PGD with restarts on a trained network, with and without leaving fallen samples alone."""
+    (model, x, y), eps = trained(samples), 0.115
 
     def every_sample_every_time() -> Tensor:
         return _survivors(model, x, y, eps, steps, restarts)

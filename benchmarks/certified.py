@@ -1,11 +1,12 @@
 """Ladders against the official AutoAttack, one run: the quick one, and the standard one with certificates.
 
-    python -m benchmarks.certified          some minutes; writes benchmarks/certified.json
-    python -m benchmarks.certified --small  a slice; writes nothing
+    python -m benchmarks.certified              some minutes; adds to benchmarks/certified.json
+    python -m benchmarks.certified --cases 5000 a longer search; --network AT: only such networks
+    python -m benchmarks.certified --small      a slice; writes nothing
     python -m benchmarks.certified --only bounds
 
 Networks of the book, digits and Fashion-MNIST. Each row has the processor time of AutoAttack on all images,
-that of ``evaluate(ladder="quick")`` and of ``evaluate(ladder="standard", certify=True)``, and on how many
+that of ``evaluate(ladder="quick")`` and of ``evaluate(ladder="standard", certify=cases)``, and on how many
 images the verdicts differ: *missed* are those that AutoAttack breaks and the ladder leaves standing, *found*
 those that only the ladder breaks (it has the example). Then the time of CROWN for all images and that of
 linear programs that give the same bounds.
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyautoattack
@@ -56,6 +58,7 @@ class Row:
     network: str
     eps: float
     images: int
+    cases: int
     robust: int
     seconds: float
     quick: Cost
@@ -74,12 +77,13 @@ def digits(name: str, width: int = 16, epochs: int = 60) -> nn.Module:
     return model.eval()
 
 
-def cases(small: bool) -> Iterator[tuple[str, nn.Module, Tensor, Tensor, list[float]]]:
-    """Network, images, labels, radii."""
+def networks(small: bool, wanted: str) -> Iterator[tuple[str, nn.Module, Tensor, Tensor, list[float]]]:
+    """Those whose name contains what is wanted: name, network, images, labels, radii."""
     some = data.load("digits")
     x, y = some.test_x[: 20 if small else IMAGES], some.test_y[: 20 if small else IMAGES]
     for name in ("SGD",) if small else ("SGD", "SAM", "AT"):
-        yield f"digits, MLP, {name}", digits(name, epochs=10 if small else 60), x, y, [0.03, 0.06][small:]
+        if wanted in f"digits, MLP, {name}":
+            yield f"digits, MLP, {name}", digits(name, epochs=10 if small else 60), x, y, [0.03, 0.06][small:]
     if small:
         return
     for run_id in verify.with_weights():
@@ -88,8 +92,10 @@ def cases(small: bool) -> Iterator[tuple[str, nn.Module, Tensor, Tensor, list[fl
         model = models.build(config.model, images.shape, 10, config.width)
         model.load_state_dict(verify.weights.read(path))
         name = f"{config.dataset}, {config.model.upper()}, {config.method.upper()}"
-        yield name, model.eval(), images.test_x[:IMAGES], images.test_y[:IMAGES], [8 / 255]
-    yield "digits, CNN, SGD", digits("CNN", epochs=10), x, y, [0.06]
+        if wanted in name:
+            yield name, model.eval(), images.test_x[:IMAGES], images.test_y[:IMAGES], [8 / 255]
+    if wanted in "digits, CNN, SGD":
+        yield "digits, CNN, SGD", digits("CNN", epochs=10), x, y, [0.06]
 
 
 def official(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
@@ -101,7 +107,7 @@ def official(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         return model(moved).argmax(1) == y
 
 
-def row(name: str, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Row:
+def row(name: str, model: nn.Module, x: Tensor, y: Tensor, eps: float, cases: int) -> Row:
     """Run all three on the same images."""
     started = time.process_time()
     stands = official(model, x, y, eps)
@@ -117,11 +123,11 @@ def row(name: str, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Row:
     quick, _ = beside(lambda: evaluate(model, x, y, eps).at[0])
     certified, left = None, None
     if "MLP" in name:  # the proofs of a convolutional net take longer than any attack
-        certified, entry = beside(lambda: evaluate(model, x, y, eps, ladder="standard", certify=True).at[0])
+        certified, entry = beside(lambda: evaluate(model, x, y, eps, ladder="standard", certify=cases).at[0])
         proved = torch.tensor(entry.proved)
         assert not bool((proved & ~stands).any()), "AutoAttack has broken an image that was proved"
         left = next(rung.attacked for rung in entry.rungs if rung.label.startswith("AutoAttack"))
-    return Row(name, eps, len(x), int(stands.sum()), round(alone, 1), quick, certified, left)
+    return Row(name, eps, len(x), cases, int(stands.sum()), round(alone, 1), quick, certified, left)
 
 
 def show(found: Row) -> str:
@@ -131,28 +137,31 @@ def show(found: Row) -> str:
     return f"{found.network:26}{found.eps:8.4f}{found.robust:5d}/{found.images}{found.seconds:8.1f}" + costs
 
 
-def ladder(small: bool = False) -> list[Row]:
-    """All rows, printed as they come."""
+def ladder(small: bool, cases: int, wanted: str) -> None:
+    """All rows that the file lacks, printed and written as they come."""
     heads = "".join(f"{head:>12} missed found" for head in ("quick: 1/", "certified: 1/"))
     print(f"{'network':26}{'eps':>8}{'robust':>9}{'AA, s':>8}{heads}", flush=True)
-    rows = []
-    for name, model, x, y, radii in cases(small):
+    path = HERE / "certified.json"
+    rows = json.loads(path.read_text())["rows"] if path.exists() and not small else []
+    known = {(row["network"], row["eps"], row["cases"]) for row in rows}
+    for name, model, x, y, radii in networks(small, wanted):
         for eps in radii:
-            rows.append(row(name, model, x, y, eps))
-            print(show(rows[-1]), flush=True)
-            if not small:
-                write(rows)  # a run that is stopped leaves the rows that it has
-    return rows
+            if (name, eps, cases) not in known:
+                found = row(name, model, x, y, eps, cases)
+                print(show(found), flush=True)
+                rows.append(asdict(found))
+                if not small:
+                    write(rows)
 
 
-def write(rows: list[Row]) -> None:
+def write(rows: list[dict[str, Any]]) -> None:
     """certified.json: where and when, and the rows."""
     about = {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "machine": cpu_name(),
         "versions": {name: version(name) for name in ("torch", "torchattacks", "pyautoattack")},
     }
-    plain = {**about, "rows": [asdict(found) for found in rows]}
+    plain = {**about, "rows": rows}
     (HERE / "certified.json").write_text(json.dumps(plain, indent=1) + "\n")
 
 
@@ -192,12 +201,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.certified", description=__doc__)
     parser.add_argument("--small", action="store_true", help="a slice; writes nothing")
     parser.add_argument("--only", choices=("ladder", "bounds"))
+    parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--network", default="")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.only != "ladder":
         bounds(100 if options.small else 500)
     if options.only != "bounds":
-        ladder(options.small)
+        ladder(options.small, options.cases, options.network)
 
 
 if __name__ == "__main__":

@@ -38,10 +38,10 @@ def ratios(
         base = _seconds(ideal, repeat)
         for name, work in candidates.items():
             found[name].append(_seconds(work, repeat) / base)
-    return {name: _quartiles(values) for name, values in found.items()}
+    return {name: quartiles(values) for name, values in found.items()}
 
 
-def _quartiles(values: list[float]) -> Ratio:
+def quartiles(values: list[float]) -> Ratio:
     if len(values) < 2:
         return Ratio(values[0], values[0], values[0])
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
+from array import array
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 
 LIMIT = 500  # things looked at in one value: a module's own notes, not the whole program
 _ATOMS = frozenset((int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device))
-_CONTAINERS = (list, dict, deque, set, bytearray)
+_BARE = (bytearray, array)  # of numbers alone
+_CONTAINERS = (list, dict, deque, set, *_BARE)
 
 
 def inside(value: Any, home: str) -> list[Any]:
@@ -36,11 +38,11 @@ def inside(value: Any, home: str) -> list[Any]:
             found[id(thing)] = thing
         elif isinstance(thing, tuple):
             queue.extend(thing[:LIMIT])
-        elif (array := _numbers(thing)) is not None:
-            found[id(thing)] = array
+        elif (numbers := _numbers(thing)) is not None:
+            found[id(thing)] = numbers
         elif isinstance(thing, _CONTAINERS) or _own(kind, home):
             found[id(thing)] = thing
-            if not isinstance(thing, bytearray):
+            if not isinstance(thing, _BARE):
                 parts = content(thing)
                 queue.extend(list(parts.values() if isinstance(parts, dict) else parts)[:LIMIT])
     return list(found.values())
@@ -67,6 +69,9 @@ def fill(thing: Any, then: Any) -> None:
     """Make it hold what it held ``then``."""
     if same(thing, then):
         return
+    if isinstance(thing, array):
+        thing[:] = array(thing.typecode, then)
+        return
     if isinstance(thing, _CONTAINERS):
         thing.clear()
         (thing.update if isinstance(thing, dict | set) else thing.extend)(then)
@@ -92,7 +97,7 @@ def _own(kind: type, home: str) -> bool:
     if issubclass(kind, nn.Module | torch.optim.Optimizer | type):  # modules are watched by themselves
         return False
     package = kind.__module__.partition(".")[0]
-    if dataclasses.is_dataclass(kind) or package in (home, "__main__", "collections", "types"):
+    if dataclasses.is_dataclass(kind) or package in (home, "__main__", "collections", "types", "queue"):
         return True
     path = getattr(sys.modules.get(package), "__file__", None) or "site-packages"
     return package not in sys.stdlib_module_names and not any(

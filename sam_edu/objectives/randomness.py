@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import random
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.quasirandom import SobolEngine
 
 _MT19937_BYTES = 4 * 624 + 4  # numpy's global generator: 624 words and a position
 
@@ -47,9 +49,19 @@ def _state_of(generator: Any) -> Callable[[], Any]:
     if isinstance(generator, torch.Generator):
         now = generator.get_state()
         return lambda: generator.set_state(now)
+    if isinstance(generator, random.SystemRandom):
+        warnings.warn(
+            "random.SystemRandom has no state to go back to: the two passes of a step draw different "
+            "numbers; use random.Random(seed)",
+            stacklevel=2,
+        )
+        return lambda: None
     if isinstance(generator, random.Random):
         state = generator.getstate()
         return lambda: generator.setstate(state)
+    if isinstance(generator, SobolEngine):
+        quasi, drawn = generator.quasi.clone(), generator.num_generated
+        return lambda: vars(generator).update(quasi=quasi.clone(), num_generated=drawn)
     if hasattr(generator, "set_state"):  # numpy.random.RandomState
         legacy = generator.get_state()
         return lambda: generator.set_state(legacy)

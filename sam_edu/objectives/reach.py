@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.quasirandom import SobolEngine
 
 LIMIT = 500  # things looked at: a closure's own surroundings, not the whole program
 _LEAVES = (Tensor, int, float, complex, str, bytes, type(None), type, ModuleType, torch.dtype, torch.device)
@@ -82,7 +83,7 @@ OF_EVERY_MODULE = frozenset(vars(nn.Module()))  # no attributes of the user's
 
 def is_generator(thing: Any) -> bool:
     """Whether this is a source of random numbers that can be set back."""
-    if isinstance(thing, random.Random | torch.Generator):
+    if isinstance(thing, random.Random | torch.Generator | SobolEngine):
         return True
     numpy = sys.modules.get("numpy.random")
     return numpy is not None and isinstance(thing, numpy.Generator | numpy.RandomState | numpy.BitGenerator)

@@ -9,52 +9,19 @@ that does not move: the first step finds out, by comparing; later ones look at t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from types import BuiltinFunctionType, FunctionType, MethodType
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from sam_edu.objectives import contents
-from sam_edu.objectives.reach import OF_EVERY_MODULE, draws_batches, hidden, reached, signature
+from sam_edu.objectives.reach import draws_batches, hidden, reached, signature
+from sam_edu.objectives.slots import MISSING, Slot, slots_of
 
 SMALL = 2**14  # buffers up to this size are kept in any case: cheaper than to find out
 FEW = 16  # and attributes that hold so few things that can change
 LARGE = 2**20  # of tensors above this size the first step copies a sample only
-MISSING = object()
-#: torch's own layers keep their state in buffers; attributes of its wrappers say where in a step they are
-_WITHOUT_ATTRIBUTES = "torch."
-_CODE = (FunctionType, BuiltinFunctionType, MethodType, type)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Slot:
-    """One named place of a module: a buffer, a parameter (of interest while frozen) or an attribute."""
-
-    space: Any  # the module's own dictionary
-    name: str
-    kind: str
-    home: str = ""  # the package of the module
-
-    def look(self) -> Any:
-        try:
-            thing = self.space[self.name]
-        except KeyError:
-            return MISSING
-        # what is being trained is no state; an uninitialised tensor of a lazy module has none yet
-        trained = self.kind == "parameter" and thing is not None and thing.requires_grad
-        return MISSING if trained or is_lazy(thing) else thing
-
-    def put(self, thing: Any) -> None:
-        if self.look() is thing:
-            return
-        if thing is not MISSING:
-            self.space[self.name] = thing
-        elif self.kind == "attribute":
-            del self.space[self.name]
 
 
 class State:
@@ -88,7 +55,7 @@ class State:
                 self._known[id(module)] = module
                 self._owners.append(module)
                 self.devices |= {p.device for p in module.parameters(recurse=False) if not p.is_cpu}
-                for slot in _slots(module):
+                for slot in slots_of(module):
                     (self._moving if _small_buffer(slot) else self._new).append(slot)
                 others, generators = hidden(module)
                 self.generators += generators
@@ -139,7 +106,9 @@ class State:
         self._still += [_seen(slot) for slot in self._new if slot not in moved]
         known = {(id(slot.space), slot.name) for slot in before.found}
         for owner in self._owners:  # attributes that the pass has made
-            made = [s for s in _slots(owner) if s.kind == "attribute" and (id(s.space), s.name) not in known]
+            made = [
+                s for s in slots_of(owner) if s.kind == "attribute" and (id(s.space), s.name) not in known
+            ]
             before.found.update(dict.fromkeys(made, MISSING))
             self._moving += made
         self._new, self._owners = [], []
@@ -222,16 +191,6 @@ class Kept:
 
 
 NOTHING = Kept(())
-
-
-def _slots(module: nn.Module) -> Iterator[Slot]:
-    for kind in ("buffer", "parameter"):
-        space = getattr(module, f"_{kind}s")
-        yield from [Slot(space, name, kind) for name in space.keys()]  # not always a dict
-    if not type(module).__module__.startswith(_WITHOUT_ATTRIBUTES):
-        for name, value in vars(module).items():
-            if name not in OF_EVERY_MODULE and not isinstance(value, _CODE):
-                yield Slot(vars(module), name, "attribute", type(module).__module__.partition(".")[0])
 
 
 def _small_buffer(slot: Slot) -> bool:

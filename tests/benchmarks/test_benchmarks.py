@@ -16,6 +16,9 @@ def test_one_round_of_everything():
     assert results["evaluation"]["different_verdicts"] == 0
     for name in (*cases.OBJECTIVES, "LookSAM k=5", "SAMOptimizer", "foolbox"):
         assert f"| {name} |" in text
+    assert "Share of the flags in a quick evaluation" in text
+    shares = {name: ratio["median"] for name, ratio in results["flags"].items()}
+    assert 0 < shares["is the gradient finite, and the slope?"] < shares["all flags"] < 1
     held = next(iter(results["memory"].values()))
     assert held["SGD"] < held["SAM"] <= held["SGD"] + 2.5
 

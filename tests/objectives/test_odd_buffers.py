@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import queue
+import random
+from array import array
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -123,3 +128,61 @@ def test_what_a_pass_changes_counts_once(kind, change, values):
     for step in range(1, 4):
         objective.backward(lambda: cross_entropy(model(X), Y))
         assert float(values(model.kept)) == pytest.approx(2.0**step)
+
+
+# --- state beside the module's own dictionary ------------------------------------------------------------
+
+
+class Meter:
+    def __init__(self):
+        self.sums = np.zeros(2)
+
+
+class Shares(nn.Module):
+    """State that all its modules share, in numbers without tensors, and in a queue."""
+
+    meter, calls = Meter(), 0
+
+    def __init__(self):
+        super().__init__()
+        self.line, self.numbers, self.queue = nn.Linear(6, 3), array("d", [0.0]), queue.Queue()
+
+    def forward(self, x):
+        self.meter.sums[0] += 1
+        type(self).calls += 1
+        self.numbers[0] += 1
+        self.numbers.append(0.0)
+        self.queue.put(self.numbers[0])
+        return self.line(x)
+
+
+def test_attributes_of_the_class_arrays_and_queues_count_once(monkeypatch):
+    monkeypatch.setattr(Shares, "meter", Meter())
+    monkeypatch.setattr(Shares, "calls", 0)
+    model = Shares()
+    objective = SAM(model)
+    for _ in range(3):
+        objective.backward(lambda: cross_entropy(model(X), Y))
+    assert model.meter.sums[0] == Shares.calls == model.numbers[0] == 3
+    assert len(model.numbers) == 4 and list(model.queue.queue) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("scramble", [False, True])
+def test_both_passes_draw_the_same_points_of_a_sequence(scramble):
+    points, model, drawn = torch.quasirandom.SobolEngine(2, scramble=scramble, seed=0), nn.Linear(6, 3), []
+
+    def loss():
+        drawn.append(points.draw(1).tolist())
+        return cross_entropy(model(X * (0.5 + drawn[-1][0][0])), Y)
+
+    objective = SAM(model)
+    for _ in range(3):
+        objective.backward(loss)
+    assert drawn[::2] == drawn[1::2] and drawn[0] != drawn[2] != drawn[4]
+
+
+@pytest.mark.filterwarnings("default")
+def test_random_numbers_that_cannot_be_drawn_again_are_said():
+    noise, model = random.SystemRandom(), nn.Linear(6, 3)
+    with pytest.warns(UserWarning, match="SystemRandom has no state"):
+        SAM(model).backward(lambda: noise.random() * cross_entropy(model(X), Y))

@@ -235,6 +235,44 @@ def between(m, rho, convention, low, high):
     return sides == [True, False]
 
 
+def survivors_rate(m, a, rho):
+    """ln of (gain at s = 1)/(loss at s = -1), in 40 digits: bars by Newton's method, the norms by Simpson.
+
+    A sample with norm k across (1, ..., 1) survives iff g exceeds the bar T; the slopes are phi(T - c)|T'|.
+    """
+    root, c, df = mp.sqrt(m.d), mp.mpf(m.eta) * mp.sqrt(m.d), m.d - 1
+
+    def bar(k, s):
+        g = mp.mpf(0)
+        for _ in range(60):
+            size = mp.sqrt(1 + g * g + k * k)
+            step = (a * s + root * g - rho * size) / (root - rho * g / size)
+            g -= step
+            if abs(step) < mp.mpf(10) ** -35 * (1 + abs(g)):
+                break
+        return g, 1 / (root - rho * g / mp.sqrt(1 + g * g + k * k))
+
+    def size_of(k, s):
+        g, slope = bar(k, s)
+        law = (df - 1) * mp.log(k) - k * k / 2 if df > 1 else -k * k / 2
+        return law - (g - c) ** 2 / 2 + mp.log(slope)
+
+    if df == 0:
+        gain, loss = (-((g - c) ** 2) / 2 + mp.log(t) for g, t in (bar(mp.mpf(0), 1), bar(mp.mpf(0), -1)))
+        return log_odds(m) + gain - loss
+    low, high = mp.mpf(10) ** -30, mp.sqrt(m.d) + 60
+    for _ in range(5):  # close in on the norms that count
+        grid = [low + (high - low) * i / 24 for i in range(25)]
+        sizes = [max(size_of(k, 1), size_of(k, -1)) for k in grid]
+        kept = [i for i, size in enumerate(sizes) if size > max(sizes) - 60]
+        low, high = grid[max(kept[0] - 1, 0)], grid[min(kept[-1] + 1, 24)]
+    n = 100
+    grid = [low + (high - low) * i / n for i in range(n + 1)]
+    weights = [1 if i in (0, n) else 4 if i % 2 else 2 for i in range(n + 1)]
+    sums = [mp.fsum(w * mp.exp(size_of(k, s)) for w, k in zip(weights, grid, strict=True)) for s in (1, -1)]
+    return log_odds(m) + mp.log(sums[0] / sums[1])
+
+
 def of(t, c, d):
     """The model with a given t* and c."""
     return toy.NRFModel(1 / (1 + math.exp(-2 * c * t)), c / math.sqrt(d), d)

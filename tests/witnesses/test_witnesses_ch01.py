@@ -99,6 +99,21 @@ def test_prop_rescaling_c_the_adaptive_measures_stay(seed, alpha):
     assert exact[0] == pytest.approx(exact[1], rel=1e-8)
 
 
+@pytest.mark.parametrize("exponent", [-6, -3, 3, 6])
+def test_prop_rescaling_extreme_factors(exponent):
+    """From a millionth to a million: the same function, curvature like the square of the factor."""
+    net, (x, y), alpha = relu_net(exponent + 6), batch(exponent + 6), 10.0**exponent
+    twin = rescaled(net, alpha)
+    torch.testing.assert_close(twin(x), net(x), rtol=1e-9, atol=1e-9)
+    before, w = full_hessian(net, x, y)
+    after, moved = full_hessian(twin, x, y)
+    top = float(torch.linalg.eigvalsh(after)[-1])
+    assert top >= alpha**2 * float(before.diagonal()[25:40].max()) * (1 - 1e-9)
+    assert top >= float(before.diagonal()[:25].max()) / alpha**2 * (1 - 1e-9)
+    first, second = (v.abs() * h * v.abs()[:, None] for h, v in ((before, w), (after, moved)))
+    torch.testing.assert_close(first, second, rtol=1e-6, atol=1e-9)
+
+
 def test_prop_rescaling_needs_relu_a_positive_factor_and_the_adaptive_ball():
     x, y = batch()
     tanh = relu_net(0, nn.Tanh)

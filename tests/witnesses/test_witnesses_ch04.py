@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import operator
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -44,3 +46,26 @@ def test_prop_linear_worst_case_needs_room_in_the_pixels():
     w, x, eps = np.array([1.0, -2.0]), np.array([0.0, 0.9]), 0.3
     moved = np.clip(x - eps * np.sign(w), 0, 1)
     assert w @ moved > w @ x - eps * np.abs(w).sum() + 0.1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_prop_linear_worst_case_in_exact_fractions(seed):
+    """Weights, pixels and radii over sixty powers of ten: corners and directions, no rounding at all."""
+    rng = np.random.default_rng(seed)
+    n, y = int(rng.integers(1, 7)), int(rng.choice([-1, 1]))
+    w, x = (
+        [Fraction(float(v)) for v in rng.choice([-1, 1], n) * 10 ** rng.uniform(-30, 30, n)] for _ in "wx"
+    )
+    eps = Fraction(float(10 ** rng.uniform(-30, 30)))
+    margin = y * sum(map(operator.mul, w, x))
+    worst = min(
+        y * sum(a * (b + eps * c) for a, b, c in zip(w, x, corner, strict=True))
+        for corner in itertools.product([-1, 1], repeat=n)
+    )
+    assert worst == margin - eps * sum(map(abs, w))
+    length = sum(v * v for v in w)
+    for direction in [w, *(rng.normal(size=n) for _ in range(20))]:
+        d = [Fraction(float(v)) if not isinstance(v, Fraction) else v for v in direction]
+        fall, size = sum(map(operator.mul, w, d)), sum(v * v for v in d)
+        assert fall * fall <= length * size  # eps*fall/size is how far the margin falls along d
+        assert (fall * fall == length * size) or direction is not w

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,3 +82,19 @@ def test_prop_units_needs_the_box():
     z = normalised(model, 0 * x)
     moved = pixels(model, attacks.pgd(model.net, z, y, 0.1, random_start=False, clip=None))
     assert moved.min() < -0.01
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_prop_units_the_two_sets_are_one_in_exact_fractions(seed):
+    """Means, deviations and radii over many powers of ten; points on the borders and 1e-40 off them."""
+    rng = np.random.default_rng(seed)
+    mean, std, eps = (Fraction(float(10 ** rng.uniform(-9, top))) for top in (1, 6, 0.5))
+    hair = Fraction(1, 10**40)
+    for x in (Fraction(0), Fraction(1), Fraction(float(rng.uniform()))):
+        z = (x - mean) / std
+        for border in (x - eps, x + eps, Fraction(0), Fraction(1)):
+            for moved in (border - hair, border, border + hair):
+                in_pixels = abs(moved - x) <= eps and 0 <= moved <= 1
+                there = (moved - mean) / std
+                inside = abs(there - z) <= eps / std and -mean / std <= there <= (1 - mean) / std
+                assert in_pixels == inside

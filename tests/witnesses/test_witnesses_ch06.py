@@ -64,6 +64,23 @@ def test_prop_equal_weights_needs_independent_features_of_equal_strength():
     assert gamma(stronger, stronger, np.eye(4)) > 1.03 * gamma(np.ones(4), stronger, np.eye(4))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_prop_equal_weights_extreme_models_in_fifty_digits(seed):
+    """Weights that differ by 1e-20 to 1e8, some or all but one: worse at the same tau, whatever tau."""
+    rng = np.random.default_rng(seed)
+    m, _ = precise.draw(rng, wide=seed % 2 == 1)
+    while m.d == 1 or m.c > 8:
+        m, _ = precise.draw(rng, wide=seed % 2 == 1)
+    with mp.workdps(300):
+        d, other = mp.mpf(m.d), int(rng.integers(1, m.d))  # so many weights are 1 + x, the others 1
+        for x in (10 ** rng.uniform(-20, 8), -(10 ** rng.uniform(-20, -1)), -2.0):
+            total, size = d + other * mp.mpf(x), mp.sqrt(d - other + other * (1 + mp.mpf(x)) ** 2)
+            for tau in (0, 10 ** rng.uniform(-6, 1), -(10 ** rng.uniform(-6, 1))):
+                equal = precise.Classifier(m, mp.mpf(tau) * mp.sqrt(d), d, mp.sqrt(d))
+                unequal = precise.Classifier(m, mp.mpf(tau) * size, total, size)
+                assert equal.better_than(unequal) > 0 > unequal.better_than(equal)
+
+
 @settings(max_examples=50)
 @given(models, st.floats(-40, 40), st.floats(-2, 2))
 def test_lem_slope_the_derivative_against_autograd(m, a, kappa):

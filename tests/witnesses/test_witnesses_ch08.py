@@ -21,6 +21,7 @@ from scipy.special import logit, ndtr
 from scipy.stats import chi, norm
 
 from sam_edu import toy
+from sam_edu.toy import numerics
 from tests.toy import precise
 
 SETS = [(0.95, 0.1, 100), (0.90, 0.2, 10), (0.75, 0.05, 400)]
@@ -367,6 +368,29 @@ def test_prop_scale_longer_weights_lose_less():
     assert lost[-1] > 0  # never attained
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_prop_scale_extreme_models_in_fifty_digits(seed):
+    """Scales up to 1e12: what is lost falls like the square of the scale, never to 0; rims and corners."""
+    rng = np.random.default_rng(seed)
+    m, _ = precise.draw(rng)
+    while m.c > 8:
+        m, _ = precise.draw(rng)
+    with mp.workdps(80):
+        star, d = precise.star(m), mp.mpf(m.d)
+        top = precise.Classifier(m, star, d, mp.sqrt(d))
+        lost = []
+        for k in (1e8, 1e10, 1e12):
+            r = 1 / mp.mpf(k) / (1 + star**2 / d)
+            places = [precise.on_rim(m, star, r * mp.sqrt(d), mp.pi * i / 12) for i in range(13)]
+            for up in {0, m.d // 2, m.d}:
+                square = up * (1 + r) ** 2 + (d - up) * (1 - r) ** 2
+                total = d * (1 - r) + 2 * r * up
+                places += [precise.Classifier(m, star + s * r, total, mp.sqrt(square)) for s in (-1, 1)]
+            lost.append(top.better_than(precise.lowest(places)))
+        assert all(abs(one / two / 10**4 - 1) < 0.01 for one, two in itertools.pairwise(lost))
+        assert lost[-1] > 0
+
+
 def test_prop_scale_needs_a_free_scale():
     m = toy.NRFModel(*SETS[1])
     kept = toy.perturbed_accuracy(m, toy.sam_optimum(m, 2.0, "all"), 2.0, "all")[0]
@@ -485,6 +509,24 @@ def test_cor_regime_good_weak_features_mean_a_lower_robust_weight(c, share):
         assert toy.sam_optimum(m, 0.02 * math.sqrt(30), "all") < star_of(m)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_cor_regime_extreme_models_in_fifty_digits(seed):
+    """c from 1e-3 to 4.57, p from next to 1/2 up to Phi(c) itself, d to 1e5: a small ball lowers w1."""
+    rng = np.random.default_rng(seed)
+    c, d = min(10 ** rng.uniform(-3, 0.66), 4.57), int(10 ** rng.uniform(0, 5))
+    share = 1.0 if seed % 2 else 10 ** rng.uniform(-4, 0)
+    with mp.workdps(precise.DIGITS):
+        m = precise.of(float(share * mp.log(mp.ncdf(c) / mp.ncdf(-c)) / (2 * c)), c, d)
+        assert mp.mpf(m.p) <= mp.ncdf(c) * (1 + mp.mpf(10) ** -15)
+        t = float(precise.star(m) / mp.sqrt(d))
+    assert t < math.sqrt(2)
+    small = 1e-3 * min(t, 1, 1 / c)
+    lowered = min((t**2 - 2) / 3 * 0.9, -1e-9) * small**2
+    assert precise.between(
+        m, small * math.sqrt(d), "l2-worst", 2 * (t**2 - 2) / 3 * small**2 - 1e-20, lowered
+    )
+
+
 def test_cor_regime_needs_the_bound_on_c():
     c = 4.6
     assert -logit(norm.cdf(-c)) / (2 * c) > math.sqrt(2)
@@ -592,6 +634,31 @@ def test_prop_linf_even_needs_even_few_and_small():
     )
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_prop_linf_many_the_shift_is_a_whole_number_of_dths(seed):
+    """Log-spaced p, eta and rho, d from 2000 to 32,001: d times the shift stays; 50 digits at the end."""
+    rng = np.random.default_rng(seed)
+    p, eta = 1 - 10 ** rng.uniform(-3, -0.32), 10 ** rng.uniform(-1, 0)
+    rho = 10 ** rng.uniform(-1.2, -0.05)
+    star = math.log(p / (1 - p)) / (2 * eta)
+    shifts = [
+        d * (toy.sam_optimum(toy.NRFModel(p, eta, d), rho, "all", "linf") - star)
+        for d in (2000, 2001, 32_000, 32_001)
+    ]
+    most = max(map(abs, shifts[:2]))
+    assert max(map(abs, shifts[2:])) < 2 * most
+    room = 2 * most / 32_000 / star
+    assert precise.between(toy.NRFModel(p, eta, 32_000), rho, "linf-worst", -room, room)
+
+
+def test_prop_linf_many_needs_a_fixed_eta():
+    """With c = eta*sqrt(d) and t* fixed instead, the change does not go away."""
+    for d in (1000, 30_000):
+        m = precise.of(2.5, 1.0, d)
+        change = toy.sam_optimum(m, 0.1, "all", "linf") / star_of(m) - 1
+        assert change / 0.1**2 == pytest.approx(2.5**2 / 3 - 1, abs=0.1)
+
+
 def test_exp_linf_the_continuum_is_a_rough_guide_for_larger_weights_only():
     """The heuristic -2/3 d/(d - a^2)^2: at a* = 11 about right, at a* = 0.6 of the wrong sign."""
 
@@ -640,6 +707,35 @@ def test_exp_gaussian_all_by_characteristic_functions(t, c, d):
     limit = shifts[0] + (shifts[0] - shifts[1]) / 3
     assert limit == pytest.approx(1 - (2 - t**2) / d, abs=2e-3) and limit > 0
     assert toy.sam_optimum(m, 0.04, "all", kind="gaussian") == pytest.approx(gaussian_top(m, 0.04), rel=1e-7)
+
+
+def averaged_rises(m, sigma, a):
+    """Does the average over noise in all weights rise with w1 at a? The same way, in many digits."""
+    b_of, d, eta, p = (lambda t: (sigma * t) ** 2), mp.mpf(m.d), mp.mpf(m.eta), mp.mpf(m.p)
+    reach = mp.sqrt(2 * (60 + m.c**2))
+    total = mp.mpf(0)
+    for i in range(int(reach / 0.04)):
+        t = i * mp.mpf(0.04) / mp.sqrt(d)
+        b = b_of(t)
+        size = mp.exp(-d / 2 * mp.log1p(b) - d * t**2 * (1 + (sigma * eta) ** 2) / (2 * (1 + b)) - b / 2)
+        phase = d * eta * t / (1 + b)
+        total += size * (p * mp.cos(phase + t * a) - (1 - p) * mp.cos(phase - t * a)) / (1 if i else 2)
+    return total > 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_exp_gaussian_all_extreme_models_in_many_digits(seed):
+    """t* from 1/100 to 6, c from 1/30 to 6, d to 1e4, noise a thousandth: the coefficient to a per cent."""
+    rng = np.random.default_rng(seed)
+    t, c, d = 10 ** rng.uniform(-2, 0.78), 10 ** rng.uniform(-1.5, 0.78), int(10 ** rng.uniform(0, 4))
+    m = precise.of(min(t, 12 / c), c, d)
+    with mp.workdps(60 + int(m.c**2)):
+        star = precise.star(m)
+        k = 1 - (2 - star**2 / d) / d
+        sigma, room = mp.mpf(10) ** -3 / (1 + m.c), 0.01 * abs(k) + 1e-4
+        assert averaged_rises(m, sigma, star * (1 + (k - room) * sigma**2))
+        assert not averaged_rises(m, sigma, star * (1 + (k + room) * sigma**2))
+    assert toy.sam_expansion(m, "all", kind="gaussian").coefficient == pytest.approx(float(k))
 
 
 def test_exp_gaussian_all_by_sampling():
@@ -694,6 +790,25 @@ def test_exp_per_sample_first_order(t, c, d):
     predicted = float(np.mean(square / np.sqrt(1 + square))) / (d * m.eta)
     assert (found / star - 1) / rho == pytest.approx(predicted, rel=0.02)
     assert found > star
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_exp_per_sample_extreme_models_in_many_digits(seed):
+    """t* and c over three powers of ten, d to 1e4: bars by Newton's method, a radius far below all else."""
+    rng = np.random.default_rng(seed)
+    t, c, d = 10 ** rng.uniform(-2, 1), 10 ** rng.uniform(-2, 1), int(10 ** rng.uniform(0.3, 4))
+    m = precise.of(min(t, 12 / c), c, d)
+    star = star_of(m)
+    k, law = numerics.chi_panels(d - 1)
+    square = star**2 / d + k**2
+    predicted = float(np.exp(law) @ (square / np.sqrt(1 + square))) / (d * m.eta)
+    rho = 1e-5 / predicted * min(1, star / math.sqrt(d))
+    with mp.workdps(40):
+        low, high = (
+            precise.survivors_rate(m, precise.star(m) * (1 + share * predicted * rho), mp.mpf(rho))
+            for share in (0.99, 1.01)
+        )
+    assert low > 0 > high
 
 
 def test_exp_per_sample_counts_survivors_in_a_sample():

@@ -145,6 +145,26 @@ def test_prop_squared_margins(seed, radius, q):
     assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("q", ["l1", "linf"])
+def test_prop_squared_margins_extreme_sizes_in_fifty_digits(seed, q):
+    """Entries over sixty powers of ten, also beyond margin 1, where the worst way is up."""
+    rng = np.random.default_rng(seed)
+    n, y = int(rng.integers(1, 6)), int(rng.choice([-1, 1]))
+    with mp.workdps(80):
+        w, x = ([mp.mpf(float(v)) for v in rng.normal(size=n) * 10 ** rng.uniform(-15, 15, n)] for _ in "wx")
+        radius = 10 ** rng.uniform(-15, 15)
+        shift = radius * (sum(map(abs, w)) if q == "linf" else max(map(abs, w)))
+        vertices = ball(rng, n, 1.0, q, 1)
+        losses = [
+            (1 - y * mp.fdot(w, [a + mp.mpf(radius) * mp.mpf(float(b)) for a, b in zip(x, v, strict=True)]))
+            ** 2
+            for v in (vertices if q == "linf" else vertices[: 2 * n])
+        ]
+        expected = (abs(1 - y * mp.fdot(w, x)) + shift) ** 2
+        assert abs(max(losses) / expected - 1) < mp.mpf(10) ** -13
+
+
 # --- prop-sam-order -------------------------------------------------------------------------------------
 
 
@@ -158,6 +178,23 @@ def test_prop_sam_order(seed, loss):
     values = LOSSES[loss](x @ (w + points).T)
     levels = [values.reshape(8 // k, k, -1).mean(1).max(1).mean() for k in (1, 2, 4, 8)]
     assert all(a >= b - 1e-12 for a, b in itertools.pairwise(levels))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_prop_sam_order_extreme_sizes_in_fifty_digits(seed):
+    """Samples and radii over many powers of ten; exponential losses that no float would hold."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(8, 3)) * 10 ** rng.uniform(-6, 3, (8, 1))
+    points = np.vstack([np.zeros(3), 10 ** rng.uniform(-6, 2) * ball(rng, 3, 1.0, "l2", 60)])
+    w = rng.normal(size=3) * 10 ** rng.uniform(-3, 2)
+    with mp.workdps(50):
+        values = [[mp.exp(-mp.mpf(float(v))) for v in row] for row in x @ (w + points).T]
+        levels = []
+        for size in (1, 2, 4, 8):
+            batches = [values[i : i + size] for i in range(0, 8, size)]
+            tops = [max(mp.fsum(column) for column in zip(*batch, strict=True)) for batch in batches]
+            levels.append(mp.fsum(tops) / 8)
+    assert all(a >= b for a, b in itertools.pairwise(levels)) and levels[0] > levels[-1]
 
 
 def test_prop_sam_order_is_strict_where_samples_disagree_and_equal_where_they_agree():
@@ -407,6 +444,39 @@ def test_exp_equal_radii_one_step_has_none():
     for key in SETS:
         m = toy.NRFModel(*key)
         assert toy.equivalent_rho(m, 0.1 * m.eta, **toy.CONVENTION["one-step"].options) is None
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_exp_equal_radii_extreme_models_in_fifty_digits(seed):
+    """A ten-millionth of eta: the balance tips at the predicted radius; below the root of two nowhere."""
+    rng = np.random.default_rng(seed)
+    c, d = 10 ** rng.uniform(-2, 0.5), int(10 ** rng.uniform(0, 5))
+    for t in (math.sqrt(2) + 10 ** rng.uniform(-0.5, 0.7), math.sqrt(2) * 10 ** rng.uniform(-2, -0.1)):
+        m = precise.of(min(t, 15 / c), c, d)
+        with mp.workdps(precise.DIGITS):
+            share = mp.mpf(10) ** -7 * min(1, m.c**2) * mp.mpf(t) ** 2
+            target = precise.star(m) / (1 - share)
+            if t < math.sqrt(2):
+                small = [mp.mpf(10) ** e * min(t, 1, 1 / c) * mp.sqrt(d) for e in (-5, -2)]
+                assert not any(precise.l2_worst(m, target, rho).gains() for rho in small)
+                continue
+            t2 = precise.star(m) ** 2 / d
+            predicted = mp.sqrt(3 * d / (t2 - 2) * share / (1 - share))
+            sides = [precise.l2_worst(m, target, predicted * (1 + e)).gains() for e in (-0.02, 0.02)]
+        assert sides == [False, True]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_exp_equal_radii_per_sample_with_many_features_in_fifty_digits(seed):
+    """d from 1e4 to 1e5: linear in eps, by the root mean square norm to a few per mille."""
+    rng = np.random.default_rng(seed)
+    c, d = 10 ** rng.uniform(-1, 0.3), int(10 ** rng.uniform(4, 5))
+    m = precise.of(10 ** rng.uniform(-1, 0.3), c, d)
+    with mp.workdps(40):
+        share = mp.mpf(10) ** -6
+        target, predicted = precise.star(m) / (1 - share), share * m.eta * d / toy.input_norm_rms(m)
+        low, high = (precise.survivors_rate(m, target, predicted * (1 + e)) for e in (-0.005, 0.005))
+    assert low < 0 < high
 
 
 @pytest.mark.parametrize("seed", range(15))

@@ -694,3 +694,65 @@ def test_prop_squared_1sam_extreme_models_in_fifty_digits(seed):
 
             assert (least(loss, center - 12, center + 12) >= 0) == dropped
     assert math.isinf(toy.critical_norm_shift(toy.NRFModel(p, 1.001 * turn / math.sqrt(d), d)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_exp_logistic_nsam_extreme_models_in_fifty_digits(seed):
+    """At the predicted weights the two worst perturbations tie, and both lie along the first eigenvector."""
+    m, _ = drawn(seed, most=1.5)
+    while m.log_odds > 6:
+        m, _ = drawn(seed := seed + 100, most=1.5)
+    with mp.workdps(60):
+        nodes = gaussian_nodes(mp.mpf(m.eta) * mp.sqrt(m.d))
+        terms = [(s, g, q * w) for s, q in sides(m) for g, w in nodes]
+        star = (precise.log_odds(m), 2 * mp.mpf(m.eta) * mp.sqrt(m.d))
+
+        def moments(order, at):  # E of the order-th derivative of the loss times s^i g^j
+            found = [mp.mpf(0)] * (order + 1)
+            for s, g, w in terms:
+                q = 1 / (1 + mp.exp(at[0] * s + at[1] * g))
+                weight = w * (-q, q * (1 - q), -q * (1 - q) * (1 - 2 * q))[order - 1]
+                for j in range(order + 1):
+                    found[j] += weight * s ** (order - j) * g**j
+            return found
+
+        h, third = moments(2, star), moments(3, star)
+        values, vectors = mp.eigsy(mp.matrix([[h[0], h[1]], [h[1], h[2]]]))
+        (l2, l1), v2, v1 = values, vectors[:, 0], vectors[:, 1]
+
+        def cubic(a, b, c):
+            return sum(
+                third[i + j + k] * (a[i] * b[j] * c[k]) for i in (0, 1) for j in (0, 1) for k in (0, 1)
+            )
+
+        pull, turn_ = cubic(v1, v1, v1), cubic(v2, v1, v1)
+        rho = mp.mpf(10) ** -3 * l2 / l1
+        w = [star[i] - rho**2 * (pull / (6 * l1) * v1[i] + turn_ / (2 * l2) * v2[i]) for i in (0, 1)]
+        losses, leans = [], []
+        for side in (1, -1):
+            e = [side * rho * v1[i] for i in (0, 1)]
+            for _ in range(4):  # uphill on the circle
+                g = moments(1, [w[0] + e[0], w[1] + e[1]])
+                e = [rho * x / mp.hypot(*g) for x in g]
+            losses.append(
+                mp.fsum(q * mp.log1p(mp.exp(-(w[0] + e[0]) * s - (w[1] + e[1]) * g)) for s, g, q in terms)
+            )
+            leans.append(side * (e[0] * v2[0] + e[1] * v2[1]) / rho)
+        size = abs(pull) + abs(turn_) * l1 / l2
+        assert abs(losses[0] - losses[1]) < 0.02 * rho**3 * size
+        assert max(map(abs, leans)) < 0.02 * rho * size / (l1 - l2)
+    assert toy.logistic_expansion(m, "full-batch-sam").coefficient == pytest.approx(
+        float((w[0] / star[0] - w[1] / star[1]) / rho**2), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_prop_reweights_extreme_models_in_fifty_digits(seed):
+    """eta from 1e-6 to 10, radii from 1e-6 to 1e6, the rest of the sample of any size: still downhill."""
+    rng = np.random.default_rng(seed)
+    eta, rho = mp.mpf(10 ** rng.uniform(-6, 1)), mp.mpf(10 ** rng.uniform(-6, 6))
+    with mp.workdps(50):
+        rest, margin = mp.mpf(10 ** rng.uniform(-6, 6)), mp.mpf(rng.normal() * 10 ** rng.uniform(-6, 6))
+        grid = [eta + mp.mpf(i) / 40 for i in range(-480, 481)]
+        pulls = [x * mp.npdf(x - eta) / (1 + mp.exp(margin - rho * mp.hypot(rest, x))) for x in grid]
+        assert mp.fsum(pulls) > 0  # minus the slope of the loss in a weight that is 0
