@@ -58,7 +58,7 @@ def read_image_folder(root: Path) -> tuple[Tensor, Tensor, Tensor, Tensor, tuple
             raise ValueError(f"the images in {root / part} differ in size: {sizes}; scale them to one size")
         labels = torch.tensor([i for i, name in enumerate(classes) for _ in found[name]])
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-        parts += [_stacked(images)[order], labels[order]]
+        parts += [_stacked([images[i] for i in order.tolist()]), labels[order]]
     return parts[0], parts[1], parts[2], parts[3], tuple(classes)
 
 
@@ -147,6 +147,6 @@ def _grey(values: np.ndarray) -> np.ndarray:
 
 def _stacked(images: list[np.ndarray]) -> Tensor:
     if all(image.dtype == np.uint8 for image in images):
-        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous().float().div(255)
+        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous().float().div_(255)
     whole = np.stack([image / np.float32(255) if image.dtype == np.uint8 else image for image in images])
     return torch.from_numpy(whole).permute(0, 3, 1, 2).contiguous()

@@ -1,4 +1,4 @@
-"""A true minus sign before negative numbers in the text; a number stays beside its ± and its per cent.
+"""A true minus sign before negative numbers in the text; a number stays beside its ±, per cent and letter.
 
 Formatted numbers carry the hyphen of the keyboard: too short beside a plus sign, and some screen readers
 pass over it, which turns a loss into a gain. Code, mathematics and tables of results keep theirs, to be
@@ -11,7 +11,8 @@ from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 MINUS = "\N{MINUS SIGN}"
-BREAK = re.compile(r"(?: (?=±)|(?<=±) | (?=%(?!\w)))")  # where a line must not end
+# where a line must not end: at ± and %, and within "ρ = 0.2"
+BREAK = re.compile(r" (?=±)|(?<=±) | (?=%(?!\w))|(?<=\b\w) (?=[=<>≤≥≈] )|(?<=\b\w[ \xa0][=<>≤≥≈]) (?=[\d−-])")
 FIXED = "\N{NO-BREAK SPACE}"
 HYPHEN = re.compile(r"(?<![\w.,)\]/%–-])-(?=\d)")
 VERBATIM = (nodes.FixedTextElement, nodes.literal, nodes.math)  # the first: blocks of code, mathematics, HTML

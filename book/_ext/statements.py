@@ -96,13 +96,17 @@ def told(node, env):
         if node["reftype"] == "eq":
             return f"({env.get_domain('math').equations[label][1]})"
         other = env.proof_list[label]
-        numbers = env.toc_fignumbers[other["docname"]][other["countertype"]][label]
-        return f"{other['realtype'].title()} {'.'.join(map(str, numbers))}"
-    inline = isinstance(node, nodes.TextElement)
-    parts = [
-        told(c, env) for c in node.children if isinstance(c, nodes.Text) or "witness" not in c["classes"]
-    ]
-    return ("" if inline else "\n\n").join(part.strip("\n") for part in parts if part.strip())
+        kind = other["realtype"].title()
+        if other["nonumber"]:
+            return kind
+        return (
+            f"{kind} {'.'.join(map(str, env.toc_fignumbers[other['docname']][other['countertype']][label]))}"
+        )
+    parts = [told(c, env) for c in node if isinstance(c, nodes.Text) or "witness" not in c["classes"]]
+    if not isinstance(node, nodes.TextElement):
+        return "\n\n".join(part for part in parts if part)
+    words = "".join(part if part.startswith(r"\[") else part.replace("\n", " ") for part in parts).strip()
+    return re.sub(r"^\((.*)\)$", r"\1", words) if isinstance(node, nodes.title) else words
 
 
 def statement_references(app, doctree, docname):

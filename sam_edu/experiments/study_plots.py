@@ -132,10 +132,11 @@ def per_class(
     for row in rows:
         look: dict[str, Any] = {"alpha": 0.55} if row in faint else {}
         plots.line(ax, range(len(classes)), row.per_class(), row.kind, **look)
-        plots.end_label(ax, classes.index(name), row.per_class()[classes.index(name)], row.label)
     ax.set_xticks(range(len(classes)), classes, rotation=35, ha="right")
     ax.set_ylim(0, 1)
     plots.percent_axis(ax)
+    at = classes.index(name)
+    apart(ax, {row.label: (at, row.per_class()[at]) for row in rows})
     words = ", ".join(f"{row.label} {row.per_class()[classes.index(name)]:.0%}" for row in rows)
     table = {"class": classes} | {row.label: list(row.per_class()) for row in rows}
     return plots.show(fig, f"Clean accuracy by class. Class {name}: {words}.", caption, table, made_from=rows)

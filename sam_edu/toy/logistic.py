@@ -28,6 +28,8 @@ def logistic_optimum(
     r"""Minimiser (w1, w_nr) of the expected logistic loss ln(1+exp(-margin)); w_nr is each non-robust weight.
 
     Compare ratios w1/w_nr, not w1: methods change the scale of all weights.
+    The ratio of per-sample-sam rests on 24 nodes for the norm of x. In 53 of 60 log-spaced models with rho up
+    to 1000 its relative change was right to 1e-6; at rho*\|x\| of hundreds the ratio may be off by 1 %.
 
     =================  ==========================================================================
     method             minimiser of
