@@ -140,11 +140,12 @@ def newton(objective: Callable[[NDArray], Quadratic], start: ArrayLike, rounds: 
     """
     x = np.array(start, dtype=float)
     value, gradient, hessian = objective(x)
+    last = np.inf  # the decrement of a step that the value could not judge
     for _ in range(rounds):
         ridge = 1e-12 * (np.trace(hessian) + np.linalg.norm(gradient))  # a hinge is flat in places
         step = -np.linalg.solve(hessian + ridge * np.eye(2), gradient)
         decrement = float(-gradient @ step)
-        if decrement <= 1e-26 * abs(value):
+        if decrement <= 1e-26 * abs(value) or decrement > last / 4:
             return x
         short = min(1.0, 3 * (1 + float(np.linalg.norm(x))) / float(np.linalg.norm(step)))
         step, decrement = short * step, short * decrement
@@ -154,8 +155,9 @@ def newton(objective: Callable[[NDArray], Quadratic], start: ArrayLike, rounds: 
             new = objective(trial)
             if new[0] <= value - 0.1 * size * decrement:
                 break
-            if size * decrement <= 1e-13 * abs(value):  # below rounding: trust the step, stop there
-                return x + size * step
+            if size * decrement <= 1e-13 * abs(value):  # below rounding: the slopes judge, while they shrink
+                last = decrement
+                break
             size /= 2
         x, (value, gradient, hessian) = trial, new
     raise RuntimeError("Newton's method did not come to rest; the parameters are too extreme")

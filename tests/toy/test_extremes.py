@@ -7,6 +7,8 @@ import math
 import mpmath as mp
 import numpy as np
 import pytest
+from scipy.optimize import brentq
+from scipy.special import log_expit
 
 from sam_edu import toy
 from tests.toy import precise
@@ -111,3 +113,50 @@ def test_one_perturbation_for_each_sample_where_little_is_left(m, rho):
 def test_one_perturbation_for_each_sample_refuses_norms_out_of_reach():
     with pytest.raises(ValueError, match="samples of a norm too rare"):
         toy.sam_optimum(toy.NRFModel(0.9029866, 4.28188, 5248), 20.91289, "all", kind="per-sample")
+
+
+def moments(m, w1, e, rho, size, s):
+    """Logarithms of density x slope and of density x bend on many short panels, and their nodes g."""
+
+    def shift(g):
+        return rho * size(g) - w1 * s - e * g
+
+    grid = np.linspace(m.c - 40, m.c + 40, 100_001)
+    turns = np.flatnonzero(shift(grid[:-1]) * shift(grid[1:]) <= 0)
+    roots = [brentq(shift, grid[i], grid[i + 1]) for i in turns]
+    near = [z + sign * far for z in roots for sign in (-1, 1) for far in np.geomspace(1e-9, 40, 200)]
+    ends = np.unique(np.clip([*np.linspace(m.c - 40, m.c + 40, 401), *roots, *near], m.c - 40, m.c + 40))
+    t, weights = np.polynomial.legendre.leggauss(20)
+    half = np.diff(ends)[:, None] / 2
+    g = ends[:-1, None] + half * (1 + t)
+    slope = np.log(half * weights) - (g - m.c) ** 2 / 2 + log_expit(shift(g))
+    return slope, slope + log_expit(-shift(g)), g
+
+
+@pytest.mark.parametrize(
+    "p, eta, d, rho, norm",
+    [
+        (0.9999922086481541, 0.3136191146285279, 1155, 11.63, "constant"),
+        (0.5037559551784029, 0.005143409762311216, 1, 159.4, "true"),
+        (0.6, 0.2, 900, 3.0, "constant"),
+        (0.99996, 3.0, 1, 245.0, "true"),
+    ],
+)
+def test_the_logistic_loss_of_each_sample_where_a_far_tail_decides(p, eta, d, rho, norm):
+    """By other panels the slope vanishes at the optimum: a Newton step moves the ratio less."""
+    m = toy.NRFModel(p, eta, d)
+    w1, w_nr = toy.logistic_optimum(m, "per-sample-sam", rho, input_norm=norm)
+    e = w_nr * math.sqrt(d)
+
+    def size(g):
+        return np.sqrt(1 + g * g) if norm == "true" else math.sqrt(1 + d * (1 + eta**2))
+
+    parts = [(s, share, *moments(m, w1, e, rho, size, s)) for s, share in ((1, p), (-1, 1 - p))]
+    top = max(slope.max() for _, _, slope, _, _ in parts)
+    gradient, hessian = np.zeros(2), np.zeros((2, 2))
+    for s, share, slope, bend, g in parts:
+        x = np.stack(np.broadcast_arrays(float(s), g))
+        gradient -= share * np.einsum("ng,ing->i", np.exp(slope - top), x)
+        hessian += share * np.einsum("ng,ing,jng->ij", np.exp(bend - top), x, x)
+    step = np.linalg.solve(hessian, gradient)
+    assert abs(step[0] / w1 - step[1] / e) < 1e-6 * abs(w1 / w_nr / toy.standard_optimum(m) - 1)
