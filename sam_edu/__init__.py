@@ -8,7 +8,7 @@ Submodules load when they are first used, so that ``import sam_edu`` costs next 
 ``toy``         the linear model of robust and non-robust features, solved in closed form
 ``objectives``  what perturbs the weights: ERM, SAM and its family, and an optimizer that uses them
 ``attacks``     what perturbs the inputs: FGSM, PGD
-``training``    the one training loop
+``training``    the one training loop (``schedules``: its learning rates)
 ``evaluation``  a ladder of attacks, and the honest minimum over it (``measured``: what it returns)
 ``certify``     proofs of robustness: what no attack can break
 ``features``    how much a model relies on non-robust features of images
@@ -43,6 +43,7 @@ __all__ = [
     "objectives",
     "observe",
     "plots",
+    "schedules",
     "sharpness",
     "styles",
     "toy",
