@@ -194,7 +194,7 @@ def test_prop_sam_order_extreme_sizes_in_fifty_digits(seed):
             batches = [values[i : i + size] for i in range(0, 8, size)]
             tops = [max(mp.fsum(column) for column in zip(*batch, strict=True)) for batch in batches]
             levels.append(mp.fsum(tops) / 8)
-    assert all(a >= b for a, b in itertools.pairwise(levels)) and levels[0] > levels[-1]
+    assert all(a >= b for a, b in itertools.pairwise(levels))  # one sample may outweigh all others by e100
 
 
 def test_prop_sam_order_is_strict_where_samples_disagree_and_equal_where_they_agree():
