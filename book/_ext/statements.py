@@ -22,6 +22,8 @@ from sphinx_proof.proof_type import PROOF_TYPES
 from book._ext.witnesses import STATEMENTS, labels_in, of_label, witnesses_in
 from book.tools.edition import chapter
 
+PARAGRAPH = "\N{PARAGRAPH SEPARATOR}"  # line breaks become spaces in an attribute of HTML
+
 
 class ExpansionDirective(ElementDirective):
     """A statement that is proved to leading order."""
@@ -104,7 +106,7 @@ def told(node, env):
         )
     parts = [told(c, env) for c in node if isinstance(c, nodes.Text) or "witness" not in c["classes"]]
     if not isinstance(node, nodes.TextElement):
-        return "\n\n".join(part for part in parts if part)
+        return PARAGRAPH.join(part for part in parts if part)
     words = "".join(part if part.startswith(r"\[") else part.replace("\n", " ") for part in parts).strip()
     return re.sub(r"^\((.*)\)$", r"\1", words) if isinstance(node, nodes.title) else words
 

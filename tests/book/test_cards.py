@@ -20,7 +20,7 @@ PAGE = """<article>
 <p>By <a class="reference internal" href="#thm-a">Theorem 1</a>,
 <a class="reference internal" href="#equation-b">(1)</a>,
 <a class="prf-card reference internal" href="far.html#thm-c"
- title="Of another page\n\nThen \\(a\\) is b.">Theorem 2</a>
+ title="Of another page\u2029Then \\(a\\) is b.">Theorem 2</a>
 <a class="eq-card reference internal" href="far.html#equation-d" title="c = d">(2)</a>,
 <a class="eq-card reference internal" href="far.html#equation-f" title="e \\\\ f">(3)</a>
 and <a class="reference internal" href="#plain">a place</a>.</p>
@@ -85,7 +85,7 @@ def test_a_statement_of_another_page_is_carried_whole(html: Path) -> None:  # no
     )
     assert len(links) > 20
     for said in map(unescape, links):
-        title, *body = said.split("\n\n")
+        title, *body = said.split("\N{PARAGRAPH SEPARATOR}")
         assert title and body and "\\(" in said, said
         assert not re.search(r"\$|\{\w+(:\w+)?\}`|\b(thm|prop|cor|eq|exp)-[a-z]", said), said
         assert said.count("\\(") == said.count("\\)") and not re.search(r"\d tests?$", title), said

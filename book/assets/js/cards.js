@@ -38,7 +38,7 @@
       return [copy];
     }
     if (link.matches(".eq-card")) return [formula(link.dataset.card)];
-    return link.dataset.card ? link.dataset.card.split("\n\n").map(paragraph) : null;
+    return link.dataset.card ? link.dataset.card.split("\u2029").map(paragraph) : null;
   }
 
   function place(link) {
