@@ -7,7 +7,6 @@ python -m benchmarks --rounds 1  a quick look; writes nothing
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import platform
 from collections.abc import Callable
@@ -19,8 +18,7 @@ from typing import Any
 import torch
 
 from benchmarks import cases, flags
-from benchmarks.timing import Ratio
-from sam_edu.experiments.provenance import cpu_name
+from benchmarks.timing import Ratio, about
 
 HERE = Path(__file__).parent
 ROUNDS = 15
@@ -34,8 +32,7 @@ def measure(rounds: int, small: bool = False) -> dict[str, Any]:
     few, samples = max(1, rounds // 4), 100 if small else 500
     evaluation = cases.evaluation(few, samples=samples)
     return {
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name(),
+        **about(),
         "threads": 1,
         "rounds": rounds,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PEERS}},

@@ -15,7 +15,6 @@ linear programs that give the same bounds.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -30,11 +29,11 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor, nn
 
+from benchmarks.timing import about
 from sam_edu import attacks, data, models, training
 from sam_edu.certify import Region, crown, from_model, lines
 from sam_edu.evaluation import evaluate
 from sam_edu.experiments import verify
-from sam_edu.experiments.provenance import cpu_name
 from sam_edu.measured import AtRadius
 from sam_edu.objectives import ERM, SAM
 
@@ -156,12 +155,8 @@ def ladder(small: bool, cases: int, wanted: str) -> None:
 
 def write(rows: list[dict[str, Any]]) -> None:
     """certified.json: where and when, and the rows."""
-    about = {
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "machine": cpu_name(),
-        "versions": {name: version(name) for name in ("torch", "torchattacks", "pyautoattack")},
-    }
-    plain = {**about, "rows": rows}
+    versions = {name: version(name) for name in ("torch", "torchattacks", "pyautoattack")}
+    plain = {**about(), "versions": versions, "rows": rows}
     (HERE / "certified.json").write_text(json.dumps(plain, indent=1) + "\n")
 
 

@@ -12,7 +12,6 @@ own search. Then the bounds of the hidden units: those of Marabou (DeepPoly) aga
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -22,9 +21,9 @@ from typing import Any
 import torch
 
 from benchmarks.honest import fit
+from benchmarks.timing import about
 from sam_edu import data, models
 from sam_edu.certify import Network, Region, certify, crown, from_model
-from sam_edu.experiments.provenance import cpu_name
 
 HERE = Path(__file__).parent
 HIDDEN, RADII, SECONDS = (12, 12), (0.02, 0.05, 0.1), 30
@@ -157,8 +156,7 @@ def main() -> None:
         marabou = version("maraboupy")
     except PackageNotFoundError:
         marabou = "unknown"
-    date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-    plain = {"date": date, "machine": cpu_name(), "maraboupy": marabou, **found}
+    plain = {**about(), "maraboupy": marabou, **found}
     print(json.dumps(plain, indent=1))
     (HERE / "marabou.json").write_text(json.dumps(plain, indent=1) + "\n")
 

@@ -11,7 +11,6 @@ random points and corners. The same attacks at twice the radius show that they a
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import time
 from collections.abc import Iterator
@@ -22,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.honest import fit
+from benchmarks.timing import about
 from sam_edu import _ladder, _sanity, attacks, data, models
 from sam_edu._balls import Ball
 from sam_edu.certify import certify
-from sam_edu.experiments.provenance import cpu_name
 
 HERE = Path(__file__).parent
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8)
@@ -168,14 +167,13 @@ def main() -> None:
     for family, tally in rows.items():
         print(f"{family:28}" + "".join(f"{value:17,}" for value in asdict(tally).values()))
     if not options.small:
-        about = {
-            "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-            "machine": cpu_name(),
+        head = {
+            **about(),
             "torch": torch.__version__,
             "minutes": round((time.process_time() - started) / 60, 1),
             "cases": CASES,
         }
-        plain = {**about, "families": {name: asdict(tally) for name, tally in rows.items()}}
+        plain = {**head, "families": {name: asdict(tally) for name, tally in rows.items()}}
         (HERE / "soundness.json").write_text(json.dumps(plain, indent=1) + "\n")
 
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import datetime
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+
+from sam_edu.experiments.provenance import cpu_name
+
+
+def about() -> dict[str, str]:
+    """When and where: the head of every file of results."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name(),
+    }
 
 
 @dataclass(frozen=True)

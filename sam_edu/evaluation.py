@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sam_edu import _check, _ladder, _proofs, _sanity
 from sam_edu._fit import Fitted, by_content
 from sam_edu._guards import Model, check_inputs, eval_mode
-from sam_edu.measured import AtRadius, EvaluationRecord, RungResult, same_radius, wilson
+from sam_edu.measured import AtRadius, EvaluationRecord, RungResult, per_class, same_radius, wilson
 
 
 def evaluate(
@@ -113,7 +113,7 @@ def evaluate(
                 proved = proofs.proved
             results += [_climb(rung, *at, spared=proved) for rung in costly]
             hits = int(standing.sum())
-            by_class = _per_class(standing, y, classes)
+            by_class = per_class(standing, y, classes)
             floor = None if proved is None else proved.tolist()
             entries.append(
                 AtRadius(radius, hits / n, wilson(hits, n), by_class, results, standing.tolist(), floor)
@@ -130,7 +130,7 @@ def evaluate(
         ladder,
         hits / n,
         wilson(hits, n),
-        _per_class(clean, y, classes),
+        per_class(clean, y, classes),
         entries,
         flags,
         time.perf_counter() - started,
@@ -192,8 +192,3 @@ def _struck(proofs: _proofs.Proofs, standing: Tensor) -> RungResult:
     asked = int(standing.sum())
     standing &= ~proofs.broken
     return RungResult(proofs.label, float(standing.double().mean()), asked, proofs.seconds)
-
-
-def _per_class(hit: Tensor, y: Tensor, classes: int) -> list[float]:
-    """Share of hits in each class; NaN where the class has no sample."""
-    return [float(hit[y == c].double().mean()) for c in range(classes)]

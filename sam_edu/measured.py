@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,18 @@ def wilson(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
     half = spread * (hits * (n - hits) / n + z * z / 4) ** 0.5
     # the interval holds the estimate, also after rounding: error bars must not have negative lengths
     return min(max(0.0, centre - half), hits / n), max(min(1.0, centre + half), hits / n)
+
+
+def per_class(hit: Tensor, y: Tensor, classes: int) -> list[float]:
+    """Share of hits in each class; NaN where the class has no sample.
+
+    Examples
+    --------
+    >>> import torch
+    >>> per_class(torch.tensor([True, False, True]), torch.tensor([0, 0, 1]), 2)
+    [0.5, 1.0]
+    """
+    return [float(hit[y == c].double().mean()) for c in range(classes)]
 
 
 def same_radius(one: float, other: float) -> bool:

@@ -111,29 +111,29 @@ def told(node, env):
     return re.sub(r"^\((.*)\)$", r"\1", words) if isinstance(node, nodes.title) else words
 
 
-def statement_references(app, doctree, docname):
-    """A reference to a statement of another page carries the statement, for the card that the page shows."""
-    for node in doctree.findall(nodes.reference):
-        page, _, label = node.get("refuri", "").partition("#")
-        if not page or page.startswith("http") or label not in getattr(app.env, "proof_list", {}):
-            continue
-        for statement in app.env.get_doctree(app.env.proof_list[label]["docname"]).findall(nodes.Element):
-            if statement.get("label") == label and statement.get("realtype") in STATEMENTS:
-                node["reftitle"] = told(statement, app.env)
-                node["classes"].append("prf-card")
+def carried(app):
+    """What a reference to another page carries, by its address: each page is read once for the whole book."""
+    if not hasattr(app, "carried"):
+        env, app.carried = app.env, {}
+        labels = {label: entry["docname"] for label, entry in getattr(env, "proof_list", {}).items()}
+        equations = {label: entry[0] for label, entry in env.get_domain("math").equations.items()}
+        for page in {*labels.values(), *equations.values()}:
+            for node in env.get_doctree(page).findall(nodes.Element):
+                label = node.get("label")
+                if label in labels and node.get("realtype") in STATEMENTS:
+                    app.carried[label] = ("prf-card", told(node, env))
+                elif label in equations and isinstance(node, nodes.math_block):
+                    app.carried[f"equation-{label}"] = ("eq-card", node.astext().strip())
+    return app.carried
 
 
-def formula_references(app, doctree, docname):
-    """A reference to an equation of another page carries its formula, for the card that the page shows."""
-    equations = app.env.get_domain("math").equations
+def references_to_other_pages(app, doctree, docname):
+    """They carry the statement or the formula, for the card that the page shows."""
     for node in doctree.findall(nodes.reference):
-        page, _, target = node.get("refuri", "").partition("#equation-")
-        if not page or page.startswith("http") or target not in equations:
-            continue
-        for block in app.env.get_doctree(equations[target][0]).findall(nodes.math_block):
-            if block.get("label") == target:
-                node["reftitle"] = block.astext().strip()
-                node["classes"].append("eq-card")
+        page, _, target = node.get("refuri", "").partition("#")
+        if page and not page.startswith("http") and target in carried(app):
+            kind, node["reftitle"] = carried(app)[target]
+            node["classes"].append(kind)
 
 
 def one_id_each(app, pagename, templatename, context, doctree):
@@ -154,7 +154,6 @@ def setup(app):
     app.connect("doctree-read", link_witnesses)
     app.connect("doctree-read", fold_proofs)
     app.connect("doctree-resolved", tidy_ids)
-    app.connect("doctree-resolved", statement_references)
-    app.connect("doctree-resolved", formula_references)
+    app.connect("doctree-resolved", references_to_other_pages)
     app.connect("html-page-context", one_id_each)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

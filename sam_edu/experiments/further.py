@@ -9,13 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from sam_edu import _proofs
 from sam_edu.data import Dataset
 from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.provenance import origin
 from sam_edu.experiments.record import Record
 from sam_edu.experiments.records import index, read
 from sam_edu.experiments.state import Training
-from sam_edu.measured import AtRadius, EvaluationRecord, RungResult, same_radius, wilson
+from sam_edu.measured import AtRadius, EvaluationRecord, RungResult, per_class, same_radius, wilson
 
 
 def earlier(config: RunConfig, folder: Path, weights: str, images: str) -> Record | None:
@@ -85,25 +86,20 @@ def _at(
     entry: AtRadius, norm: str, model: nn.Module, x: Tensor, y: Tensor, cases: int, fallen: Tensor
 ) -> AtRadius:
     """One radius; what falls is added to ``fallen`` in place."""
-    from sam_edu.certify import certify  # only where it is asked for: it imports SciPy's optimizers
-
-    started = time.perf_counter()
     robust, proved = torch.tensor(entry.robust) & ~fallen, torch.tensor(entry.proved)
     left = (robust & ~proved).nonzero().flatten()
-    if len(left):
-        found = certify(model, x[left], y[left], entry.eps, norm, cases)
-        proved[left] = found.proved
-        fallen[left] |= found.broken
-        robust &= ~fallen
-    hits, labels = int(robust.sum()), y.cpu()
-    label = f"complete search ({cases} cases)"
-    rung = RungResult(label, hits / len(x), len(left), time.perf_counter() - started)
-    by_class = [float(robust[labels == c].double().mean()) for c in range(len(entry.per_class))]
+    open_still = torch.ones(len(left), dtype=torch.bool)
+    found = _proofs.prove(model, x[left], y[left], entry.eps, norm, open_still, cases)
+    proved[left] = found.proved
+    fallen[left] |= found.broken
+    robust &= ~fallen
+    hits = int(robust.sum())
+    rung = RungResult(found.label, hits / len(x), len(left), found.seconds)
     return replace(
         entry,
         accuracy=hits / len(x),
         interval=wilson(hits, len(x)),
-        per_class=by_class,
+        per_class=per_class(robust, y.cpu(), len(entry.per_class)),
         rungs=[*entry.rungs, rung],
         robust=robust.tolist(),
         proved=proved.tolist(),

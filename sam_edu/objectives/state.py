@@ -29,9 +29,8 @@ class State:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self.devices: set[torch.device] = (
-            set()
-        )  # other than the CPU: modules outside the model may be elsewhere
+        # other than the CPU: modules outside the model may be elsewhere
+        self.devices: set[torch.device] = set()
         self.generators: list[Any] = []  # random generators that are attributes of the modules
         self._known: dict[int, nn.Module] = {}
         self._moving: list[Slot] = []

@@ -13,6 +13,7 @@ from sam_edu.toy.full_batch import full_batch_optimum
 from sam_edu.toy.model import ATTACKED, NRFModel, check_eps
 from sam_edu.toy.numerics import newton
 from sam_edu.toy.softplus import expected_softplus
+from sam_edu.toy.solutions import standard_optimum
 
 METHODS = ("standard", "adversarial", "per-sample-sam", "full-batch-sam", "one-step-sam")
 INPUT_NORMS = ("true", "constant")
@@ -92,7 +93,7 @@ def _per_sample(model: NRFModel, rho: float, input_norm: str, start: NDArray) ->
         return w
     _, gradient, hessian = expected_softplus(model, w, rho, fine=True)
     step = np.linalg.solve(hessian, gradient) / w
-    change = w[0] / w[1] * np.sqrt(model.d) / (model.log_odds / (2 * model.eta)) - 1
+    change = w[0] / w[1] * np.sqrt(model.d) / standard_optimum(model) - 1
     if abs(step[0] - step[1]) > 1e-8 * abs(change):
         w = newton(lambda w: expected_softplus(model, w, rho, fine=True), w)
     return w

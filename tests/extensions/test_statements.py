@@ -23,7 +23,7 @@ def test_a_reference_to_an_equation_of_another_page_carries_its_formula():
         get_domain=lambda name: SimpleNamespace(equations={"eq-slope": ("notebooks/06", 18)}),
         get_doctree=lambda name: far,
     )
-    statements.formula_references(SimpleNamespace(env=env), here, "notebooks/07")
+    statements.references_to_other_pages(SimpleNamespace(env=env), here, "notebooks/07")
     first, *others = here.findall(nodes.reference)
     assert first["reftitle"] == r"A' = \norm w" and "eq-card" in first["classes"]
     assert all("reftitle" not in other and not other["classes"] for other in others)
