@@ -61,9 +61,9 @@ def test_verdicts_are_kept_and_the_numbers_belong_to_them(both):
 def test_an_example_of_a_smaller_radius_counts_at_a_larger_one(both, monkeypatch):
     _, short, _, _ = both
 
-    def all_fall(model, x, y, eps, norm, cases):
+    def all_fall(model, x, y, eps, norm, cases, broken):
         none, yes = torch.zeros(len(x), dtype=torch.bool), torch.ones(len(x), dtype=torch.bool)
-        return certify.Certificate(eps, norm, none, yes, none.double(), {}, none.long())
+        return certify.Certificate(eps, norm, none, yes, none.double(), dict(enumerate(x)), none.long())
 
     monkeypatch.setattr(certify, "certify", all_fall)
     images = data.load("digits").subset(SHORT.train_size, SHORT.test_size)
