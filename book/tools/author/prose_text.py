@@ -197,7 +197,7 @@ def plain(text: str) -> str:
 
 def _role(match: re.Match) -> str:
     name = match[1]
-    if name.startswith("glue") or name in ("fact", "timed"):
+    if name.startswith("glue") or name == "fact":
         return "⟦glue⟧"
     if name.startswith("cite"):
         return "⟦cite⟧"

@@ -5,9 +5,8 @@
 
 Text and code must be the same. Outputs are compared as ``nbval`` would, after the substitutions of
 tests/nbval.cfg, but for cells with the tag nbval-ignore-output, whose text depends on the machine; in a
-chapter that has such cells a number in the text may differ by a twentieth, and one that a clock has measured
-(the role ``timed``) by half. Nothing is executed: the build has
-done that once, for page and notebook.
+chapter that has such cells a number in the text may differ by a twentieth. No text quotes a clock that ran in
+its own build. Nothing is executed: the build has done that once, for page and notebook.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from book.tools.edition.text import NUMBER
 IGNORE = "nbval-ignore-output"
 SKIPPED = {WIDGET, "image/png"}  # names of views differ at every run; pictures depend on the fonts at hand
 TRAINED = 0.05
-CLOCKED = 0.5  # a time on a busy machine against one on a quiet one
 
 
 def sanitizers(path: Path = ROOT / "tests/nbval.cfg") -> list[tuple[re.Pattern[str], str]]:
@@ -63,8 +61,7 @@ def compare(saved: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
     for old, new in zip(saved["cells"], made["cells"], strict=True):
         where = f"cell {new['id']}"
         if new["cell_type"] == "markdown":
-            timed = new["metadata"].get("timed", [])
-            lines = texts(source_of(old), source_of(new), TRAINED if loose else None, timed)
+            lines = texts(source_of(old), source_of(new), TRAINED if loose else None)
             yield from (f"{where}: {line}" for line in lines)
         elif source_of(old) != source_of(new) or old["metadata"] != new["metadata"]:
             yield f"{where}: its code or its tags are not the chapter's"
@@ -80,18 +77,14 @@ def shape(cell: dict[str, Any]) -> tuple[str, str]:
     return cell["cell_type"], cell["id"]
 
 
-def texts(old: str, new: str, share: float | None = None, timed: Iterable[int] = ()) -> Iterator[str]:
-    """How two texts differ: in words, or in numbers by more than the ``share`` by which machines differ.
-
-    ``timed`` are the places of the numbers that a clock has measured: nobody's clock shows them again.
-    """
+def texts(old: str, new: str, share: float | None = None) -> Iterator[str]:
+    """How two texts differ: in words, or in numbers by more than the ``share`` by which machines differ."""
     if NUMBER.sub("0", old) != NUMBER.sub("0", new):
         yield first_difference(old, new)
         return
     pairs = zip(NUMBER.findall(old), NUMBER.findall(new), strict=True)
-    for place, (was, now) in enumerate(pairs):
-        allowed = CLOCKED if place in timed else share
-        if was != now and not (allowed and close(was, now, allowed)):
+    for was, now in pairs:
+        if was != now and not (share and close(was, now, share)):
             yield f"{was} is {now} now"
 
 

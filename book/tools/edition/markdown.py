@@ -33,9 +33,6 @@ LISTS = {"bullet_list", "enumerated_list"}
 STATEMENTS = re.compile(r"(?!proof|exercise|solution)\w+_node$")
 
 
-TIMED = "\ue000"  # stands before a number that a clock has measured, until cells are made
-
-
 @dataclass
 class Code:
     """The place of a code cell: its index in the executed notebook, and the solution that it belongs to."""
@@ -234,8 +231,6 @@ class Writer:
         if name == "reference":
             text, address = self.inline(node), self.around.link(node)
             return f"[{text.strip()}]({address})" if address else text
-        if name == "inline" and "timed" in node["classes"]:
-            return TIMED + self.inline(node)
         if name in ("inline", "generated", "abbreviation", "title_reference"):
             return self.inline(node)
         if name in PASSED:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from book.tools.edition import cells
-from book.tools.edition.markdown import TIMED, Code, Heading, Piece
-from book.tools.edition.text import NUMBER
+from book.tools.edition.markdown import Code, Heading, Piece
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
@@ -53,14 +52,7 @@ def notebook(pieces: Iterable[Piece], executed: dict[str, Any], address: str, so
 
 
 def text_cell(text: str, name: str) -> dict[str, Any]:
-    """A cell of text; its metadata count which of its numbers a clock has measured."""
-    before, *pieces = text.split(TIMED)
-    source, timed = before, []
-    for piece in pieces:
-        timed.append(len(NUMBER.findall(source)))
-        source += piece
-    metadata = {"timed": timed} if timed else {}
-    return {"cell_type": "markdown", "id": name, "metadata": metadata, "source": source}
+    return {"cell_type": "markdown", "id": name, "metadata": {}, "source": text}
 
 
 class _Names:
