@@ -36,7 +36,8 @@ def sam_optimum(
 
     * worst, l2 (Theorem 10) and l-infinity (Expansion 11): for every radius, also where the worst
       perturbation makes the non-robust weights unequal. In log-spaced models with eta*sqrt(d) up to 60 the
-      relative change agrees with 50 digits to 1e-6, or the weight to the last digits of double precision.
+      relative change agrees with 50 digits to 1e-6, or the weight to the last digits of double precision;
+      beyond, the weight to 13 digits (changes below a millionth then have fewer than six digits).
       From rho = sqrt(d), or 1, on the ball can reverse all of them: nothing is better than sgn(x_1), ``inf``.
     * gaussian: root of the averaged slope. per-sample: the best of the first top and sgn(x_1), ``inf``.
 

@@ -277,6 +277,17 @@ def test_rounded_inputs_are_flagged(trained):
     assert any("survive an attack" in flag for flag in record.flags)
 
 
+@pytest.mark.parametrize("norm, eps", [("linf", 8 / 255), ("l2", 1.0)])
+def test_a_model_that_knows_one_answer_only_is_no_reason_for_doubt(norm, eps):
+    """Untrained networks often name one class for all images; half the range of pixels changes nothing."""
+    torch.manual_seed(0)
+    x = torch.rand(40, 1, 8, 8)
+    layers = [layer for _ in range(6) for layer in (nn.Linear(64, 64), nn.Tanh())]
+    model = nn.Sequential(nn.Flatten(), *layers, nn.Linear(64, 3)).eval()
+    y = model(x).argmax(1)
+    assert len(y.unique()) == 1 and evaluate(model, x, y, eps, norm).flags == []
+
+
 def test_probabilities_are_flagged(trained):
     model, x, y, _ = trained
     record = evaluate(Outer(model, after=lambda z: z.softmax(1)), x[:30], y[:30], 0.03)

@@ -3,7 +3,8 @@
     python -m tests.toy.judge_many 10000 --seed 1 --wide
 
 A third of the models for each worst case. Prints every optimum that is off by more than 1e-6 of its relative
-change and more than the last digits of double precision, then the counts; exits with 1 if there is one.
+change and more than the last digits of double precision (the 13th where eta*sqrt(d) is above 60), then the
+counts; exits with 1 if there is one.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def main() -> int:
         rho = share * (1 if key == "linf-worst" else math.sqrt(m.d))
         found = toy.sam_optimum(m, rho, **toy.CONVENTION[key].options)
         judged[key] += 1
-        if not (math.isfinite(found) and precise.judge(m, rho, key, found)):
+        if not (math.isfinite(found) and precise.judge(m, rho, key, found, floor=1e-13 if m.c > 60 else 4e-15)):
             missed[key] += 1
             change = found / toy.standard_optimum(m) - 1
             print(f"{key}: {m}, rho = {rho!r}: {found!r}, relative change {change:.3g}", flush=True)
