@@ -146,8 +146,10 @@ def test_validation_images_are_training_images_that_were_not_drawn():
 
 
 def test_a_record_holds_the_validation_and_the_clean_verdicts(tmp_path):
-    config = RunConfig(**{**SETTINGS, "model": "cnn", "width": 2, "eval_linf": (0.05,)})
-    record = run(config, tmp_path)
+    config = RunConfig(**{**SETTINGS, "model": "cnn", "width": 2, "eval_linf": (0.05, 0.1)})
+    choosing = replace(config, validation_linf=(0.05,))
+    record = run(choosing, tmp_path)
+    assert [entry.eps for entry in record.validation.at] == [0.05] and len(record.linf.at) == 2
     again = records.read(next(tmp_path.rglob("*.json")))
     assert again.validation.at[0].robust == record.validation.at[0].robust and again.validation.n == 30
     assert again.linf.clean == record.linf.clean and len(record.linf.clean) == 40
@@ -165,7 +167,8 @@ def test_old_records_have_neither_and_stay_as_they_are():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [({"schedule": "cosine"}, "schedule"), ({"bias_lr": 0}, "bias_lr"), ({"attack_step": 0}, "attack_step"),
-     ({"validation_size": -1}, "validation_size")],
+     ({"validation_size": -1}, "validation_size"), ({"validation_linf": (0.1,)}, "validation_size > 0"),
+     ({"validation_linf": (-0.1,), "validation_size": 9}, "validation_linf")],
 )  # fmt: skip
 def test_settings_are_checked(setting, message):
     with pytest.raises(ValueError, match=message):
@@ -175,4 +178,5 @@ def test_settings_are_checked(setting, message):
 def test_the_training_is_another_one_but_the_evaluation_is_not():
     base = RunConfig(**protocols.CIFAR_FAST_BASE)
     assert replace(base, validation_size=500).training_id == base.training_id
+    assert replace(base, validation_linf=()).training_id == base.training_id
     assert replace(base, schedule="steps").training_id != base.training_id

@@ -28,7 +28,7 @@ NEEDS = {
 }
 Groups = Mapping[str, Sequence["RunConfig"]]  # label -> one run per seed
 #: fields that say how a run is tested, not how it is made
-_EVALUATION = ("test_size", "validation_size", "eval_linf", "eval_l2", "ladder", "certify")
+_EVALUATION = ("test_size", "validation_size", "validation_linf", "eval_linf", "eval_l2", "ladder", "certify")
 SCHEMA = 1  # raise when the meaning of a field changes: old records then stop matching
 
 
@@ -58,7 +58,8 @@ class RunConfig:
         per step stays)
     plain_epochs : epochs of plain SGD before the method's perturbations and attack begin: a warm start
     validation_size : training images set aside (not among ``train_size``), on which the trained model is
-        evaluated, too, at ``eval_linf``: to choose settings by
+        evaluated, too: to choose settings by
+    validation_linf : the radii there, if not all of ``eval_linf`` (a choice needs one; attacks take long)
     eval_linf, eval_l2 : radii at which the trained model is attacked; 0 alone measures it without attack
     ladder : "quick" or "standard"
     certify : cases of the complete search that an image may use, see :func:`sam_edu.evaluation.evaluate`; 0:
@@ -109,6 +110,7 @@ class RunConfig:
     bias_lr: float = 1.0
     plain_epochs: int = 0
     validation_size: int = 0
+    validation_linf: tuple[float, ...] = ()
     eval_linf: tuple[float, ...] = ()
     eval_l2: tuple[float, ...] = ()
     ladder: str = "quick"
@@ -125,7 +127,7 @@ class RunConfig:
         _check.choice("dataset", self.dataset, NAMES)
         _check.choice("model", self.model, models.NAMES)
         _check.choice("ladder", self.ladder, LADDERS)
-        for name in ("eval_linf", "eval_l2"):
+        for name in ("validation_linf", "eval_linf", "eval_l2"):
             for radius in getattr(self, name):
                 _check.number(name, radius, low=0, high=float("inf"), open_high=True)
         for name in ("train_size", "test_size"):
@@ -148,6 +150,11 @@ class RunConfig:
         _check.choice("schedule", self.schedule, SCHEDULES)
         for name in ("validation_size", "plain_epochs"):
             _check.integer(name, getattr(self, name), low=0)
+        if self.validation_linf and not self.validation_size:
+            raise ValueError(
+                f"validation_linf = {self.validation_linf} are radii for images that are set aside, of which "
+                "there are none: choose a validation_size > 0"
+            )
         _check.number("bias_lr", self.bias_lr, low=0, open_low=True)
         _check.number("attack_step", self.attack_step, low=0, open_low=True)
         _check.choice("precision", self.precision, PRECISIONS)

@@ -31,9 +31,10 @@ def measure(config: RunConfig, dataset: Dataset, state: Training) -> Record:
         if radii:
             evaluations[norm] = evaluate(model, x, y, radii, norm, config.ladder, certify=config.certify)
     validation, held = None, (dataset.validation_x, dataset.validation_y)
-    if held[0] is not None and held[1] is not None and config.eval_linf:
+    choosing = config.validation_linf or config.eval_linf
+    if held[0] is not None and held[1] is not None and choosing:
         held_x, held_y = held[0].to(state.device), held[1].to(state.device)
-        validation = evaluate(model, held_x, held_y, config.eval_linf, "linf", config.ladder)
+        validation = evaluate(model, held_x, held_y, choosing, "linf", config.ladder)
     sharp = _sharpness(state)
     seconds = {"train": state.seconds, "evaluate": time.perf_counter() - started}
     about = {**origin(dataset, state.device), "images_per_second": round(state.images_per_second(), 1)}

@@ -162,6 +162,7 @@ CIFAR_FAST_BASE: dict[str, Any] = {
     "dataset": "cifar10-jpeg", "train_size": 49_000, "validation_size": 1_000, "test_size": 1_000,
     "model": "fast", "width": 32, "augment": "shift+alternate", "epochs": 9, "batch_size": 512, "lr": 0.4,
     "schedule": "triangle", "nesterov": True, "bias_lr": 16.0, "attack_steps": 2, "attack_step": 0.75,
+    "validation_linf": (2 / 255,),
     "eval_linf": (1 / 255, 2 / 255, 4 / 255, 8 / 255), "eval_l2": (16 / 255, 32 / 255, 128 / 255),
 }  # fmt: skip
 CIFAR_FAST: Protocol = {

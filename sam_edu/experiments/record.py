@@ -34,7 +34,7 @@ class Record:
         training images a second and the checksum of the weights. ``begun``: the run whose verdicts stand
         here, too, where only what it left undecided was searched further.
     validation : EvaluationRecord or None
-        On training images that were set aside (``validation_size``), at the radii ``eval_linf``.
+        On training images that were set aside (``validation_size``), at ``validation_linf`` or ``eval_linf``.
     confidence : dict
         Mean probability of the predicted class on the ``test`` images and on those ``train`` images that
         sharpness was measured on, and ``train_accuracy``, that of the final weights on these, without

@@ -39,7 +39,9 @@ def main() -> int:
         rho = share * (1 if key == "linf-worst" else math.sqrt(m.d))
         found = toy.sam_optimum(m, rho, **toy.CONVENTION[key].options)
         judged[key] += 1
-        if not (math.isfinite(found) and precise.judge(m, rho, key, found, floor=1e-13 if m.c > 60 else 4e-15)):
+        if not (
+            math.isfinite(found) and precise.judge(m, rho, key, found, floor=1e-13 if m.c > 60 else 4e-15)
+        ):
             missed[key] += 1
             change = found / toy.standard_optimum(m) - 1
             print(f"{key}: {m}, rho = {rho!r}: {found!r}, relative change {change:.3g}", flush=True)

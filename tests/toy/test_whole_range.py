@@ -49,6 +49,17 @@ def test_large_signals(m, share):
     assert precise.judge(m, rho, "l2-worst", toy.sam_optimum(m, rho, "all"))
 
 
+@pytest.mark.parametrize(
+    "m, rho",
+    [
+        (toy.NRFModel(0.500342354006083, 6.595379004874147, 122), 11.032064811299191),  # c = 73, change -1e-8
+        (toy.NRFModel(0.5000059495131166, 22.23711295709916, 156), 12.48857695092073),  # c = 278, -1e-12
+    ],
+)
+def test_beyond_60_the_weight_is_right_to_13_digits(m, rho):
+    assert precise.judge(m, rho, "l2-worst", toy.sam_optimum(m, rho, "all"), floor=1e-13)
+
+
 def test_a_split_that_is_about_to_vanish():
     m, rho = toy.NRFModel(0.9999977205070453, 0.05016764977307147, 1238), 0.9988159076095792
     assert precise.judge(m, rho, "linf-worst", toy.sam_optimum(m, rho, "all", "linf"))
