@@ -1,6 +1,6 @@
 """What a training step costs beside one of SGD, for the chapters that say it.
 
-python -m benchmarks.steps              about three minutes; writes sam_edu/records/step-prices.json
+python -m benchmarks.steps              about three minutes; writes sam_edu/experiments/step_prices.json
 python -m benchmarks.steps --rounds 1   a quick look; writes nothing
 """
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-FILE = Path(__file__).parents[1] / "records" / "step-prices.json"
+FILE = Path(__file__).with_name("step_prices.json")
 
 
 def step_prices(case: str) -> dict[str, float]:
