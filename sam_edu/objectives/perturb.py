@@ -71,10 +71,8 @@ class shifted:
 
     def __init__(self, params: Tensors, v: Tensors, size: Size, state: Kept) -> None:
         self.params = [p.detach() for p in params]  # the same memory, out of autograd's sight
-        self.saved = [torch.empty_like(p) for p in self.params]
+        self.saved = [p.clone() for p in self.params]
         self.state = state
-        if self.params:
-            torch._foreach_copy_(self.saved, self.params)
         try:
             move(self.params, v, size)
         except BaseException:
@@ -121,7 +119,7 @@ def length(tensors: Tensors) -> Size:
     if hasattr(tensors[0], "full_tensor"):  # sharded (DTensor): each process has a part of each tensor
         return math.hypot(*[float(torch.linalg.vector_norm(t).full_tensor()) for t in tensors])
     if tensors[0].is_cpu:
-        return math.hypot(*[torch.linalg.vector_norm(t).item() for t in tensors])
+        return math.hypot(*[norm.item() for norm in torch._foreach_norm(tensors)])
     norms = torch._foreach_norm(tensors)
     return norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
 

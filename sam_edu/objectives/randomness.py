@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
-_MT19937_BYTES = 4 * 624 + 4  # numpy's global generator: 624 words and a position
+_Twister = ctypes.c_char * (4 * 624 + 4)  # Python's and NumPy's generator: 624 words and a position
 
 
 class RandomState:
@@ -86,56 +86,62 @@ class _python_state:
     memory is compared, and only where it has changed is the generator set back.
     """
 
-    place = id(random._inst) + object.__basicsize__
+    memory = _Twister.from_address(id(random._inst) + object.__basicsize__)
     readable: bool | None = None
 
     def __init__(self) -> None:
         if _python_state.readable is None:
-            _python_state.readable = self._words() == random.getstate()[1]
-        self.whole = None if self.readable else random.getstate()
-        if self.readable:
-            self.memory = ctypes.string_at(self.place, _MT19937_BYTES)
-            self.gauss = random._inst.gauss_next  # type: ignore[attr-defined]
-
-    def _words(self) -> tuple[int, ...]:
-        index, *words = memoryview(ctypes.string_at(self.place, _MT19937_BYTES)).cast("I")
-        return (*words, index)
+            _python_state.readable = _words(self.memory.raw) == random.getstate()[1]
+        self.then: Any = self.memory.raw if self.readable else random.getstate()
+        self.gauss = random._inst.gauss_next  # type: ignore[attr-defined]
 
     def __call__(self) -> None:
-        if self.whole is not None:
-            random.setstate(self.whole)
-        elif ctypes.string_at(self.place, _MT19937_BYTES) != self.memory:
-            index, *words = memoryview(self.memory).cast("I")
-            random.setstate((random.getstate()[0], (*words, index), self.gauss))
+        if not self.readable:
+            random.setstate(self.then)
+        elif self.memory.raw != self.then:
+            random.setstate((random.getstate()[0], _words(self.then), self.gauss))
         else:
             random._inst.gauss_next = self.gauss  # type: ignore[attr-defined]
+
+
+def _words(memory: bytes) -> tuple[int, ...]:
+    """As in ``random.getstate()``: the words, then the index."""
+    index, *words = memoryview(memory).cast("I")
+    return (*words, index)
 
 
 class _numpy_state:
     """numpy.random's state, without the cost of asking for it: a hundred times that of torch's.
 
-    Its memory is compared; only where it has changed is numpy asked to go back.
+    Its memory is compared; only where somebody has drawn since the last step is numpy asked for all of it,
+    a second normal number that waits beside the memory included.
     """
 
-    drawn = False  # once somebody has drawn, all of the state is kept (a second normal number may wait)
+    bits: Any = None  # the generator seen last, its memory if that is known,
+    memory: Any = None
+    quiet = b""  # and what was in there when no number waited
 
     def __init__(self) -> None:
         self.module = sys.modules.get("numpy.random")
         if self.module is None:
             return
-        bits = self.module.get_bit_generator()
-        plain = type(bits).__name__ == "MT19937"
-        self.whole = self.module.get_state() if _numpy_state.drawn or not plain else None
-        if plain:
-            self.address = bits.ctypes.state_address
-            self.memory = ctypes.string_at(self.address, _MT19937_BYTES)
+        seen, bits = _numpy_state, self.module.get_bit_generator()
+        if bits is not seen.bits:
+            plain = type(bits).__name__ == "MT19937"
+            seen.memory = _Twister.from_address(bits.ctypes.state_address) if plain else None
+            seen.bits, seen.quiet = bits, b""
+        self.then = b"" if self.memory is None else self.memory.raw
+        if not self.then or self.then != seen.quiet:
+            self.whole = self.module.get_state(legacy=False)
+            seen.quiet = b"" if self.whole["has_gauss"] else self.then
+        else:
+            self.whole = None
 
     def __call__(self) -> None:
         if self.module is None:
             return
         if self.whole is not None:
             self.module.set_state(self.whole)
-        elif ctypes.string_at(self.address, _MT19937_BYTES) != self.memory:
-            _numpy_state.drawn = True
-            words = memoryview(self.memory).cast("I")
+        elif self.memory.raw != self.then:
+            words = memoryview(self.then).cast("I")
             self.module.set_state(("MT19937", list(words[:624]), words[624]))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 import sys
 from collections import deque
 from collections.abc import Iterator
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
@@ -52,12 +53,12 @@ def signature(closure: Any) -> tuple[Any, ...] | None:
         functions, found = [closure], []
         for function in functions:  # grows
             for thing in _variables(function):
-                if isinstance(thing, FunctionType):
-                    found.append(id(thing))
-                    if thing.__globals__ is closure.__globals__ and thing not in functions:
+                if isinstance(thing, _LEAVES):
+                    continue
+                found.append(id(thing))
+                if isinstance(thing, FunctionType) and thing.__globals__ is closure.__globals__:
+                    if thing not in functions:
                         functions.append(thing)
-                elif isinstance(thing, nn.Module) or not isinstance(thing, _LEAVES):
-                    found.append(id(thing))
         return (closure.__code__, *found)
     if not hasattr(closure, "loss_of"):
         return None
@@ -108,20 +109,23 @@ def _next(thing: Any) -> Iterator[Any]:
         yield vars(type(thing)).get("__call__")
 
 
-def _variables(function: FunctionType) -> Iterator[Any]:
+def _variables(function: FunctionType) -> list[Any]:
+    found = []
     for cell in function.__closure__ or ():
         try:
-            yield cell.cell_contents
+            found.append(cell.cell_contents)
         except ValueError:  # not filled yet
             continue
-    yield from function.__defaults__ or ()
+    found += function.__defaults__ or ()
     names = function.__globals__
-    codes = [function.__code__]
-    for code in codes:  # grows: functions inside this one are in its constants
-        codes += [c for c in code.co_consts if isinstance(c, type(code))]
-        for name in code.co_names:
-            if name in names:
-                yield names[name]
+    return found + [names[name] for name in _names(function.__code__) if name in names]
+
+
+@functools.lru_cache(maxsize=1000)
+def _names(code: CodeType) -> list[str]:
+    """What it and the functions inside it (they are in its constants) may look up among global names."""
+    inside = [_names(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return list(dict.fromkeys([*code.co_names, *itertools.chain(*inside)]))
 
 
 def _of_a_library(name: str | None) -> bool:

@@ -572,6 +572,21 @@ def test_both_passes_draw_the_same_numbers(draw, method):
     assert drawn[::2] == drawn[1::2] and len(set(drawn)) == 3
 
 
+@pytest.mark.parametrize("one", [lambda: np.random.randn(), lambda: random.gauss(0, 1)])  # noqa: NPY002
+def test_a_normal_number_that_waits_is_drawn_in_both_passes(one):
+    """They are made in pairs: the second one waits outside of the generator's own memory."""
+    model, drawn = nn.Linear(FEATURES, CLASSES).double(), []
+
+    def noisy():
+        drawn.append(one())
+        return cross_entropy(model(X + drawn[-1]), Y)
+
+    one()
+    for _ in range(4):
+        SAM(model).backward(noisy)
+    assert drawn[::2] == drawn[1::2] and len(set(drawn)) == 4
+
+
 def test_a_generator_in_the_model_and_layers_dropped_by_chance():
     class Drops(nn.Module):
         def __init__(self):
