@@ -231,6 +231,7 @@ def _table(columns: Mapping[str, Sequence[Any]], remark: str = "") -> str:
         if isinstance(value, (float, np.floating)):
             return _HYPHEN.sub("−", f"{value:.4g}")
         said = _HYPHEN.sub("−", html.escape(str(value)))
+        said = said.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")  # nor inside "SAM, ρ = 0.4"
         return said.replace(" ", "\N{NO-BREAK SPACE}") if _NUMBERS.fullmatch(str(value)) else said
 
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
