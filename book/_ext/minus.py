@@ -13,7 +13,8 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 MINUS = "\N{MINUS SIGN}"
 # where a line must not end: at ± and %, and within "ρ = 0.2" and "chapter 12"
 BREAK = re.compile(
-    r"(?<=\b[Cc]hapter) (?=\d)| (?=±)|(?<=±) | (?=%(?!\w))|(?<=\b\w) (?=[=<>≤≥≈] )|(?<=\b\w[ \xa0][=<>≤≥≈]) (?=[\d−-])"
+    r"(?<=\b[Cc]hapter) (?=\d)| (?=±)|(?<=±) | (?=%(?!\w))"
+    r"|(?<=\b\w) (?=[=<>≤≥≈] )|(?<=\b\w[ \xa0][=<>≤≥≈]) (?=[\d−-])"
 )
 FIXED = "\N{NO-BREAK SPACE}"
 HYPHEN = re.compile(r"(?<![\w.,)\]/%–-])-(?=\d)")
