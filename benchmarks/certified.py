@@ -2,6 +2,7 @@
 
     python -m benchmarks.certified              some minutes; adds to benchmarks/certified.json
     python -m benchmarks.certified --cases 5000 a longer search; --network AT: only such networks
+    python -m benchmarks.certified --images 300 --cases 0   more images; 0: the quick ladder only
     python -m benchmarks.certified --small      a slice; writes nothing
     python -m benchmarks.certified --only bounds
 
@@ -76,23 +77,22 @@ def digits(name: str, width: int = 16, epochs: int = 60) -> nn.Module:
     return model.eval()
 
 
-def networks(small: bool, wanted: str) -> Iterator[tuple[str, nn.Module, Tensor, Tensor, list[float]]]:
+def networks(
+    small: bool, wanted: str, images: int
+) -> Iterator[tuple[str, nn.Module, Tensor, Tensor, list[float]]]:
     """Those whose name contains what is wanted: name, network, images, labels, radii."""
     some = data.load("digits")
-    x, y = some.test_x[: 20 if small else IMAGES], some.test_y[: 20 if small else IMAGES]
+    x, y = some.test_x[:images], some.test_y[:images]
     for name in ("SGD",) if small else ("SGD", "SAM", "AT"):
         if wanted in f"digits, MLP, {name}":
             yield f"digits, MLP, {name}", digits(name, epochs=10 if small else 60), x, y, [0.03, 0.06][small:]
     if small:
         return
     for run_id in verify.with_weights():
-        record, path = verify._files(run_id, None)
-        images, config = verify._dataset(record), record.config
-        model = models.build(config.model, images.shape, 10, config.width)
-        model.load_state_dict(verify.weights.read(path))
-        name = f"{config.dataset}, {config.model.upper()}, {config.method.upper()}"
+        record, found, model = verify.reopened(run_id)
+        name = f"{record.config.dataset}, {record.config.model.upper()}, {record.config.method.upper()}"
         if wanted in name:
-            yield name, model.eval(), images.test_x[:IMAGES], images.test_y[:IMAGES], [8 / 255]
+            yield name, model, found.test_x[:images], found.test_y[:images], [8 / 255]
     if wanted in "digits, CNN, SGD":
         yield "digits, CNN, SGD", digits("CNN", epochs=10), x, y, [0.06]
 
@@ -121,7 +121,7 @@ def row(name: str, model: nn.Module, x: Tensor, y: Tensor, eps: float, cases: in
 
     quick, _ = beside(lambda: evaluate(model, x, y, eps).at[0])
     certified, left = None, None
-    if "MLP" in name:  # the proofs of a convolutional net take longer than any attack
+    if "MLP" in name and cases:  # the proofs of a convolutional net take longer than any attack
         certified, entry = beside(lambda: evaluate(model, x, y, eps, ladder="standard", certify=cases).at[0])
         proved = torch.tensor(entry.proved)
         assert not bool((proved & ~stands).any()), "AutoAttack has broken an image that was proved"
@@ -136,16 +136,16 @@ def show(found: Row) -> str:
     return f"{found.network:26}{found.eps:8.4f}{found.robust:5d}/{found.images}{found.seconds:8.1f}" + costs
 
 
-def ladder(small: bool, cases: int, wanted: str) -> None:
+def ladder(small: bool, cases: int, wanted: str, images: int) -> None:
     """All rows that the file lacks, printed and written as they come."""
     heads = "".join(f"{head:>12} missed found" for head in ("quick: 1/", "certified: 1/"))
     print(f"{'network':26}{'eps':>8}{'robust':>9}{'AA, s':>8}{heads}", flush=True)
     path = HERE / "certified.json"
     rows = json.loads(path.read_text())["rows"] if path.exists() and not small else []
-    known = {(row["network"], row["eps"], row["cases"]) for row in rows}
-    for name, model, x, y, radii in networks(small, wanted):
+    known = {(row["network"], row["eps"], row["cases"], row["images"]) for row in rows}
+    for name, model, x, y, radii in networks(small, wanted, images):
         for eps in radii:
-            if (name, eps, cases) not in known:
+            if (name, eps, cases, images) not in known:
                 found = row(name, model, x, y, eps, cases)
                 print(show(found), flush=True)
                 rows.append(asdict(found))
@@ -198,12 +198,13 @@ def main() -> None:
     parser.add_argument("--only", choices=("ladder", "bounds"))
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--network", default="")
+    parser.add_argument("--images", type=int, default=IMAGES)
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.only != "ladder":
         bounds(100 if options.small else 500)
     if options.only != "bounds":
-        ladder(options.small, options.cases, options.network)
+        ladder(options.small, options.cases, options.network, 20 if options.small else options.images)
 
 
 if __name__ == "__main__":

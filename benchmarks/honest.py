@@ -141,10 +141,7 @@ def nets(quick: bool) -> Iterator[Case]:
             one = ((row + column) % len(CASES),)
             yield f"{name}, {classes} classes, untrained", net.eval, x[:FEW], None, one
     for run_id in verify.with_weights():
-        record, path = verify._files(run_id, None)
-        dataset = verify._dataset(record)
-        net = models.build(record.config.model, dataset.shape, 10, record.config.width)
-        net.load_state_dict(verify.weights.read(path))
+        record, dataset, net = verify.reopened(run_id)
         name = f"shipped: {record.config.model}, {record.config.method}"
         yield name, net.eval, dataset.test_x[:IMAGES], dataset.test_y[:IMAGES], every
 

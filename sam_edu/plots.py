@@ -219,14 +219,16 @@ def _svg(fig: Figure, alt: str, panels: list[dict[str, Any]]) -> str:
 # A cell that is a number with its spread, a range or a bound: a line must not end inside it.
 _NUMBERS = re.compile(r"[<>≤≥+−±\-\d.,%/ ]*\d[<>≤≥+−±\-\d.,%/ ]*(?:to [+−\-\d.% ]+)?")
 
+_HYPHEN = re.compile(r"(?<![\w.])-(?=\.?\d)")  # a hyphen that stands for a minus, not that of "PGD-20"
+
 
 def _table(columns: Mapping[str, Sequence[Any]], remark: str = "") -> str:
     def cell(value: Any) -> str:
         if value is None:
             return "–"
         if isinstance(value, (float, np.floating)):
-            return f"{value:.4g}"
-        said = html.escape(str(value))
+            return _HYPHEN.sub("−", f"{value:.4g}")
+        said = _HYPHEN.sub("−", html.escape(str(value)))
         return said.replace(" ", "\N{NO-BREAK SPACE}") if _NUMBERS.fullmatch(str(value)) else said
 
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)

@@ -180,3 +180,20 @@ def test_the_training_is_another_one_but_the_evaluation_is_not():
     assert replace(base, validation_size=500).training_id == base.training_id
     assert replace(base, validation_linf=()).training_id == base.training_id
     assert replace(base, schedule="steps").training_id != base.training_id
+
+
+def test_the_network_trains_in_half_precision_too():
+    """On a GPU the protocol is float16's; bfloat16 takes the same road on a CPU."""
+    config = RunConfig(**{
+        **protocols.CIFAR_FAST_GPU_BASE, "dataset": "fashion-mnist", "train_size": 128, "validation_size": 0,
+        "test_size": 20, "width": 4, "epochs": 3, "batch_size": 32, "precision": "bfloat16", "method": "sam",
+        "rho": 0.1, "validation_linf": (), "eval_linf": (0.0,), "eval_l2": (),
+    })  # fmt: skip
+    record = run(config)
+    assert record.curves[-1]["loss"] < record.curves[0]["loss"]
+
+
+def test_a_cpu_spares_a_second_copy_of_the_images():
+    digits = data.load("digits").subset(96, 10)
+    state = Training(RunConfig(**{**SETTINGS, "validation_size": 0, "test_size": 10}), digits)
+    assert torch.cuda.is_available() or state.x is digits.train_x

@@ -84,6 +84,14 @@ def test_show_table():
     assert plots.show_table({"a": [1, 2, 3]}).alt == "table of 3 rows"
 
 
+def test_a_table_has_a_minus_where_a_number_is_negative():
+    cells = ["PGD-20", "-0.3 to +0.9", "-0.46 [-0.66, +0.07]", "2020-01-02", "1e-06", -0.25]
+    said = re.findall("<td>(.*?)</td>", plots.show_table({"a": cells}).markup)
+    assert [text.replace("\u00a0", " ") for text in said] == [
+        "PGD-20", "−0.3 to +0.9", "−0.46 [−0.66, +0.07]", "2020-01-02", "1e-06", "−0.25",
+    ]  # fmt: skip
+
+
 def test_methods_differ_without_colour():
     lines = ["SGD", "SAM", "AT", "SAM+AT", "AWP", "control"]
     looks = {(plots.STYLES[m]["linestyle"], plots.STYLES[m]["marker"]) for m in lines}

@@ -18,6 +18,8 @@ from sam_edu.experiments.state import Training
 BALL_RHO = 0.1  # radius at which every run's sharpness is reported
 ADAPTIVE_RHO = 2.0  # and that of the adaptive ball, which does not change when a network is rescaled
 SHARPNESS_IMAGES = 1000
+# attacked at once: activations of the fast network that stay in the cache are a third quicker, and 1 GB less
+AT_ONCE = {"fast": 64}
 LARGE, LARGE_IMAGES = 150_000, 100  # second derivatives of large nets take long: fewer images
 
 
@@ -26,15 +28,18 @@ def measure(config: RunConfig, dataset: Dataset, state: Training) -> Record:
     started, model = time.perf_counter(), state.result.eval()
     x, y = dataset.test_x.to(state.device), dataset.test_y.to(state.device)
     evaluations: dict[str, EvaluationRecord | None] = {}
+    batch = AT_ONCE.get(config.model, 512)
     for norm, radii in (("linf", config.eval_linf), ("l2", config.eval_l2)):
         evaluations[norm] = None
         if radii:
-            evaluations[norm] = evaluate(model, x, y, radii, norm, config.ladder, certify=config.certify)
+            evaluations[norm] = evaluate(
+                model, x, y, radii, norm, config.ladder, batch_size=batch, certify=config.certify
+            )
     validation, held = None, (dataset.validation_x, dataset.validation_y)
     choosing = config.validation_linf or config.eval_linf
     if held[0] is not None and held[1] is not None and choosing:
         held_x, held_y = held[0].to(state.device), held[1].to(state.device)
-        validation = evaluate(model, held_x, held_y, choosing, "linf", config.ladder)
+        validation = evaluate(model, held_x, held_y, choosing, "linf", config.ladder, batch_size=batch)
     sharp = _sharpness(state)
     seconds = {"train": state.seconds, "evaluate": time.perf_counter() - started}
     about = {**origin(dataset, state.device), "images_per_second": round(state.images_per_second(), 1)}

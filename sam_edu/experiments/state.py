@@ -78,7 +78,10 @@ class Training:
                 generator=self.starts,
                 step_size=config.attack_step * config.eps,
             )
-        self.x = dataset.train_x.to(self.device).contiguous(memory_format=layout)
+        # on a GPU in the layout that convolutions are fast in; a CPU spares the copy
+        self.x = dataset.train_x
+        if cuda:
+            self.x = dataset.train_x.to(self.device, memory_format=layout)
         self.y = dataset.train_y.to(self.device)
         if 0 < len(self.x) % config.batch_size < self.workers.count:
             raise ValueError(

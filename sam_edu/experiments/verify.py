@@ -70,13 +70,7 @@ def verify(
     ValueError
         If a file is damaged, the weights are not the record's, or the images are not those of the record.
     """
-    record, path = _files(run_id, folder)
-    config, dataset = record.config, _dataset(record)
-    found = weights.read(path)
-    if record.origin.get("weights", (own := weights.checksum(found))) != own:
-        raise ValueError(f"{path} does not hold the weights that the record of run {run_id} is about")
-    model = models.build(config.model, dataset.shape, len(dataset.classes), config.width)
-    model.load_state_dict(found)
+    record, dataset, model = reopened(run_id, folder)
     x, y = dataset.test_x[:images], dataset.test_y[:images]
     verdicts: list[Verdict] = []
     with eval_mode(model):
@@ -91,6 +85,21 @@ def verify(
                     )
                 verdicts += _radii(run_id, model, x, y, clean, evaluation)
     return verdicts
+
+
+def reopened(run_id: str, folder: str | Path | None = None) -> tuple[Record, data.Dataset, nn.Module]:
+    """The record of a run, its images, and its network in evaluation mode, as :func:`verify` attacks it.
+
+    Raises what :func:`verify` raises.
+    """
+    record, path = _files(run_id, folder)
+    config, dataset = record.config, _dataset(record)
+    found = weights.read(path)
+    if record.origin.get("weights", (own := weights.checksum(found))) != own:
+        raise ValueError(f"{path} does not hold the weights that the record of run {run_id} is about")
+    model = models.build(config.model, dataset.shape, len(dataset.classes), config.width)
+    model.load_state_dict(found)
+    return record, dataset, model.eval()
 
 
 def _files(run_id: str, folder: str | Path | None) -> tuple[Record, Path]:

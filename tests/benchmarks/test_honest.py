@@ -46,3 +46,11 @@ def test_every_family_meets_every_radius_and_keeps_its_name():
             assert len(x) == honest.FEW
     assert len(names) == len(set(names))
     assert len(radii) >= 10 and all(sorted(r) == [0, 1, 2] for r in radii.values())
+
+
+def test_no_honest_network_of_the_last_run_has_a_flag():
+    head, _, *rows = (honest.HERE / "honest.md").read_text("utf-8").splitlines()
+    assert head.startswith("| network |") and len(rows) > 40
+    assert [row for row in rows if not row.endswith(" none |")] == []
+    for family in ("attention", "PreActResNet", "CNN, GroupNorm", "cosine head", "shipped: mlp, at"):
+        assert any(row.startswith(f"| {family}") for row in rows), family
