@@ -289,21 +289,12 @@ function build(root, model) {
     return `${where}${size}: SAM ${move}${together ? ` (leading order ${change(k.coefficient * s.radius ** k.order)})` : ""}. ${cause}`;
   }
 
-  const table = (s) => {
-    const m = { p: s.p, eta: model.get("eta"), d: s.d },
-      marked = [standardOptimum(m), samWeight(m, s.convention, s.radius)];
-    const natural = marked.map((w) => (w === Infinity ? m.p : naturalAccuracy(m, w)));
-    const columns = {
-      training: ["standard", "SAM"],
-      "robust weight w₁": marked,
-      natural: percents(natural),
-      change: [null, marked[1] === Infinity ? "∞" : change(marked[1] / marked[0] - 1)],
-    };
+  const table = () => {
     const [accuracy, turning] = plotted.map((part) => ({ ...part, columns: { ...part.columns } }));
     for (const name of ["natural", "what SAM maximises"])
       accuracy.columns[name] = percents(accuracy.columns[name]);
     turning.columns.change = turning.columns.change.map((v) => signif(100 * v, 3) + "\u202f%");
-    return [{ title: "The two optima", columns }, accuracy, turning];
+    return [accuracy, turning];
   };
 
   return tabled(table, (s) => {
