@@ -156,6 +156,25 @@ def test_the_drawing_carries_all_that_was_plotted():
     assert cells(plots.show(fig, "Many kinds."))[0] == ["panel", "series", "x", "y"]
 
 
+def test_a_share_stands_in_per_cent_where_its_axis_is_in_per_cent():
+    fig, ax = plots.figure("T", "ε", "accuracy")
+    plots.line(ax, X, 1 - X / 3, "SAM", label="SAM")
+    table = {"ε": X, "SAM": 1 - X / 3, "elsewhere": [0.11] * len(X), "seeds": [3] * len(X)}
+    plain = cells(plots.show(fig, "A line.", table=table))[1]
+    plots.percent_axis(ax)
+    told = cells(plots.show(fig, "A line.", table=table))[1]
+    assert [row[1] for row in told] == [f"{100 * (1 - x / 3):.4g}\u00a0%" for x in X]
+    assert [[*row[:1], *row[2:]] for row in told] == [[*row[:1], *row[2:]] for row in plain]
+
+
+def test_of_pictures_a_given_table_is_enough():
+    fig, ax = plots.figure()
+    ax.imshow(np.eye(4))
+    assert len(cells(plots.show(fig, "A line."))[1]) == 4  # the pixels
+    head, rows = cells(plots.show(fig, "A line.", table={"answer": ["1"]}))
+    assert head == ["answer"] and rows == [["1"]]
+
+
 def test_the_words_of_an_axis_stand_in_the_table():
     fig, ax = plots.figure("", "class", "accuracy")
     plots.line(ax, [0, 1], [0.5, 0.7], "SGD")
