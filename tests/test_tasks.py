@@ -328,7 +328,7 @@ def test_all_labels_ignored_is_no_divergence_without_a_hint():
 def test_samples_that_are_not_finite_are_not_the_learning_rates_fault(odd):
     x = torch.randn(8, 4)
     x[5, 2] = odd
-    with pytest.raises(FloatingPointError, match="x holds NaN or infinity.*repair the samples"):
+    with pytest.raises(FloatingPointError, match=r"x holds NaN or infinity.*repair the samples"):
         epoch(nn.Linear(4, 3), x, torch.zeros(8, dtype=torch.long))
 
 
