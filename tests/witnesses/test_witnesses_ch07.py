@@ -617,3 +617,8 @@ def test_thm_feature_selection_extreme_models_in_fifty_digits(seed):
             bits = [mean * near * mp.mpf(10) ** -k * way for k in (0, 3) for way in (-1, 1)]
             better = [loss(bit, eps) < none for bit in bits]
             assert better == ([False, True, False, True] if kept else [False] * 4)
+            m = toy.NRFModel(p, float(mean), 3)
+            if near > 1e-9 and eps < 1:
+                assert toy.kept_features(m, float(eps))[1] == kept
+    for share, kept in ((1 - 1e-9, True), (1 + 1e-9, False)):
+        assert toy.kept_features(toy.NRFModel(p, float(mean), 3), (2 * p - 1) * share)[0] == kept

@@ -556,6 +556,18 @@ def test_cor_regime_extreme_models_in_fifty_digits(seed):
     )
 
 
+def test_cor_regime_the_bounds_are_sharp():
+    """At p = Phi(c) the number t* climbs to the root of 2 at c = 4.57, in fifty digits; never before."""
+    with mp.workdps(50):
+
+        def most(c):
+            return mp.log(mp.ncdf(c) / mp.ncdf(-mp.mpf(c))) / (2 * c)
+
+        climb = [most(mp.mpf(i) / 50) for i in range(1, 229)]  # to 4.56
+        assert all(a < b for a, b in itertools.pairwise(climb))
+        assert 0.999 * mp.sqrt(2) < most(mp.mpf("4.57")) < mp.sqrt(2) < most(mp.mpf("4.572"))
+
+
 def test_cor_regime_needs_the_bound_on_c():
     c = 4.6
     assert -logit(norm.cdf(-c)) / (2 * c) > math.sqrt(2)
@@ -648,7 +660,9 @@ def test_prop_linf_even_rises_by_more_than_rho_squared(p, d):
     assert star * (star + d) < d
     predicted = rho**2 * (1 + 1 / (3 * d))
     assert precise.between(m, rho, "linf-worst", 0.999 * predicted, 1.001 * predicted)
-    assert toy.sam_optimum(m, 1e-5, "all", "linf") > star * (1 + 0.99e-10)
+    rho = 0.02 / d
+    found = toy.sam_optimum(m, rho, "all", "linf") / star - 1
+    assert found > rho**2 and found == pytest.approx(rho**2 * (1 + 1 / (3 * d)), rel=2e-5)
 
 
 def test_prop_linf_even_needs_even_few_and_small():
