@@ -137,7 +137,7 @@ class BatchLoss:
             return torch.full_like(total, len(self))
         tolerance = max(1e-4, 8 * torch.finfo(total.dtype).eps)
         both = torch.stack([total * again, whole_sum * mean])  # NaN where no label counts
-        if both.isfinite().all() and not torch.allclose(*both, rtol=tolerance, atol=0):
+        if both.isfinite().all() and not torch.allclose(both[0], both[1], rtol=tolerance, atol=0):
             raise ValueError(
                 "the loss is not a weighted mean of the losses of single samples (does it compare samples, "
                 "or take the hardest ones?), so those of sub-batches do not add up to it: leave out m"
