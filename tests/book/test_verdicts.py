@@ -128,6 +128,9 @@ def test_an_unknown_attack_is_no_case_for_sam_on_fashion_mnist() -> None:
         text = " ".join(page.read_text(encoding="utf-8").split())
         assert "SAM is for the buyer to whom the attack is unknown" not in text, page.name
         assert "**The threat is unknown, and the budget is two passes**: SAM." not in text, page.name
+        assert "for weak attacks partly, for strong ones no" not in text, page.name
+        assert "From our measurements: weak attacks, a clean accuracy that must stay" not in text, page.name
+    assert min(cheap.minus(sam, eps).mean for eps in (0, 2 / 255)) > 0  # weak attacks, clean accuracy kept
 
 
 def test_an_interval_that_reaches_zero_is_printed_beside_its_correlation() -> None:
