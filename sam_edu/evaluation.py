@@ -100,7 +100,7 @@ def evaluate(
         order = by_content(images, y)
         logits = _sanity.checked_logits(fitted, images, y, batch_size, order)
         _sanity.check_differentiable(raw, images[order[:1]])
-        fitted.inner = _sanity.inwards(raw, images[order[:16]])
+        fitted.inner = _sanity.inwards(raw, images[order[: min(16, batch_size)]])
         clean = logits.argmax(1) == y
         classes = logits.shape[1]
         rungs = _ladder.build(ladder, norm, classes, seed, _ladder.scale(logits))
