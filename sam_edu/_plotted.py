@@ -142,6 +142,39 @@ def covers(table: Mapping[str, Sequence[Any]], panels: Sequence[Mapping[str, Any
     return False
 
 
+def in_percent(table: Mapping[str, Sequence[Any]], fig: Figure) -> dict[str, list[Any]]:
+    """The table with its shares in per cent, where the axis that shows them is in per cent."""
+    shares, others = _by_axis(fig)
+    said = {}
+    for name, column in table.items():
+        numbers = [float(v) for v in column if isinstance(v, (float, np.floating))]
+        share = bool(numbers) and _stand(numbers, shares) and not _stand(numbers, others)
+        said[name] = [
+            f"{100 * v:.4g} %" if share and isinstance(v, (float, np.floating)) else v for v in column
+        ]
+    return said
+
+
+def _by_axis(fig: Figure) -> tuple[np.ndarray, np.ndarray]:
+    """What is plotted along axes in per cent, and along all others."""
+    from matplotlib.ticker import PercentFormatter
+
+    found: tuple[list[float], list[float]] = [], []
+    for ax in fig.axes:
+        for series in (*_curves(ax, {}), *_others(ax)):
+            for key, axis in (("x", ax.xaxis), ("y", ax.yaxis)):
+                formatter = axis.get_major_formatter()
+                other = not isinstance(formatter, PercentFormatter) or formatter.xmax != 1
+                found[other].extend(v for v in series[key] if v is not None)
+    return np.array(found[0]), np.array(found[1])
+
+
+def _stand(numbers: Sequence[float], plotted: np.ndarray) -> bool:
+    """Whether all of the numbers are among those that are plotted."""
+    gaps = np.abs(plotted - np.array(numbers, dtype=float)[:, None])
+    return bool(plotted.size and (gaps.min(axis=1) <= 1e-4 * np.abs(numbers) + 1e-12).all())
+
+
 def as_table(panels: Sequence[Mapping[str, Any]]) -> tuple[dict[str, list[Any]], str]:
     """Columns of a table of the plotted data, and a remark where points were left out."""
     if any("values" in series for panel in panels for series in panel["series"]):

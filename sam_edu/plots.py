@@ -138,7 +138,7 @@ def show(
         Text under the figure; say n and what the spread means.
     table : mapping from column title to values, optional
         The numbers to unfold under the figure; all that is plotted, where none is given. A summary, in which
-        no column is plotted, is followed by what is.
+        no column is plotted, is followed by what is; of pictures the summary is enough.
     made_from : study or row of one, or several of them, optional
         What was measured (:mod:`sam_edu.experiments.study`): the page names the records under the figure.
 
@@ -163,9 +163,11 @@ def show(
     if caption:
         parts.append(f"<figcaption>{html.escape(caption)}</figcaption>")
     if table:
-        parts.append(_table(table, remark))
-        if panels and not _plotted.covers(table, panels):  # a summary: what is drawn comes after it
-            more = _table(*_plotted.as_table(panels)).partition("</summary>")[2]
+        parts.append(_table(_plotted.in_percent(table, fig), remark))
+        curves = [panel for panel in panels if not any("values" in series for series in panel["series"])]
+        if curves and not _plotted.covers(table, panels):  # a summary: what is drawn comes after it
+            drawn, remark = _plotted.as_table(panels)
+            more = _table(_plotted.in_percent(drawn, fig), remark).partition("</summary>")[2]
             parts[-1] = parts[-1].removesuffix("</details>") + more
     return Shown(alt, "".join([*parts, sources_comment(made_from), "</figure>"]), panels)
 
@@ -219,14 +221,17 @@ def _svg(fig: Figure, alt: str, panels: list[dict[str, Any]]) -> str:
 # A cell that is a number with its spread, a range or a bound: a line must not end inside it.
 _NUMBERS = re.compile(r"[<>≤≥+−±\-\d.,%/ ]*\d[<>≤≥+−±\-\d.,%/ ]*(?:to [+−\-\d.% ]+)?")
 
+_HYPHEN = re.compile(r"(?<![\w.])-(?=\.?\d)")  # a hyphen that stands for a minus, not that of "PGD-20"
+
 
 def _table(columns: Mapping[str, Sequence[Any]], remark: str = "") -> str:
     def cell(value: Any) -> str:
         if value is None:
             return "–"
         if isinstance(value, (float, np.floating)):
-            return f"{value:.4g}"
-        said = html.escape(str(value))
+            return _HYPHEN.sub("−", f"{value:.4g}")
+        said = _HYPHEN.sub("−", html.escape(str(value)))
+        said = said.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")  # nor inside "SAM, ρ = 0.4"
         return said.replace(" ", "\N{NO-BREAK SPACE}") if _NUMBERS.fullmatch(str(value)) else said
 
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)

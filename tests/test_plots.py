@@ -84,6 +84,14 @@ def test_show_table():
     assert plots.show_table({"a": [1, 2, 3]}).alt == "table of 3 rows"
 
 
+def test_a_table_has_a_minus_where_a_number_is_negative():
+    cells = ["PGD-20", "-0.3 to +0.9", "-0.46 [-0.66, +0.07]", "2020-01-02", "1e-06", -0.25]
+    said = re.findall("<td>(.*?)</td>", plots.show_table({"a": cells}).markup)
+    assert [text.replace("\u00a0", " ") for text in said] == [
+        "PGD-20", "−0.3 to +0.9", "−0.46 [−0.66, +0.07]", "2020-01-02", "1e-06", "−0.25",
+    ]  # fmt: skip
+
+
 def test_methods_differ_without_colour():
     lines = ["SGD", "SAM", "AT", "SAM+AT", "AWP", "control"]
     looks = {(plots.STYLES[m]["linestyle"], plots.STYLES[m]["marker"]) for m in lines}
@@ -146,6 +154,25 @@ def test_the_drawing_carries_all_that_was_plotted():
     assert named["steps"] == {"name": "steps", "x": [0, 1], "y": [7, 8]}
     assert {(0, 0), (0, 1), (1, 0), (1, 2)} <= set(zip(named["band"]["x"], named["band"]["y"], strict=True))
     assert cells(plots.show(fig, "Many kinds."))[0] == ["panel", "series", "x", "y"]
+
+
+def test_a_share_stands_in_per_cent_where_its_axis_is_in_per_cent():
+    fig, ax = plots.figure("T", "ε", "accuracy")
+    plots.line(ax, X, 1 - X / 3, "SAM", label="SAM")
+    table = {"ε": X, "SAM": 1 - X / 3, "elsewhere": [0.11] * len(X), "seeds": [3] * len(X)}
+    plain = cells(plots.show(fig, "A line.", table=table))[1]
+    plots.percent_axis(ax)
+    told = cells(plots.show(fig, "A line.", table=table))[1]
+    assert [row[1] for row in told] == [f"{100 * (1 - x / 3):.4g}\u00a0%" for x in X]
+    assert [[*row[:1], *row[2:]] for row in told] == [[*row[:1], *row[2:]] for row in plain]
+
+
+def test_of_pictures_a_given_table_is_enough():
+    fig, ax = plots.figure()
+    ax.imshow(np.eye(4))
+    assert len(cells(plots.show(fig, "A line."))[1]) == 4  # the pixels
+    head, rows = cells(plots.show(fig, "A line.", table={"answer": ["1"]}))
+    assert head == ["answer"] and rows == [["1"]]
 
 
 def test_the_words_of_an_axis_stand_in_the_table():

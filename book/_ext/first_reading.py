@@ -40,7 +40,7 @@ class FirstReading(SphinxDirective):
             inside, _ = self.state.inline_text(title, self.lineno)
             way += [nodes.Text(", then " if i else "")] * bool(i)
             way += nodes.reference("", "", *inside, refid=nodes.make_id(title), internal=True)
-        way += nodes.Text(".")
+        way += nodes.Text("" if titles[-1].endswith("?") else ".")
         box += way
         self.state.nested_parse(self.content, self.content_offset, box)
         return [box]

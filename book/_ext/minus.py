@@ -1,8 +1,8 @@
-"""A true minus sign before negative numbers in the text; a number stays beside its ±, per cent and letter.
+"""A true minus sign before negative numbers in the text; a number stays beside its ±, %, letter and chapter.
 
 Formatted numbers carry the hyphen of the keyboard: too short beside a plus sign, and some screen readers
-pass over it, which turns a loss into a gain. Code, mathematics and tables of results keep theirs, to be
-copied.
+pass over it, which turns a loss into a gain. Code and mathematics keep theirs, to be copied; tables of
+results get theirs where they are made (:mod:`sam_edu.plots`).
 """
 
 import re
@@ -11,8 +11,11 @@ from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 MINUS = "\N{MINUS SIGN}"
-# where a line must not end: at ± and %, and within "ρ = 0.2"
-BREAK = re.compile(r" (?=±)|(?<=±) | (?=%(?!\w))|(?<=\b\w) (?=[=<>≤≥≈] )|(?<=\b\w[ \xa0][=<>≤≥≈]) (?=[\d−-])")
+# where a line must not end: at ± and %, and within "ρ = 0.2" and "chapter 12"
+BREAK = re.compile(
+    r"(?<=\b[Cc]hapter) (?=\d)| (?=±)|(?<=±) | (?=%(?!\w))"
+    r"|(?<=\b\w) (?=[=<>≤≥≈] )|(?<=\b\w[ \xa0][=<>≤≥≈]) (?=[\d−-])"
+)
 FIXED = "\N{NO-BREAK SPACE}"
 HYPHEN = re.compile(r"(?<![\w.,)\]/%–-])-(?=\d)")
 VERBATIM = (nodes.FixedTextElement, nodes.literal, nodes.math)  # the first: blocks of code, mathematics, HTML

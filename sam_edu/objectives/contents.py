@@ -105,6 +105,11 @@ def _own(kind: type, home: str) -> bool:
     )
 
 
+def stream(thing: Any) -> bool:
+    """Whether it is one of Python's iterators: counters, cycles, generators, which go one way only."""
+    return hasattr(type(thing), "__next__") and type(thing).__module__ in ("builtins", "itertools")
+
+
 def _numbers(thing: Any) -> Tensor | None:
     """An array of numbers as a tensor on the same memory."""
     numpy = sys.modules.get("numpy")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from sam_edu.objectives.reach import OF_EVERY_MODULE
+from sam_edu.objectives.reach import OF_EVERY_MODULE, _names, _variables
 
 MISSING = object()
 #: torch's own layers keep their state in buffers; attributes of its wrappers say where in a step they are
@@ -62,6 +62,20 @@ def slots_of(module: nn.Module) -> Iterator[Slot]:
                 for name, value in vars(base).items():
                     if not name.startswith("__") and not isinstance(value, (*_CODE, *_DESCRIPTORS)):
                         yield Slot(_of_class(base), name, "class", home)
+
+
+def slots_of_calls(closure: Any) -> Iterator[Slot]:
+    """Of a closure with ``torch.func.functional_call``: the tensors in dictionaries that it refers to.
+
+    They stand in for buffers there. Those that are trained are no state.
+    """
+    variables = list(_variables(closure)) if isinstance(closure, FunctionType) else []
+    if variables and "functional_call" in _names(closure.__code__):
+        for space in variables:
+            if isinstance(space, dict):
+                yield from [
+                    Slot(space, name, "parameter") for name, t in space.items() if isinstance(t, Tensor)
+                ]
 
 
 class _ClassSpace:

@@ -3,7 +3,8 @@
 A step of SAM runs the model twice and is one step. Its second pass starts from the state that the first one
 started from (it is to be the same function, at other weights), and afterwards the state is that of the
 first pass, at w. This holds for whatever module keeps the state, and however it does so. Nothing is copied
-that does not move: the first step finds out, by comparing; later ones look at torch's version counters.
+that does not move: the first step finds out, by comparing after either pass (weights that are equal at first
+may hide an average over them in the first one); later ones look at torch's version counters.
 """
 
 from __future__ import annotations
@@ -16,12 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu.objectives import contents
+from sam_edu.objectives.kept import LARGE, NOTHING, SMALL, Kept
 from sam_edu.objectives.reach import draws_batches, hidden, reached, signature
-from sam_edu.objectives.slots import MISSING, Slot, slots_of
-
-SMALL = 2**14  # buffers up to this size are kept in any case: cheaper than to find out
-FEW = 16  # and attributes that hold so few things that can change
-LARGE = 2**20  # of tensors above this size the first step copies a sample only
+from sam_edu.objectives.slots import MISSING, Slot, slots_of, slots_of_calls
 
 
 class State:
@@ -72,6 +70,7 @@ class State:
                 )
             modules, self._drawn = reached(closure)
             self.add(modules)
+            self._new += list(slots_of_calls(closure))
             self._reached = here
         return [*self._drawn, *self.generators] if self._drawn or self.generators else []
 
@@ -81,11 +80,14 @@ class State:
         ``weights`` are the tensors that move between the passes.
         """
         slots = self._moving + self._new
-        return Kept(slots, contents.memories(weights), LARGE) if slots else NOTHING
+        if not (slots or self._owners):
+            return NOTHING
+        return Kept(slots, contents.memories(weights), LARGE, streams=True)
 
     def after(self, before: Kept) -> Kept:
         """The state that the first pass has left; what is seen to move is kept from now on."""
-        if self._owners:
+        learning = bool(self._owners or self._new)
+        if learning:
             self._learn(before)
         still = []
         for entry in self._still:
@@ -96,100 +98,39 @@ class State:
             else:
                 self._moving.append(slot)
         self._still = still
-        return Kept(self._moving, before.weights) if self._moving else NOTHING
+        if not (learning or self._moving):
+            return NOTHING
+        kept = Kept(self._moving, before.weights)
+        if learning:
+            kept.first = lambda: self._look_again(before)
+        return kept
 
     def _learn(self, before: Kept) -> None:
         moved = before.changed()
         moved |= {slot for slot in self._new if before.few(slot)}  # they may begin to move later
-        self._moving += [slot for slot in self._new if slot in moved]
         self._still += [_seen(slot) for slot in self._new if slot not in moved]
         known = {(id(slot.space), slot.name) for slot in before.found}
-        for owner in self._owners:  # attributes that the pass has made
-            made = [
-                s for s in slots_of(owner) if s.kind == "attribute" and (id(s.space), s.name) not in known
-            ]
-            before.found.update(dict.fromkeys(made, MISSING))
-            self._moving += made
-        self._new, self._owners = [], []
+        kinds = ("attribute", "buffer")
+        before.made = [
+            s
+            for owner in self._owners
+            for s in slots_of(owner)
+            if s.kind in kinds and (id(s.space), s.name) not in known
+        ]
+        fresh = [slot for slot in self._new if slot in moved] + before.made
+        owners, self._new, self._owners = self._owners, [], []
+        self._moving += fresh
+        modules, generators = reached([slot.look() for slot in fresh if slot.kind == "attribute"])
+        self.generators += [g for g in generators if all(g is not known for known in self.generators)]
+        self.add([*modules, *[child for owner in owners for child in owner.children()]])  # made on the way
 
-
-class Kept:
-    """The contents of slots at one moment, to be put back.
-
-    Tensors on the memory of ``weights`` (parameters that are views of one flat tensor) stay out: where the
-    weights are is not for the state to say.
-    """
-
-    def __init__(
-        self, slots: Iterable[Slot], weights: frozenset[int] = frozenset(), limit: float = float("inf")
-    ) -> None:
-        self.found = {slot: slot.look() for slot in slots}
-        self.weights = weights
-        self.inside = {
-            slot: [thing] if isinstance(thing, Tensor) else contents.inside(thing, slot.home)
-            for slot, thing in self.found.items()
-        }
-        things = {id(thing): thing for inside in self.inside.values() for thing in inside}
-        plain = [t for t in things.values() if isinstance(t, Tensor) and not (t.requires_grad or t.is_meta)]
-        if plain and weights:
-            plain = [t for t in plain if contents.memory(t) not in weights]
-        odd = [t for t in plain if contents.odd(t)]
-        if odd:
-            apart = set(map(id, odd))
-            plain = [t for t in plain if id(t) not in apart]
-        self.odd = [(t, contents.version(t), contents.clone(t, LARGE)) for t in odd]
-        self.samples = {id(t): (contents.sample(t), t._version) for t in plain if t.numel() > limit}
-        self.tensors = [t for t in plain if id(t) not in self.samples] if self.samples else plain
-        self.copies = [torch.empty_like(t) for t in self.tensors]
-        if self.tensors:
-            with torch.no_grad():
-                torch._foreach_copy_(self.copies, self.tensors)
-        self.holders = [(t, contents.content(t)) for t in things.values() if not isinstance(t, Tensor)]
-
-    def put(self) -> None:
-        """Everything as it was; a tensor of which there is only a sample stays."""
-        for slot, thing in self.found.items():
-            slot.put(thing)
-        if self.tensors:
-            with torch.no_grad():
-                torch._foreach_copy_(self.tensors, self.copies)
-        for tensor, version, copy in self.odd:
-            if copy is not None and contents.version(tensor) != version:
-                with torch.no_grad():
-                    tensor.copy_(copy)
-        for holder, content in self.holders:
-            contents.fill(holder, content)
-
-    def changed(self) -> set[Slot]:
-        """The slots whose contents are no longer these."""
-        copies = {id(t): copy for t, copy in zip(self.tensors, self.copies, strict=True)}
-        different = {id(t) for t, then in self.holders if not contents.same(t, then)}
-        different |= {id(t) for t, version, _ in self.odd if contents.version(t) != version}
-
-        def same(thing: Any) -> bool:
-            if id(thing) in self.samples:
-                then, version = self.samples[id(thing)]  # a write may miss the sample, one through .data both
-                return thing._version == version and contents.equal(then, contents.sample(thing))
-            if id(thing) in copies:
-                return contents.equal(copies[id(thing)], thing)
-            return id(thing) not in different
-
-        return {
-            slot
-            for slot, thing in self.found.items()
-            if slot.look() is not thing or not all(map(same, self.inside[slot]))
-        }
-
-    def few(self, slot: Slot) -> bool:
-        """Whether this place holds few things that have no version counter, all of them small."""
-        inside = self.inside[slot]
-        if not inside or isinstance(self.found[slot], Tensor) or len(inside) > FEW:
-            return False
-        entries = sum(len(contents.content(t)) for t in inside if not isinstance(t, Tensor))
-        return entries <= FEW**2 and sum(t.numel() for t in inside if isinstance(t, Tensor)) <= SMALL
-
-
-NOTHING = Kept(())
+    def _look_again(self, before: Kept) -> None:
+        """After the last pass of a step that has learned: what moved in that pass alone?"""
+        late = before.changed() & {slot for slot, *_ in self._still}
+        if late:
+            before.put()
+            self._moving += late
+        self._still = [_seen(slot) for slot, *_ in self._still if slot not in late]
 
 
 def _small_buffer(slot: Slot) -> bool:

@@ -37,8 +37,8 @@ def per_sample_optimum(model: NRFModel, rho: float, perturbed: str) -> float:
     r"""The best robust weight; ``inf`` where sgn(x_1) is best.
 
     Only w_1 moves: :math:`\frac{L}{2(\eta-\rho/d)}`, exactly, for rho < eta*d. All weights move: near
-    :math:`\frac{L}{2(\eta-\rho r_x/d)}`, :math:`r_x=\sqrt{1+d(1+\eta^2)}`, for small rho. As with an attack
-    on all features, far out the share rises again to p, so that the best weight *jumps* to infinity.
+    :math:`\frac{L}{2(\eta-\rho/\sqrt d)}` for small rho and large d. As with an attack on all features, far
+    out the share rises again to p, so that the best weight *jumps* to infinity.
     """
     if perturbed == "robust":
         left = model.eta - rho / model.d

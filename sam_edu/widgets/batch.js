@@ -11,6 +11,7 @@ import {
   set,
   signif,
   svg,
+  percents,
   tabled,
   ticks,
 } from "./kit.js";
@@ -90,9 +91,9 @@ function build(root, model) {
     const i = nearest(batches, s.batch),
       at = (j, rho) => reading(rhos, values[j], rho),
       part = (list) => ({
-        mean: list.map((r) => r.mean),
-        low: list.map((r) => r.low),
-        high: list.map((r) => r.high),
+        mean: percents(list.map((r) => r.mean)),
+        "lowest sample": percents(list.map((r) => r.low)),
+        "highest sample": percents(list.map((r) => r.high)),
       });
     return [
       {
@@ -104,7 +105,7 @@ function build(root, model) {
         columns: {
           "ρ": rhos,
           ...part(rhos.map((r) => at(i, r))),
-          "mean at m = 1": rhos.map((r) => at(0, r).mean),
+          "mean at m = 1": percents(rhos.map((r) => at(0, r).mean)),
         },
       },
     ];

@@ -1,5 +1,19 @@
 import { around, compare } from "./bracket_math.js";
-import { clamp, fixed, line, mount, panel, percent, say, scale, set, signif, svg, tabled } from "./kit.js";
+import {
+  clamp,
+  fixed,
+  line,
+  mount,
+  panel,
+  percent,
+  say,
+  scale,
+  set,
+  signif,
+  svg,
+  percents,
+  tabled,
+} from "./kit.js";
 
 const shares = [0, 0.25, 0.5, 0.75, 1];
 
@@ -87,8 +101,8 @@ function build(root, model) {
         title: `Brackets at ε = ${grid[k]}`,
         columns: {
           network: here.map((r) => r.name),
-          proved: here.map((r) => r.proved[k]),
-          "left standing": here.map((r) => r.standing[k]),
+          proved: percents(here, 1, (r) => r.proved[k]),
+          "left standing by all attacks": percents(here, 1, (r) => r.standing[k]),
         },
       },
       {

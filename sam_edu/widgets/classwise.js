@@ -1,4 +1,4 @@
-import { marker, mount, move, panel, percent, say, scale, set, svg, tabled } from "./kit.js";
+import { marker, mount, move, panel, percent, say, scale, set, svg, percents, tabled } from "./kit.js";
 
 const style = (row) => [row.style.css, row.style.shape];
 const grey = (e) => {
@@ -89,21 +89,24 @@ function build(root, model) {
     const row = rows[Math.min(s.method, rows.length - 1)],
       k = near(eps, s.eps),
       c = Math.min(s.chosen, C - 1);
-    const of = row === base ? {} : { [row.name]: [...row.mean[k]] };
+    const of = row === base ? {} : { [row.name]: percents(row.mean[k], 1) };
     return [
       {
         title: "Accuracy of each class",
         columns: {
           class: classes,
-          SGD: [...base.mean[k]],
+          SGD: percents(base.mean[k], 1),
           ...of,
-          low: [...row.low[k]],
-          high: [...row.high[k]],
+          "lowest seed": percents(row.low[k], 1),
+          "highest seed": percents(row.high[k], 1),
         },
       },
       ...families.map(([kind, list]) => ({
         title: `Class ${classes[c]}, ${kind}`,
-        columns: { training: list.map((r) => r.name), accuracy: list.map((r) => r.mean[k][c]) },
+        columns: {
+          training: list.map((r) => r.name),
+          accuracy: percents(list, 1, (r) => r.mean[k][c]),
+        },
       })),
     ];
   };

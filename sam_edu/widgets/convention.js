@@ -15,6 +15,7 @@ import {
   set,
   signif,
   svg,
+  percents,
   tabled,
   ticks,
 } from "./kit.js";
@@ -151,8 +152,8 @@ function build(root, model) {
       title: "Accuracy",
       columns: {
         "robust weight w₁": every(6, us).map(r.from),
-        natural: every(6, A),
-        "what SAM maximises": every(6, B),
+        natural: percents(every(6, A)),
+        "what SAM maximises": percents(every(6, B)),
       },
     };
     const right = where >= X(u0);
@@ -201,7 +202,10 @@ function build(root, model) {
     curve.setAttribute("d", line(values.map(([q, y]) => [X(q), Y(y)])));
     plotted[1] = {
       title: "Relative change of w₁, leading order",
-      columns: { "t*": every(4, values).map(([q]) => q), change: every(4, values).map(([, y]) => y) },
+      columns: {
+        "t*": every(4, values).map(([q]) => q),
+        change: every(4, values).map(([, y]) => signif(100 * y, 3) + "\u202f%"),
+      },
     };
     zero.setAttribute("d", `M${turn.x0},${Y(0).toFixed(2)}H${turn.x1}`);
     const sign =
@@ -285,7 +289,18 @@ function build(root, model) {
     return `${where}${size}: SAM ${move}${together ? ` (leading order ${change(k.coefficient * s.radius ** k.order)})` : ""}. ${cause}`;
   }
 
-  const table = () => plotted;
+  const table = (s) => {
+    const m = { p: s.p, eta: model.get("eta"), d: s.d },
+      marked = [standardOptimum(m), samWeight(m, s.convention, s.radius)];
+    const natural = marked.map((w) => (w === Infinity ? m.p : naturalAccuracy(m, w)));
+    const columns = {
+      training: ["standard", "SAM"],
+      "robust weight w₁": marked,
+      natural: percents(natural),
+      change: [null, marked[1] === Infinity ? "∞" : change(marked[1] / marked[0] - 1)],
+    };
+    return [{ title: "The two optima", columns }, ...plotted];
+  };
 
   return tabled(table, (s) => {
     const m = { p: s.p, eta: model.get("eta"), d: s.d },

@@ -1,4 +1,4 @@
-import { clamp, html, mount, panel, percent, say, scale, set, signif, svg, tabled } from "./kit.js";
+import { clamp, html, mount, panel, percent, say, scale, set, signif, svg, percents, tabled } from "./kit.js";
 
 // A float32 array out of a binary trait (a DataView in every host; its offset need not be a multiple of 4).
 function floats(view) {
@@ -91,7 +91,7 @@ function build(root, model) {
   const table = (s) => [
     {
       title: "What the model believes",
-      columns: { class: names, probability: [...prob(s.digit, s.model, near(alike, s.eps))] },
+      columns: { class: names, probability: percents(prob(s.digit, s.model, near(alike, s.eps)), 1) },
     },
   ];
 

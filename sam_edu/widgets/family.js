@@ -64,7 +64,12 @@ function build(root, model) {
     return [
       {
         title: `Arrows from w, ${s.member}`,
-        columns: { arrow: ["gradient", "e"], "along w₁": [0.9 * g[0], e[0]], "along w₂": [0.9 * g[1], e[1]] },
+        columns: {
+          arrow: ["gradient", "e"],
+          "along w₁": [g[0], e[0]],
+          "along w₂": [g[1], e[1]],
+          length: [1, Math.hypot(...e)],
+        },
       },
       {
         title: "First-order rise of the loss",

@@ -88,10 +88,15 @@ function build(root) {
   }
 
   const table = (s) => {
-    const v = every(4, V),
+    const v = every(10, V),
       r = every(10, R),
       price = (i) => r.map((q) => wellPrices(q, s.alpha, s.floor)[i]);
+    const worst = wellPrices(s.rho, s.alpha, s.floor);
     return [
+      {
+        title: "The two minima",
+        columns: { minimum: ["A", "B"], "loss at the bottom": [0, s.floor], "worst loss within ρ": worst },
+      },
       {
         title: "The landscape",
         columns: {

@@ -1,4 +1,18 @@
-import { line, marker, mount, move, panel, percent, pixels, scale, set, svg, tabled, ticks } from "./kit.js";
+import {
+  line,
+  marker,
+  mount,
+  move,
+  panel,
+  percent,
+  pixels,
+  scale,
+  set,
+  svg,
+  percents,
+  tabled,
+  ticks,
+} from "./kit.js";
 import { affordable, bestRow } from "./frontier_math.js";
 
 const style = (row) => [row.style.css, row.style.shape, row.style.dash];
@@ -80,9 +94,9 @@ function build(root, model) {
         title: "Every trained method",
         columns: {
           method: rows.map((r) => r.label),
-          "without attack": clean,
-          [`at ε = ${pixels(eps[k])}`]: rows.map((r) => r.mean[k]),
-          cost: costs,
+          "without attack": percents(clean, 1),
+          [`at ε = ${pixels(eps[k])}`]: percents(rows, 1, (r) => r.mean[k]),
+          "passes, SGD = 1": costs.map((v) => String(Number(v.toPrecision(3)))),
           "within the limits": rows.map((r) => (affordable(r, sgd, s.budget, s.loss) ? "yes" : "no")),
         },
       },

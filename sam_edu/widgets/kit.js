@@ -36,6 +36,12 @@ export function say(node, text) {
   } else node.textContent = text;
 }
 
+// A line of a sentence must not end inside "ε = 0.1", "(× 2.00)" or "AT ε=4/255".
+const unbroken = (text) =>
+  text
+    .replace(/ ([=<>≥≤×]) /g, "\u00a0$1\u00a0")
+    .replace(/(× | (?=\S=)|± )/g, (found) => found.replace(" ", "\u00a0"));
+
 export const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
 export const percent = (x, digits = 2) => (100 * x).toFixed(digits) + "\u202f%"; // narrow no-break space
 export const minus = (text) => String(text).replace("-", "\u2212");
@@ -274,11 +280,28 @@ function readHash(key, model, specs) {
 }
 
 // A figure's `update` with the table of what it plots: `table(state)` returns [{ title, columns }], columns
-// from their names to values, plotted numbers as they are.
+// from their names to values: plotted numbers, or texts. The first column is the argument.
 export const tabled = (table, update) => Object.assign(update, { table });
 /** Every n-th of a list, the first included: rows of a table of a fine curve. */
 export const every = (n, list) => list.filter((_, i) => i % n === 0);
-const cell = (v) => (typeof v === "number" ? signif(v, 4) : v === null || v === undefined ? "–" : String(v));
+/** Shares as the axes and sentences of the figures say them, in per cent. */
+export const percents = (list, digits = 2, of = (v) => v) =>
+  Array.from(list, of).map((v) => (typeof v === "number" ? minus(percent(v, digits)) : null));
+
+// How the numbers of a column are written: counts as they are, the argument without idle zeros, others with
+// four digits; what is too small for six decimals is 0.
+function cells(list, argument) {
+  const whole = list.every((v) => typeof v !== "number" || Number.isInteger(v));
+  const written = (v) =>
+    Math.abs(v) < 5e-7
+      ? "0"
+      : v !== Infinity && (whole || argument)
+        ? minus(Number(v.toPrecision(whole ? 15 : 4)))
+        : signif(v, 4);
+  return list.map((v) =>
+    typeof v === "number" ? written(v) : v === null || v === undefined ? "–" : String(v),
+  );
+}
 
 function tableOf({ title, columns }, parent) {
   const table = html(
@@ -291,9 +314,10 @@ function tableOf({ title, columns }, parent) {
     names = Object.keys(columns),
     body = html("tbody", {}, table);
   names.forEach((name) => html("th", { scope: "col" }, head, name));
+  const written = names.map((name, k) => cells(columns[name], !k));
   columns[names[0]].forEach((_, i) => {
     const row = html("tr", {}, body);
-    names.forEach((name, k) => html(k ? "td" : "th", k ? {} : { scope: "row" }, row, cell(columns[name][i])));
+    written.forEach((column, k) => html(k ? "td" : "th", k ? {} : { scope: "row" }, row, column[i]));
   });
 }
 
@@ -375,7 +399,7 @@ export function mount({ model, el }, { name, label, controls, build }) {
     changed = new Set();
     for (const t of now) show[t]?.();
     text = update(read(), now);
-    say(seen, text);
+    say(seen, unbroken(text));
     clearTimeout(spoken);
     spoken = setTimeout(settle, 200);
   };

@@ -1,5 +1,5 @@
 import { wilson } from "./ladder_math.js";
-import { clamp, marker, mount, move, panel, percent, say, scale, set, svg, tabled } from "./kit.js";
+import { clamp, marker, mount, move, panel, percent, say, scale, set, svg, percents, tabled } from "./kit.js";
 
 const style = (row) => [row.style.css, row.style.shape];
 const short = (label) => label.replace("AutoAttack ", "AA: ").replace(/ \(.*\)/, ""); // the step counts stand in the sentence
@@ -94,22 +94,25 @@ function build(root, model) {
       last = rungs.length - 1;
     const ends = (shares) => {
       const pairs = shares.map((v) => interval(v, s.n));
-      return { low: pairs.map(([a]) => a), high: pairs.map(([, b]) => b) };
+      return {
+        "95 % from": percents(pairs, 1, ([a]) => a),
+        to: percents(pairs, 1, ([, b]) => b),
+      };
     };
     const shares = [row.clean, ...row.after[k]],
       here = rows.map((w) => w.after[k][r]);
     return [
       {
         title: `${row.name} at ε = ${eps[k]}`,
-        columns: { after: ["no attack", ...rungs], accuracy: shares, ...ends(shares) },
+        columns: { after: ["no attack", ...rungs], accuracy: percents(shares, 1), ...ends(shares) },
       },
       {
         title: `All networks after ${rungs[r]}`,
         columns: {
           network: rows.map((w) => w.name),
-          accuracy: here,
+          accuracy: percents(here, 1),
           ...ends(here),
-          "at the end": rows.map((w) => w.after[k][last]),
+          "at the end": percents(rows, 1, (w) => w.after[k][last]),
         },
       },
     ];

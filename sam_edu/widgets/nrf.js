@@ -12,6 +12,7 @@ import {
   scale,
   signif,
   svg,
+  percents,
   tabled,
   ticks,
 } from "./kit.js";
@@ -234,14 +235,26 @@ function build(root) {
   const table = (s) => {
     const w = every(12, U).map((u) => (u < 1 ? (star * u) / (1 - u) : Infinity)),
       alone = (v, f) => (v === Infinity ? m.p : f(v));
-    const eps = Array.from({ length: 11 }, (_, i) => gate * (1 - (1 - i / 10) ** 2) * (1 - 1e-9));
+    const eps = Array.from({ length: 11 }, (_, i) => gate * (1 - (1 - i / 10) ** 2));
+    const marked = [star, adversarialOptimum(m, s.eps, s.attacked).w1];
     return [
+      {
+        title: "The two optima",
+        columns: {
+          training: ["standard", "adversarial"],
+          "robust weight w₁": marked,
+          natural: percents(marked.map((v) => alone(v, (a) => naturalAccuracy(m, a)))),
+          "under attack": percents(
+            marked.map((v) => alone(v, (a) => robustAccuracy(m, a, s.eps, s.attacked))),
+          ),
+        },
+      },
       {
         title: "Accuracy",
         columns: {
           "robust weight w₁": w,
-          natural: w.map((v) => alone(v, (a) => naturalAccuracy(m, a))),
-          "under attack": w.map((v) => alone(v, (a) => robustAccuracy(m, a, s.eps, s.attacked))),
+          natural: percents(w.map((v) => alone(v, (a) => naturalAccuracy(m, a)))),
+          "under attack": percents(w.map((v) => alone(v, (a) => robustAccuracy(m, a, s.eps, s.attacked)))),
         },
       },
       {

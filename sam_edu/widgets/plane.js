@@ -12,6 +12,7 @@ import {
   set,
   signif,
   svg,
+  percents,
   tabled,
   ticks,
 } from "./kit.js";
@@ -235,7 +236,18 @@ function build(root) {
       .filter(([e, rho]) => e >= (LOW / 2) * m.eta && e < m.eta && rho > 0);
     const some = every(Math.max(1, Math.ceil(pairs.length / 15)), pairs),
       u = every(9, U).map((v) => atU(v, star));
+    const marked = [samWeight(m, s.rho, s.convention), adversarialOptimum(m, s.share * m.eta).w1];
+    const alone = (f) => percents(marked.map((w) => (w === Infinity ? m.p : f(w))));
     return [
+      {
+        title: "The two optima",
+        columns: {
+          training: ["SAM", "adversarial"],
+          "robust weight w₁": marked,
+          natural: alone((w) => naturalAccuracy(m, w)),
+          "under attack": alone((w) => robustAccuracy(m, w, s.share * m.eta)),
+        },
+      },
       {
         title: "Which ρ is worth which ε",
         columns: { "attack radius ε": some.map(([e]) => e), "SAM’s radius ρ": some.map(([, rho]) => rho) },
@@ -244,8 +256,8 @@ function build(root) {
         title: "Accuracy",
         columns: {
           "robust weight w₁": u,
-          natural: u.map((w) => naturalAccuracy(m, w)),
-          "under attack": u.map((w) => robustAccuracy(m, w, s.share * m.eta)),
+          natural: percents(u.map((w) => naturalAccuracy(m, w))),
+          "under attack": percents(u.map((w) => robustAccuracy(m, w, s.share * m.eta))),
         },
       },
     ];

@@ -5,6 +5,7 @@ import { best, canvas, curves, gauge } from "./playground_draw.js";
 const KEPT = 3,
   GAUGE = 2,
   USUAL = 5e-4; // runs beside each other; which length the gauge reads: 0.2; the book's decay
+const METHODS = ["sgd", "sam", "asam", "at", "both"]; // in this order in the menu: a saved page sorts names
 const OF_A_RUN = ["data", "method", "rho", "eps", "decay", "rate", "seed"];
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 const climbs = (m) => m === "sam" || m === "asam" || m === "both",
@@ -190,13 +191,13 @@ function build(root, model, { redraw, figure }) {
         columns: {
           data: [model.get("about")[s.data].label],
           method: [s.name],
-          "ρ": [s.rho],
-          "ε of AT": [s.eps],
-          "ε of the test": [s.attack],
-          epochs: [s.epochs],
-          "weight decay": [s.decay],
-          "learning rate": [s.rate],
-          seed: [s.seed],
+          "ρ": [String(s.rho)],
+          "ε of AT": [String(s.eps)],
+          "ε of the test": [String(s.attack)],
+          epochs: [String(s.epochs)],
+          "weight decay": [String(s.decay)],
+          "learning rate": [String(s.rate)],
+          seed: [String(s.seed)],
         },
       },
       {
@@ -286,7 +287,7 @@ function sentence(runs, { running }, s, fresh, plan) {
   if (other) {
     const gap = 100 * (now.robust - other.points.at(-1).robust),
       ratio = now.passes / Math.max(1, other.points.at(-1).passes);
-    text += ` Compared with run ${other.letter} (${settingText(other.settings)}) that is ${gap >= 0 ? "+" : "\u2212"}${Math.abs(gap).toFixed(1)} points under attack, for ${signif(ratio, 2)} times its passes.`;
+    text += ` Compared with run ${other.letter} (${settingText(other.settings)}) that is ${gap >= 0 ? "+" : "\u2212"}${Math.abs(gap).toFixed(1)} points under attack, ${ratio === 1 ? "for as many passes" : `for ${signif(ratio, 2)} times its passes`}.`;
   }
   return running || fresh ? text : text + " The settings have changed: Start makes a new run beside it.";
 }
@@ -303,7 +304,7 @@ const controls = (model) => {
     two = (v) => v.toFixed(2);
   const all = [
     { trait: "data", label: "data", options: sets },
-    { trait: "method", label: "method", options: Object.entries(model.get("names")) },
+    { trait: "method", label: "method", options: METHODS.map((m) => [m, model.get("names")[m]]) },
     { trait: "rho", label: "ρ (SAM, ASAM)", values: LISTS.rho, show: String, speak: (v) => "rho " + v },
     {
       trait: "eps",

@@ -1,4 +1,17 @@
-import { line, marker, mount, move, panel, percent, pixels, scale, set, svg, tabled } from "./kit.js";
+import {
+  line,
+  marker,
+  mount,
+  move,
+  panel,
+  percent,
+  pixels,
+  scale,
+  set,
+  svg,
+  percents,
+  tabled,
+} from "./kit.js";
 
 const style = (row) => [row.style.css, row.style.shape, row.style.dash];
 const isControl = (row) => row.style.control;
@@ -98,7 +111,7 @@ function build(root, model) {
     heading: "",
     xLabel: "robust accuracy at this ε",
     height: H,
-    left: 122,
+    left: Math.max(90, 16 + 5.8 * Math.max(...order.map((row) => name(row).length))), // room for the names
     right: 12,
   });
   const step = (cut.y0 - cut.y1 - 6) / order.length,
@@ -167,22 +180,28 @@ function build(root, model) {
             )
           : 0,
       k = near(eps, s.eps),
-      drawn = [...controls, ...trained, sgd, sams[r]];
+      drawn = [sgd, sams[r], ...controls, ...trained]; // what the figure names first
     const most = Math.max(...order.map((row) => points(row, k).length));
     return [
       {
         title: "Robust accuracy against the attack radius",
-        columns: { "ε": eps.map(pixels), ...Object.fromEntries(drawn.map((row) => [name(row), row.mean])) },
+        columns: {
+          "ε": eps.map(pixels),
+          ...Object.fromEntries(drawn.map((row) => [name(row), percents(row.mean, 1)])),
+        },
       },
       {
         title: `Every method at ε = ${pixels(eps[k])}`,
         columns: {
           method: order.map(name),
-          mean: order.map((row) => row.mean[k]),
-          low: order.map((row) => row.low[k]),
-          high: order.map((row) => row.high[k]),
+          mean: percents(order, 1, (row) => row.mean[k]),
+          "lowest seed": percents(order, 1, (row) => row.low[k]),
+          "highest seed": percents(order, 1, (row) => row.high[k]),
           ...Object.fromEntries(
-            Array.from({ length: most }, (_, i) => [`seed ${i + 1}`, order.map((row) => points(row, k)[i])]),
+            Array.from({ length: most }, (_, i) => [
+              `seed ${i + 1}`,
+              percents(order, 1, (row) => points(row, k)[i]),
+            ]),
           ),
         },
       },

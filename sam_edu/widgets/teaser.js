@@ -1,5 +1,19 @@
 import { adversarialOptimum, naturalAccuracy, robustAccuracy, samOptimum, standardOptimum } from "./math.js";
-import { every, line, marker, mount, move, panel, percent, scale, set, svg, tabled, ticks } from "./kit.js";
+import {
+  every,
+  line,
+  marker,
+  mount,
+  move,
+  panel,
+  percent,
+  scale,
+  set,
+  svg,
+  percents,
+  tabled,
+  ticks,
+} from "./kit.js";
 
 const N = 81;
 
@@ -68,9 +82,9 @@ function build(root, model) {
         title: "Accuracy under attack",
         columns: {
           "attack radius ε": eps,
-          standard: eps.map((e) => robustAccuracy(m, star, e)),
-          SAM: eps.map((e) => robustAccuracy(m, a, e)),
-          adversarial: eps.map((e) => adversarialOptimum(m, e).robust),
+          standard: percents(eps.map((e) => robustAccuracy(m, star, e))),
+          SAM: percents(eps.map((e) => robustAccuracy(m, a, e))),
+          adversarial: percents(eps.map((e) => adversarialOptimum(m, e).robust)),
         },
       },
     ];

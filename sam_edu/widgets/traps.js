@@ -12,6 +12,7 @@ import {
   scale,
   set,
   svg,
+  percents,
   tabled,
   ticks,
 } from "./kit.js";
@@ -93,7 +94,13 @@ function build(root, model) {
       [row.symptom, 1],
     ].map(([title, i]) => ({
       title: `${row.title}: ${title}`,
-      columns: { epoch, right: thin(curves["right" + i]), wrong: thin(curves["wrong" + i]) },
+      columns: Object.fromEntries([
+        ["epoch", epoch],
+        ...["right", "wrong"].map((way) => [
+          way,
+          i ? thin(curves[way + i]) : percents(thin(curves[way + i])),
+        ]),
+      ]),
     }));
   };
 

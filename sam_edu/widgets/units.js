@@ -14,6 +14,7 @@ import {
   set,
   signif,
   svg,
+  percents,
   tabled,
   ticks,
 } from "./kit.js";
@@ -95,8 +96,8 @@ function build(root, model) {
         title: "Accuracy under attack",
         columns: {
           "ε that is typed": typed,
-          "in pixel units": typed.map(at),
-          "as the script reports": typed.map((v) => at(s.std * v)),
+          "in pixel units": percents(typed.map(at), 1),
+          "as the script reports": percents(typed, 1, (v) => at(s.std * v)),
         },
       },
     ];

@@ -114,6 +114,7 @@ def test_statements_stand_in_the_index_in_words():
     ("1.5 ± 0.2 of 3 %, 4 and 5", "1.5 ± 0.2 of 3 %, 4 and 5".replace(" ±", "\xa0±").replace("± ", "±\xa0")
      .replace(" %", "\xa0%")),
     ("SAM (ρ = 0.2, d ≥ 9) = 3", "SAM (ρ\xa0=\xa00.2, d\xa0≥\xa09) = 3"),
+    ("Chapter 4b, chapter 12 and a chapter", "Chapter\xa04b, chapter\xa012 and a chapter"),
     ("PGD-10 on 2026-11-28, 1e-9, seeds 0-4, x-1 and Fashion-MNIST", None),
 ])  # fmt: skip
 def test_negative_numbers_in_the_text_have_a_true_minus_sign(text, expected):

@@ -6,6 +6,7 @@ import collections
 import copy
 import dataclasses
 import functools
+import itertools
 import random
 import types
 import warnings
@@ -17,7 +18,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, normalize, softplus
 from torch.nn.utils import parametrizations, parametrize
 
-from sam_edu.objectives import ASAM, AWP, ESAM, SAM, BatchLoss, EntropySGD, FisherSAM, LookSAM, SparseSAM
+from sam_edu.objectives import ASAM, AWP, ERM, ESAM, SAM, BatchLoss, EntropySGD, FisherSAM, LookSAM, SparseSAM
 from sam_edu.objectives.randomness import RandomState
 from sam_edu.objectives.reach import signature
 from sam_edu.objectives.state import LARGE
@@ -538,6 +539,128 @@ def test_what_does_not_move_is_not_copied_and_large_things_are_only_sampled():
     objective.backward(lambda: cross_entropy(model(x), Y))
     held.append(sum(c.numel() for c in objective._state.before().copies))
     assert held[0] < 2**18 + 100 and held[1] == 17  # BatchNorm's mean, variance and count
+
+
+class Draws(nn.Module):
+    """One of Python's iterators in an attribute: they go one way only."""
+
+    def __init__(self, stream):
+        super().__init__()
+        self.stream, self.seen = stream(), []
+
+    def forward(self, x):
+        self.seen.append(next(self.stream))
+        return x * (1 + 0.1 * self.seen[-1])
+
+
+class BuildsItself(nn.Module):
+    """What it needs is made by the first pass."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.what = what
+
+    def forward(self, x):
+        match self.what:
+            case "a layer":
+                if not hasattr(self, "norm"):
+                    self.norm = nn.BatchNorm1d(8, affine=False).double()
+                return self.norm(x)
+            case "a buffer":
+                if not hasattr(self, "mean"):
+                    self.register_buffer("mean", torch.zeros(8, dtype=x.dtype))
+                self.mean += 0.1 * x.detach().mean(0)
+                return x - self.mean
+            case "a generator":
+                if not hasattr(self, "rng"):
+                    self.rng = np.random.default_rng(0)
+                return x * (1 + self.rng.random())
+
+    def seen(self):
+        made = {"a layer": "norm", "a buffer": "mean", "a generator": "rng"}
+        thing = getattr(self, made[self.what])
+        return thing.random() if self.what == "a generator" else float(sum(map(torch.sum, self.buffers())))
+
+
+class Follows(nn.Module):
+    """A layer and its slow copy, equal at first: what a pass at w makes of it is what it was."""
+
+    def __init__(self, through_data):
+        super().__init__()
+        self.fast, self.through_data = nn.Linear(8, 8), through_data
+        self.slow = copy.deepcopy(self.fast).requires_grad_(False)
+
+    def forward(self, x):
+        for slow, fast in zip(self.slow.parameters(), self.fast.parameters(), strict=True):
+            if self.through_data:
+                slow.data.mul_(0.5).add_(fast.data, alpha=0.5)
+            else:
+                slow.copy_((slow + fast).detach() / 2)
+        return self.fast(x) + 0.1 * self.slow(x)
+
+    def seen(self):
+        return float(self.slow.weight.sum() + self.slow.bias.sum())
+
+
+LATE = {
+    "count": lambda: Draws(itertools.count),
+    "cycle": lambda: Draws(lambda: itertools.cycle([1.0, 2.0, 3.0])),
+    "of a list": lambda: Draws(lambda: iter([0.1 * i for i in range(99)])),
+    "generator": lambda: Draws(lambda: (i / 3 for i in range(99))),
+    "map": lambda: Draws(lambda: map(float, range(99))),
+    **{what: functools.partial(BuildsItself, what) for what in ("a layer", "a buffer", "a generator")},
+    "slow copy": lambda: Follows(False),
+    "slow copy through data": lambda: Follows(True),
+}
+
+
+@pytest.mark.parametrize("kind", LATE)
+@pytest.mark.parametrize(
+    "method", [ERM, lambda m: SAM(m, 0.5), lambda m: AWP(m, 0.5), lambda m: LookSAM(m, k=1)]
+)
+def test_iterators_what_the_first_pass_makes_and_copies_that_are_equal_at_first(kind, method):
+    """After three steps of every method the state is that of three passes; both passes of a step agree."""
+
+    def run(method, rho=None):
+        torch.manual_seed(0)
+        middle = LATE[kind]()
+        model = nn.Sequential(nn.Linear(FEATURES, 8), middle, nn.Linear(8, CLASSES)).double()
+        objective = method(model) if rho is None else method(model, rho)
+        losses = [float(objective.backward(lambda: cross_entropy(model(X), Y))) for _ in range(3)]
+        seen = middle.seen if isinstance(middle, Draws) else middle.seen()
+        return losses, seen, [p.grad for p in model.parameters() if p.grad is not None]
+
+    right = run(ERM)
+    got, none = run(method), run(SAM, rho=0.0)
+    assert got[0] == pytest.approx(right[0]) and got[1] == pytest.approx(right[1])
+    assert none[1] == pytest.approx(right[1])
+    torch.testing.assert_close(none[2], right[2])
+
+
+def test_buffers_that_are_handed_over_in_a_call():
+    def run(method):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(FEATURES, 8), nn.BatchNorm1d(8), nn.Linear(8, CLASSES)).double()
+        weights, buffers = dict(model.named_parameters()), {k: b.clone() for k, b in model.named_buffers()}
+
+        def closure():
+            return cross_entropy(torch.func.functional_call(model, (weights, buffers), X), Y)
+
+        objective = method(model)
+        for _ in range(2):
+            objective.backward(closure)
+        return buffers
+
+    torch.testing.assert_close(run(lambda m: SAM(m, 0.5)), run(ERM))
+
+
+def test_what_does_not_move_is_not_copied_in_later_steps_either():
+    model = nn.Sequential(nn.Linear(FEATURES, 8), nn.BatchNorm1d(8), nn.Linear(8, CLASSES))
+    model.register_buffer("table", torch.zeros(2**19))
+    objective, x = SAM(model, 0.5), X.float()
+    for _ in range(3):
+        objective.backward(lambda: cross_entropy(model(x), Y))
+        assert sum(c.numel() for c in objective._state.before().copies) == 17
 
 
 # --- the same random numbers, no cached weights -----------------------------------------------------------

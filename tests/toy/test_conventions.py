@@ -108,13 +108,11 @@ def test_gaussian_average_of_all_weights(m, exact, leading):
 
 
 @pytest.mark.parametrize(
-    "m, exact, leading", [(STRONG, 16.359, 16.376), (MIDDLE, 6.650, 6.609), (WEAK, 12.203, 12.210)]
+    "m, exact, leading", [(STRONG, 16.359, 16.358), (MIDDLE, 6.650, 6.525), (WEAK, 12.203, 12.207)]
 )
 def test_per_sample(m, exact, leading):
     assert best(m, 0.1, "per-sample") == pytest.approx(exact, abs=5.1e-4)
-    assert m.log_odds / (2 * (m.eta - 0.1 * toy.input_norm_rms(m) / m.d)) == pytest.approx(
-        leading, abs=5.1e-4
-    )
+    assert toy.adversarial_optimum(m, 0.1 / math.sqrt(m.d)).w1 == pytest.approx(leading, abs=5.1e-4)
 
 
 def test_solutions_of_the_reference_table():

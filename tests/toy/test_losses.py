@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.optimize import check_grad, minimize
+from scipy.optimize import check_grad, minimize, root
 from scipy.special import expit
 from scipy.stats import norm
 
@@ -215,6 +215,32 @@ def test_full_batch_logistic_by_brute_force(key, rho):
     assert min(around) > here - 2e-5  # 2e-5: the sphere is a grid
     ends = full_batch.worst_perturbations(m, np.array([w1, e, 0.0]), rho)[1]
     assert ends.max() >= here - 1e-12
+
+
+def test_full_batch_logistic_of_ten_thousand_weak_features():
+    """From d = 9000 on the weights were once 7 % off. Three equations for w and the worst perturbation e:
+    the slopes at w + e and w - e lie along e, and the two are equally bad. In thirty digits (mpmath) the
+    relative change of the ratio is the number below."""
+    m, rho = toy.NRFModel(0.95, 0.1, 10_000), 0.05
+    w1, w_nr = toy.logistic_optimum(m, "full-batch-sam", rho)
+    odds, c, thirty_digits = math.log(19), 10.0, -4.14727109545e-6
+    g, s = np.meshgrid(np.arange(-238, 239) / 28, [1.0, -1.0])  # trapezoid; what decides lies around 0
+    law = np.where(s > 0, 0.95, 0.05) * np.exp(c * g - g * g / 2)  # up to a constant factor
+
+    def at(a, b):
+        pull = law * expit(-a * s - b * g)
+        return (law * np.logaddexp(0, -a * s - b * g)).sum(), -(s * pull).sum(), -(g * pull).sum()
+
+    def equations(x):
+        one, two = rho * math.cos(x[2]), rho * math.sin(x[2])
+        up, down = at(x[0] + one, x[1] + two), at(x[0] - one, x[1] - two)
+        return up[0] - down[0], up[1] * two - up[2] * one, down[1] * two - down[2] * one
+
+    bend = law / np.cosh((odds * s + 2 * c * g) / 2) ** 2
+    turn = math.atan2(2 * (bend * s * g).sum(), (bend * (1 - g * g)).sum()) / 2  # of the first eigenvector
+    found = root(equations, [odds, 2 * c, turn], tol=1e-14).x
+    assert found[0] / odds / (found[1] / (2 * c)) - 1 == pytest.approx(thirty_digits, rel=1e-4)
+    assert w1 / odds / (w_nr * 100 / (2 * c)) - 1 == pytest.approx(thirty_digits, rel=1e-5)
 
 
 def test_the_worst_full_batch_perturbation_can_leave_the_plane():

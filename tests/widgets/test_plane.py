@@ -162,7 +162,7 @@ def test_one_step_stays_at_the_standard_optimum(formulas: Any) -> None:
 @pytest.mark.parametrize("data", PARAMETERS)
 def test_the_sentence_names_the_equivalent_radius(show: Any, convention: str, data: str) -> None:
     model, options = PARAMETERS[data], toy.CONVENTION[convention].options
-    said = show(convention=convention, data=data, rho=0.1, share=0.1).locator(".se-say").text_content()
+    said = show(convention=convention, data=data, rho=0.1, share=0.1).locator(".se-live").text_content()
     rho = toy.equivalent_rho(model, 0.1 * model.eta, **options)
     if rho is None or (convention == "l2-worst" and rho > 0.65 * np.sqrt(model.d)):
         assert said.startswith("No ρ")

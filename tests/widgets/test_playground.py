@@ -372,3 +372,19 @@ def test_it_calls_the_methods_what_the_book_calls_them(show: Any) -> None:
     }  # fmt: skip
     tab = show(method="both", epochs=1)
     assert "Start: SAM+AT, 1 epochs" in spoken(tab)
+
+
+def test_the_menu_begins_with_sgd_where_a_saved_page_has_sorted_its_names(
+    browser: Any, tmp_path: Path
+) -> None:
+    """JSON with sorted keys would put ASAM first."""
+    made = widgets.Playground()
+    made.names = dict(sorted(made.names.items()))
+    file = tmp_path / "sorted.html"
+    file.write_text(page_of(made), encoding="utf-8")
+    tab = browser.new_page()
+    tab.goto(file.as_uri())
+    tab.wait_for_function("window.ready")
+    entries = tab.get_by_label("method").evaluate("(menu) => [...menu.options].map((o) => o.textContent)")
+    assert entries[:4] == ["SGD", "SAM", "ASAM", "AT"]
+    tab.close()

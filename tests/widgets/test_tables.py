@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sam_edu import toy
+from sam_edu import toy, widgets
+from sam_edu.experiments import study
 from tests.browser import rest
 from tests.figures import MAKE
 from tests.widgets.page import page as page_of
@@ -155,6 +156,36 @@ def test_the_table_holds_the_plotted_numbers(tab: Any) -> None:
             assert told, f"{table['title']}, {head}: this check finds anything"
             checked += 1
     assert checked
+
+
+def test_numbers_are_written_for_reading(tab: Any) -> None:
+    """Counts as counts, shares in per cent as on the axes, no digits that say nothing."""
+    tables = tab.evaluate(TABLES) or unfold(tab)
+    texts = [text for table in tables for row in table["rows"] for text in row]
+    assert not [text for text in texts if re.search(r"\de[+-]\d\d|^[-−]?0\.0+$|^-|[1-9]\d{6}", text)]
+    for table in tables:
+        for i, head in enumerate(table["head"]):
+            column = [row[i] for row in table["rows"]]
+            if re.search(r"epoch|step$", head):
+                assert all(re.fullmatch(r"\d+", text) for text in column), (head, column)
+            if re.search(r"accuracy|natural|attack$|proved|probability|seed", head):
+                assert all(text.endswith(("%", "–")) for text in column), (head, column)
+    ticks = [tick for panel in tab.evaluate(DRAWN) for axis in "xy" for _, tick in panel["ticks"][axis]]
+    assert any(tick.endswith("%") for tick in ticks) == any(text.endswith("%") for text in texts)
+
+
+def test_names_of_rows_have_room_on_a_phone(browser: Any, tmp_path: Path) -> None:
+    """The figure with the longest names of the book, 23 rows: none is cut off at the left."""
+    file = tmp_path / "grid.html"
+    file.write_text(page_of(widgets.RhoEpsGrid(study("fashion-mnist", seeds=5))), encoding="utf-8")
+    tab = browser.new_page(viewport={"width": 390, "height": 900})
+    tab.goto(file.as_uri())
+    tab.wait_for_function("window.ready")
+    left = tab.evaluate("""() => [...document.querySelectorAll(".se-row-name")].map((n) =>
+        [n.textContent, n.getBoundingClientRect().left - n.ownerSVGElement.getBoundingClientRect().left])""")
+    assert len(left) > 20 and max(len(name) for name, _ in left) >= 20
+    assert not [name for name, space in left if space < 0]
+    tab.close()
 
 
 def test_the_table_follows_the_slider_when_it_rests(show: Any) -> None:

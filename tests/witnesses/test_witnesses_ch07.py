@@ -183,6 +183,17 @@ def test_thm_at_nonrobust_needs_eps_below_eta(key):
     assert toy.adversarial_optimum(m, eps).robust_accuracy == m.p
 
 
+def test_thm_at_nonrobust_needs_a_weight_that_points_the_right_way():
+    """Left of 0 the accuracy may fall with a, down to the formula's weight, which is negative here."""
+    for key in ((0.6, 0.5, 2), (0.9, 0.2, 10)):
+        m = toy.NRFModel(*key)
+        eps = 1.5 * m.eta
+        formula = m.log_odds / (2 * (m.eta - eps))
+        left, right = (np.linspace(*ends, 7) for ends in ((1.4 * formula, formula), (0, -formula)))
+        assert all(symmetric(m, a, eps) > symmetric(m, b, eps) for a, b in itertools.pairwise(left))
+        assert all(symmetric(m, a, eps) < symmetric(m, b, eps) for a, b in itertools.pairwise(right))
+
+
 # --- Theorem 3: every feature is attacked ---------------------------------------------------------------
 
 
@@ -447,6 +458,28 @@ def test_thm_feature_selection_needs_independence():
     assert points[:, 1] @ [0.3, 0.4, 0.3] == 0 and w[1] < -0.1
 
 
+def test_thm_feature_selection_needs_a_loss_that_falls_with_every_margin():
+    """The squared loss, attacked, drops a weak feature of mean 0.12 already at eps = 0.115."""
+    p, eps, mu = 0.95, 0.115, np.array([0.3, 0.12])
+
+    def attacked(w):  # E(|1 - m| + eps |w|_1)^2: given s, 1 - m is normal
+        total, budget = 0.0, eps * np.abs(w).sum()
+        size = np.linalg.norm(w[1:])
+        for s, share in ((1, p), (-1, 1 - p)):
+            mean = 1 - w[0] * s - w[1:] @ mu
+            fold = 2 * size * norm.pdf(mean / size) + mean * (1 - 2 * norm.cdf(-mean / size))
+            total += share * (mean**2 + size**2 + 2 * budget * fold + budget**2)
+        return total
+
+    without = minimize(lambda v: attacked(np.array([*v, 0.0])), [0.9, 0.02], method="Nelder-Mead").x
+    best = attacked(np.array([*without, 0.0]))
+    for more in (1e-4, 1e-3, 0.01, -1e-4, -1e-3):
+        again = minimize(lambda v, more=more: attacked(np.array([*v, more])), without, method="Nelder-Mead")
+        assert again.fun > best
+    # a loss that falls with the margin keeps it: the slope at 0 is (mean - eps) E l' < 0
+    assert mu[1] > eps
+
+
 def test_thm_feature_selection_needs_an_expectation_that_exists():
     """With exp(-m) and the tails of Student's t the loss of w != 0 has no end: the more of the tail is
     counted, the larger it gets, though the mean, 1, is above eps. At w = 0 it is 1."""
@@ -584,3 +617,8 @@ def test_thm_feature_selection_extreme_models_in_fifty_digits(seed):
             bits = [mean * near * mp.mpf(10) ** -k * way for k in (0, 3) for way in (-1, 1)]
             better = [loss(bit, eps) < none for bit in bits]
             assert better == ([False, True, False, True] if kept else [False] * 4)
+            m = toy.NRFModel(p, float(mean), 3)
+            if near > 1e-9 and eps < 1:
+                assert toy.kept_features(m, float(eps))[1] == kept
+    for share, kept in ((1 - 1e-9, True), (1 + 1e-9, False)):
+        assert toy.kept_features(toy.NRFModel(p, float(mean), 3), (2 * p - 1) * share)[0] == kept

@@ -17,7 +17,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
-from scipy.special import logit, ndtr
+from scipy.special import log_ndtr, logit, ndtr
 from scipy.stats import chi, norm
 
 from sam_edu import toy
@@ -483,10 +483,39 @@ def test_thm_l2_worst_how_small_is_small():
     formula = ((star_of(m) ** 2 / m.d) - 2) / 3 * 0.01
     rho = 0.1 * math.sqrt(m.d)
     assert precise.between(m, rho, "l2-worst", formula / 380, formula / 450)
-    leaves = star_of(m) / math.sqrt(m.d) * math.sqrt(6 / (m.c**2 - 3))
-    for share, low, high in ((leaves / 4, 0.95, 1.05), (2 * leaves, 0.0, 0.5)):
+    leaves = 3 * star_of(m) / math.sqrt(m.d) / (2 + math.sqrt(3 * m.c**2 - 5))
+    for share, low, high in ((leaves / 4, 0.99, 1.01), (0.97 * leaves, 0.97, 1.03), (4 * leaves, 0.0, 0.5)):
         exact = toy.sam_optimum(m, share * math.sqrt(m.d), "all") / star_of(m) - 1
         assert low < exact / (formula * share**2 / 0.01) < high
+
+
+def rim_error(m, a, rho, psi):
+    """ln of the error on the rim of the cone around (a, 1, ..., 1): a tilt at psi = 0 and pi."""
+    root = math.sqrt(m.d)
+    angle, turn = math.atan2(a, root), math.asin(rho / math.hypot(a, root))
+    x = math.cos(turn) * math.sin(angle) + math.sin(turn) * np.cos(psi) * math.cos(angle)
+    y = math.cos(turn) * math.cos(angle) - math.sin(turn) * np.cos(psi) * math.sin(angle)
+    size = np.hypot(y, math.sin(turn) * np.sin(psi))
+    tau, gamma = x / size, m.c * y / size
+    return np.logaddexp(math.log(m.p) + log_ndtr(-gamma - tau), math.log1p(-m.p) + log_ndtr(tau - gamma))
+
+
+@pytest.mark.parametrize("t, c", [(0.02, 1.5), (0.02, 2.0), (0.05, 4.0), (0.01, 6.0), (0.03, 8.0)])
+def test_thm_l2_worst_where_the_worst_perturbation_leaves_the_plane(t, c):
+    """Where two tilts balance: the whole rim is searched just below and just above the printed radius."""
+    m = precise.of(t, c, 100)
+    leaves = 3 * t / (2 + math.sqrt(3 * c**2 - 5)) * math.sqrt(m.d)
+    psi = np.linspace(0, math.pi, 20_001)
+    beyond = []
+    for rho in (0.96 * leaves, 1.04 * leaves):
+
+        def lead(a, rho=rho):
+            up, down = rim_error(m, a, rho, np.array([0.0, math.pi]))
+            return up - down
+
+        error = rim_error(m, brentq(lead, 0.5 * star_of(m), 1.5 * star_of(m), xtol=1e-15), rho, psi)
+        beyond.append(error.max() - max(error[0], error[-1]))
+    assert abs(beyond[0]) < 1e-14 < beyond[1]
 
 
 def test_thm_l2_worst_needs_a_fixed_scale():
@@ -525,6 +554,18 @@ def test_cor_regime_extreme_models_in_fifty_digits(seed):
     assert precise.between(
         m, small * math.sqrt(d), "l2-worst", 2 * (t**2 - 2) / 3 * small**2 - 1e-20, lowered
     )
+
+
+def test_cor_regime_the_bounds_are_sharp():
+    """At p = Phi(c) the number t* climbs to the root of 2 at c = 4.57, in fifty digits; never before."""
+    with mp.workdps(50):
+
+        def most(c):
+            return mp.log(mp.ncdf(c) / mp.ncdf(-mp.mpf(c))) / (2 * c)
+
+        climb = [most(mp.mpf(i) / 50) for i in range(1, 229)]  # to 4.56
+        assert all(a < b for a, b in itertools.pairwise(climb))
+        assert 0.999 * mp.sqrt(2) < most(mp.mpf("4.57")) < mp.sqrt(2) < most(mp.mpf("4.572"))
 
 
 def test_cor_regime_needs_the_bound_on_c():
@@ -619,7 +660,9 @@ def test_prop_linf_even_rises_by_more_than_rho_squared(p, d):
     assert star * (star + d) < d
     predicted = rho**2 * (1 + 1 / (3 * d))
     assert precise.between(m, rho, "linf-worst", 0.999 * predicted, 1.001 * predicted)
-    assert toy.sam_optimum(m, 1e-5, "all", "linf") > star * (1 + 0.99e-10)
+    rho = 0.02 / d
+    found = toy.sam_optimum(m, rho, "all", "linf") / star - 1
+    assert found > rho**2 and found == pytest.approx(rho**2 * (1 + 1 / (3 * d)), rel=2e-5)
 
 
 def test_prop_linf_even_needs_even_few_and_small():
@@ -826,3 +869,18 @@ def test_exp_per_sample_needs_a_small_radius():
     m = toy.NRFModel(*SETS[1])
     assert math.isfinite(toy.sam_optimum(m, 0.1, "all", kind="per-sample"))
     assert toy.sam_optimum(m, 0.5, "all", kind="per-sample") == math.inf
+
+
+@pytest.mark.parametrize("eta, d", [(1.0, 3000), (0.6, 2000)])
+def test_exp_per_sample_is_like_an_attack_by_the_norm_at_the_boundary(eta, d):
+    """Many features: rho/sqrt(d) foretells the change of the weight, the norm of typical samples does not."""
+    m = toy.NRFModel(0.9, eta, d)
+    rho, typical = 0.02 * eta * math.sqrt(d), math.sqrt(1 + d * (1 + eta**2))
+    with mp.workdps(40):
+        best = precise.star(m)
+        near, far = (1 / (1 - shift / eta) - 1 for shift in (rho / math.sqrt(d), rho * typical / d))
+        rates = [
+            precise.survivors_rate(m, best * (1 + change), mp.mpf(rho))
+            for change in (0.95 * near, 1.05 * near, 0.9 * far)
+        ]
+    assert rates[0] > 0 > rates[1] and rates[2] < 0

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import brentq, minimize, minimize_scalar
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 
 from sam_edu import toy
 from tests.toy import precise
@@ -468,15 +468,40 @@ def test_exp_equal_radii_extreme_models_in_fifty_digits(seed):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_exp_equal_radii_per_sample_with_many_features_in_fifty_digits(seed):
-    """d from 1e4 to 1e5: linear in eps, by the root mean square norm to a few per mille."""
+    """d from 1e4 to 1e5, eta up to 1/10: linear in eps, by the root of d to a few per mille."""
     rng = np.random.default_rng(seed)
-    c, d = 10 ** rng.uniform(-1, 0.3), int(10 ** rng.uniform(4, 5))
-    m = precise.of(10 ** rng.uniform(-1, 0.3), c, d)
+    c, d = (10 ** rng.uniform(-1, 0.3), 31.6)[seed], int(10 ** rng.uniform(4, 5))
+    m = precise.of(10 ** rng.uniform(-1, 0.3) / (1, 30)[seed], c, d)
     with mp.workdps(40):
         share = mp.mpf(10) ** -6
-        target, predicted = precise.star(m) / (1 - share), share * m.eta * d / toy.input_norm_rms(m)
+        target, predicted = precise.star(m) / (1 - share), share * m.eta * math.sqrt(d)
         low, high = (precise.survivors_rate(m, target, predicted * (1 + e)) for e in (-0.005, 0.005))
     assert low < 0 < high
+
+
+def test_exp_equal_radii_of_noise_are_those_of_the_accuracy():
+    """On the logistic loss noise in all weights (true norms) lowers the ratio of a poor robust feature."""
+    z, mass = np.polynomial.hermite_e.hermegauss(40)
+    mass = mass / mass.sum()
+    for (p, eta, d), way in (((0.95, 0.1, 100), 1), ((0.6, 0.1, 100), -1), ((0.55, 0.5, 2), -1)):
+        m, sigma = toy.NRFModel(p, eta, d), 0.05 if d > 10 else 0.2
+        k = np.sqrt(chi2.ppf((np.arange(30) + 0.5) / 30, d - 1))
+        g, size = m.c + z[:, None], np.sqrt(1 + (m.c + z[:, None]) ** 2 + k**2)
+
+        def noisy(w, sigma, m=m, g=g, size=size):
+            total = 0.0
+            for s, share in ((1, m.p), (-1, 1 - m.p)):
+                margin = (w[0] * s + w[1] * g)[..., None] + sigma * size[..., None] * z
+                total += share * float(mass @ (np.logaddexp(0, -margin) @ mass).mean(1))
+            return total
+
+        start = [m.log_odds, 2 * m.c]
+        plain, shaken = (
+            minimize(noisy, start, (s,), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-15}).x
+            for s in (0.0, sigma)
+        )
+        assert way * (shaken[0] / shaken[1] - plain[0] / plain[1]) > 1e-5
+        assert toy.sam_expansion(m, "all", kind="gaussian").coefficient > 0  # the accuracy: up
 
 
 @pytest.mark.parametrize("seed", range(15))

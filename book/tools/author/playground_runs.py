@@ -26,6 +26,7 @@ KEPT = ("clean", "robust", "trainRobust", "passes")
 DIGITS: dict[str, dict[str, Any]] = {
     "digits-sgd": {"method": "sgd"},
     "digits-sam-0.4": {"method": "sam", "rho": 0.4},
+    "digits-sam-0.1": {"method": "sam", "rho": 0.1},
     "digits-at-0.1": {"method": "at", "eps": 0.1},
     "digits-sam-0.6": {"method": "sam", "rho": 0.6},
     "digits-sam-1": {"method": "sam", "rho": 1.0},
