@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import torch
 from torch import nn
 
 from benchmarks import jpeg
+from book.tools import ROOT
 
 
 def test_a_png_rounds_and_a_jpeg_loses():
@@ -27,3 +30,12 @@ def test_successes_are_counted_and_what_is_left_of_them():
     found = jpeg.measure(model, x, torch.zeros(40, dtype=torch.long))
     assert found["attacks"]["2/255"]["won"] == found["attacks"]["2/255"]["PNG"] == 40
     assert found["images"] == 40 and found["attacks"]["8/255"]["JPEG"] <= 40
+
+
+def test_the_readme_says_what_the_last_run_found():
+    found = json.loads(jpeg.FILE.read_text())["2999c16aa7c9"]
+    text = " ".join((ROOT / "benchmarks/README.md").read_text("utf-8").split())
+    two, eight = found["attacks"]["2/255"], found["attacks"]["8/255"]
+    said = f"{two['JPEG']} of {two['won']} attacks at 2/255 survive that, and {eight['JPEG']} of {eight['won']} at"
+    assert said in text and f"{found['images']} test images" in text
+    assert (two["PNG"], eight["PNG"], found["levels"]) == (two["won"], eight["won"], 0)
