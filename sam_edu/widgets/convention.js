@@ -152,8 +152,8 @@ function build(root, model) {
       title: "Accuracy",
       columns: {
         "robust weight w₁": every(6, us).map(r.from),
-        natural: percents(every(6, A)),
-        "what SAM maximises": percents(every(6, B)),
+        natural: every(6, A),
+        "what SAM maximises": every(6, B),
       },
     };
     const right = where >= X(u0);
@@ -204,7 +204,7 @@ function build(root, model) {
       title: "Relative change of w₁, leading order",
       columns: {
         "t*": every(4, values).map(([q]) => q),
-        change: every(4, values).map(([, y]) => signif(100 * y, 3) + "\u202f%"),
+        change: every(4, values).map(([, y]) => y),
       },
     };
     zero.setAttribute("d", `M${turn.x0},${Y(0).toFixed(2)}H${turn.x1}`);
@@ -299,7 +299,11 @@ function build(root, model) {
       natural: percents(natural),
       change: [null, marked[1] === Infinity ? "∞" : change(marked[1] / marked[0] - 1)],
     };
-    return [{ title: "The two optima", columns }, ...plotted];
+    const [accuracy, turning] = plotted.map((part) => ({ ...part, columns: { ...part.columns } }));
+    for (const name of ["natural", "what SAM maximises"])
+      accuracy.columns[name] = percents(accuracy.columns[name]);
+    turning.columns.change = turning.columns.change.map((v) => signif(100 * v, 3) + "\u202f%");
+    return [{ title: "The two optima", columns }, accuracy, turning];
   };
 
   return tabled(table, (s) => {

@@ -148,7 +148,8 @@ function build(root, model) {
     const low = Math.max(0, Math.floor(10 * Math.min(...all) - 0.2) / 10),
       high = Math.min(1, Math.ceil(10 * Math.max(...all) + 0.2) / 10);
     XC = scale(low, high, cut.x0 + 4, cut.x1 - 8);
-    const stepX = high - low > 0.5 ? 0.2 : 0.1,
+    const apart = (step) => (step * (cut.x1 - cut.x0 - 12)) / (high - low), // in px; a text is some 30 wide
+      stepX = [0.1, 0.2, 0.25].find((step) => apart(step) >= 36) ?? 0.5,
       at = [];
     for (let v = Math.ceil(low / stepX - 1e-9) * stepX; v <= high + 1e-9; v += stepX)
       at.push([XC(v), Math.round(100 * v) + " %"]);

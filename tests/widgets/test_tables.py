@@ -185,6 +185,11 @@ def test_names_of_rows_have_room_on_a_phone(browser: Any, tmp_path: Path) -> Non
         [n.textContent, n.getBoundingClientRect().left - n.ownerSVGElement.getBoundingClientRect().left])""")
     assert len(left) > 20 and max(len(name) for name, _ in left) >= 20
     assert not [name for name, space in left if space < 0]
+    for ticks in tab.evaluate("""() => [...document.querySelectorAll("svg.se-plot")].map((box) =>
+            [...box.querySelectorAll(".se-axes text")].filter((n) => n.checkVisibility() && n.textContent)
+              .map((n) => n.getBoundingClientRect()).map((r) => [r.left, r.right, r.top]))"""):
+        below = sorted(tick for tick in ticks if tick[2] == max(top for *_, top in ticks))
+        assert len(below) > 1 and all(a[1] + 6 < b[0] for a, b in itertools.pairwise(below))
     tab.close()
 
 
