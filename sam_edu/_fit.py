@@ -27,6 +27,9 @@ class Fitted(nn.Module):
 
     Attributes
     ----------
+    inner : float
+        How far from 0 and 1 gradients are taken at least. A ReLU or a clamp of the image has the slope 0 at
+        the very border of its range, where black pixels and those of attacks lie; inwards it has another.
     spoiled : tuple of two floats, or None
         The worst share of images, and of their pixels, whose gradient was not finite in a backward pass.
     """
@@ -37,6 +40,7 @@ class Fitted(nn.Module):
         self._model = (model,)  # in a tuple: foreign attacks must not find it and change its mode
         self.shape, self.dtype = x.shape[1:], x.dtype
         self.place = nn.Parameter(x.new_empty(0), requires_grad=False)  # tells foreign attacks the device
+        self.inner = 0.0
         self.spoiled: tuple[float, float] | None = None
         self.training = False
 
@@ -44,13 +48,17 @@ class Fitted(nn.Module):
         """The user's inputs as float32 images: dimensions are added in front, or joined into channels."""
         sizes = [1] * (3 - len(self.shape)) + list(self.shape)
         channels = math.prod(sizes[:-2])
-        return x.detach().to(torch.float32).reshape(len(x), channels, *sizes[-2:]).contiguous()
+        whole = x.detach().to(torch.float32).reshape(len(x), channels, *sizes[-2:]).contiguous()
+        return whole.clamp(0, 1)  # what rounding has left outside
 
     def forward(self, images: Tensor) -> Tensor:
         # The way through one flat copy makes gradients contiguous, and inputs safe to change in place.
         flat = images.flatten(1).to(self.dtype, copy=True)
         if flat.requires_grad and self.guarded:
             flat.register_hook(self._finite)
+        if flat.requires_grad and self.inner:
+            plain = flat.detach()
+            flat = flat + (plain.clamp(self.inner, 1 - self.inner) - plain)
         logits = check_logits(self._model[0](flat.view(-1, *self.shape)), len(images))
         if logits.dtype == torch.float64:  # float32 keeps differences between logits, not a common offset
             logits = logits - logits.detach().amax(1, keepdim=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sam_edu.objectives import ERM, SAMOptimizer, trees
 
-_SHORT = (torch.int8, torch.int16, torch.int32)
+_WHOLE = (torch.int8, torch.int16, torch.int32, torch.uint16, torch.uint32, torch.uint64)
 
 
 def labels(x: Any, y: Any) -> Any:
@@ -28,9 +28,16 @@ def labels(x: Any, y: Any) -> Any:
         raise ValueError(f"x has {n} samples and y {m} labels; each sample needs its own")
 
     def whole(t: Tensor) -> Tensor:
-        return t.long() if t.dtype in _SHORT else t
+        yes_or_no = t.dtype == torch.bool and t.dim() == 1
+        return t.long() if t.dtype in _WHOLE or yes_or_no else t
 
     return trees.mapped(whole, y)
+
+
+def check_finite(x: Any) -> None:
+    """Raise if it is the samples that are not finite, and so every loss."""
+    if not all(bool(t.isfinite().all()) for t in trees.tensors(x) if t.is_floating_point()):
+        raise FloatingPointError("x holds NaN or infinity, and so the loss is no number: repair the samples")
 
 
 def check_optimizer(objective: ERM, optimizer: torch.optim.Optimizer) -> None:

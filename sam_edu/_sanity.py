@@ -61,6 +61,19 @@ def check_differentiable(model: Fitted, image: Tensor) -> None:
     input_gradient(logits, leaf, torch.ones_like(logits))
 
 
+def inwards(model: Fitted, images: Tensor) -> float:
+    """How far from 0 and 1 gradients must be taken: 0, unless they vanish just at the border."""
+    border, slopes = (images == 0) | (images == 1), []
+    width = 2 * torch.finfo(model.dtype).eps
+    for model.inner in (0.0, width):
+        leaf = images.clone().requires_grad_()
+        logits = at_leaf(model, leaf)
+        slopes.append(input_gradient(logits.amax(1), leaf, logits.new_ones(len(logits))))
+    at, inside = slopes
+    model.inner = 0.0
+    return width if bool((border & (at == 0) & (inside != 0)).any()) else 0.0
+
+
 def check_in_ball(label: str, x: Tensor, attacked: Tensor, eps: float, norm: str) -> None:
     """Raise unless the attacked images are finite, in [0, 1] and within eps up to float rounding."""
     delta = (attacked.double() - x.double()).flatten(1)

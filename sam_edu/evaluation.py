@@ -87,6 +87,7 @@ def evaluate(
     _check.choice("norm", norm, ("linf", "l2"))
     _check.choice("ladder", ladder, _ladder.LADDERS)
     batch_size = _check.integer("batch_size", batch_size, low=1)
+    seed = _check.integer("seed", seed)
     y = check_inputs(x, y, hint="; rescale other features into [0, 1], and eps with them")
     if len(x) == 0:
         raise ValueError("there is no sample to evaluate: x is empty")
@@ -99,6 +100,7 @@ def evaluate(
         order = by_content(images, y)
         logits = _sanity.checked_logits(fitted, images, y, batch_size, order)
         _sanity.check_differentiable(raw, images[order[:1]])
+        fitted.inner = _sanity.inwards(raw, images[order[: min(16, batch_size)]])
         clean = logits.argmax(1) == y
         classes = logits.shape[1]
         rungs = _ladder.build(ladder, norm, classes, seed, _ladder.scale(logits))

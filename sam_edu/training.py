@@ -181,6 +181,7 @@ def train_epoch(
         total[3] += counted * len(whole) / len(chosen)
     mean_loss, accuracy = (total[0] / total[1]).item(), (total[2] / total[3]).item()
     if not abs(mean_loss) < float("inf"):
+        _ready.check_finite(x)
         raise FloatingPointError(
             f"training diverged: the loss is {mean_loss}; lower the learning rate or rho (or is there a "
             "batch without any label that counts?)"

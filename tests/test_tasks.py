@@ -223,14 +223,23 @@ def test_the_ignored_label_of_the_loss_does_not_count():
     assert epoch(One(), x, torch.tensor([1, 0] * 8)).accuracy == 0.5
 
 
+TYPES = (
+    torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16, torch.uint32, torch.uint64,
+)  # fmt: skip
+
+
 def test_labels_of_any_whole_number_type():
     torch.manual_seed(0)
     x, y = torch.randn(16, 4), torch.randint(3, (16,))
     found = []
-    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
+    for dtype in TYPES:
         torch.manual_seed(1)
         found.append(epoch(nn.Linear(4, 3), x, y.to(dtype)))
-    assert found == found[:1] * 5
+    assert found == found[:1] * len(TYPES)
+    torch.manual_seed(1)
+    yes = epoch(nn.Linear(4, 2), x, y > 0)
+    torch.manual_seed(1)
+    assert yes == epoch(nn.Linear(4, 2), x, (y > 0).long())
 
 
 @pytest.mark.parametrize("n, m, hint", [(8, 9, "8 samples and y 9 labels"), (9, 8, "9 samples and y 8"),
@@ -313,6 +322,14 @@ def test_maximising_in_the_loop_is_refused():
 def test_all_labels_ignored_is_no_divergence_without_a_hint():
     with pytest.raises(FloatingPointError, match="without any label that counts"):
         epoch(nn.Linear(4, 3), torch.randn(8, 4), torch.full((8,), -100), make=ERM)
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_samples_that_are_not_finite_are_not_the_learning_rates_fault(odd):
+    x = torch.randn(8, 4)
+    x[5, 2] = odd
+    with pytest.raises(FloatingPointError, match=r"x holds NaN or infinity.*repair the samples"):
+        epoch(nn.Linear(4, 3), x, torch.zeros(8, dtype=torch.long))
 
 
 # --- second derivatives -----------------------------------------------------------------------------------

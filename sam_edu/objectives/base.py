@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from sam_edu.objectives import parallel
 from sam_edu.objectives.closures import Closure, Scale, evaluate, scaled
-from sam_edu.objectives.passes import FirstPass, WeightsStay, gradient
+from sam_edu.objectives.passes import FirstPass, WeightsStay, descend, gradient
 from sam_edu.objectives.perturb import Size, Tensors, dense, shifted
 from sam_edu.objectives.state import State
 
@@ -75,7 +75,7 @@ class ERM:
             The loss at the weights as they are (not at the perturbed ones), detached.
         """
         loss = evaluate(closure)
-        scaled(loss, scale).backward()
+        descend(scaled(loss, scale))
         return loss.detach()
 
     def state_dict(self) -> dict[str, Any]:
@@ -189,7 +189,7 @@ class WeightPerturbation(ERM):
         """The gradient at the weights as they are now is added to ``p.grad``; returns the loss there."""
         loss = evaluate(closure)
         weights = WeightsStay(self._params)
-        scaled(loss, scale).backward()
+        descend(scaled(loss, scale))
         weights.check()
         return loss.detach()
 

@@ -102,11 +102,13 @@ class BatchLoss:
     def _divided_by(self, outputs: Any, part: slice) -> Any:
         """Sum over mean, on outputs made of one sample's: no other pass is needed.
 
-        They shrink from row to row, so that a loss that couples the samples is not taken for a mean.
+        They shrink from row to row, and then by jumps, so that a loss that couples the samples, or counts
+        some of them only (the hardest, the median), is not taken for a mean.
         """
 
-        def rows(s: slice) -> Any:
-            shrinking = 1 - torch.arange(s.start, s.stop) / (2 * len(self))
+        def rows(s: slice, jumping: bool = False) -> Any:
+            at = torch.arange(s.start, s.stop)
+            shrinking = (1 - at / (2 * len(self))) / (1 + 2 * jumping * (at % 2))
 
             def made(t: Tensor) -> Tensor:
                 if not t.dim():
@@ -123,13 +125,24 @@ class BatchLoss:
             mean = self.loss_of(whole, self.y)
             try:
                 total = unreduced(self.loss_of, whole, self.y).sum()
+                other = rows(slice(0, len(self)), jumping=True)
+                again, whole_sum = self.loss_of(other, self.y), unreduced(self.loss_of, other, self.y).sum()
             except TypeError:
                 slices = self.parts(part.stop - part.start)
                 sums = [(s.stop - s.start) * self.loss_of(rows(s), trees.pick(self.y, s)) for s in slices]
                 if torch.allclose(sum(sums[1:], sums[0]) / len(self), mean, rtol=1e-4):
                     return BY_SAMPLES
                 raise
-        return torch.full_like(total, len(self)) if mean == 0 else total / mean
+        if mean == 0:
+            return torch.full_like(total, len(self))
+        tolerance = max(1e-4, 8 * torch.finfo(total.dtype).eps)
+        both = torch.stack([total * again, whole_sum * mean])  # NaN where no label counts
+        if both.isfinite().all() and not torch.allclose(both[0], both[1], rtol=tolerance, atol=0):
+            raise ValueError(
+                "the loss is not a weighted mean of the losses of single samples (does it compare samples, "
+                "or take the hardest ones?), so those of sub-batches do not add up to it: leave out m"
+            )
+        return total / mean
 
     def _single(self, outputs: Any, y: Any) -> Tensor:
         losses = unreduced(self.loss_of, outputs, y)
@@ -200,6 +213,11 @@ _EXPLAINED = {  # what torch says, and what it means here
 
 def evaluate(closure: Closure) -> Tensor:
     """Run the closure and make sure that it returned a differentiable scalar."""
+    if not callable(closure):
+        raise TypeError(
+            "an objective needs a function that computes the loss, since it calls it more than once: "
+            f"backward(lambda: loss_of(model(x), y)), got {type(closure).__name__}"
+        )
     try:
         if torch.is_grad_enabled():
             loss = closure()

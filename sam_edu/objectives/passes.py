@@ -34,12 +34,30 @@ def gradient(loss: Tensor, params: Sequence[Tensor]) -> tuple[Tensor | None, ...
     try:
         return torch.autograd.grad(loss, params, allow_unused=True)
     except RuntimeError as error:
-        if "checkpoint" not in str(error).lower():
-            raise
+        _explain(error)
+        raise
+
+
+def descend(loss: Tensor) -> None:
+    """``loss.backward()``."""
+    try:
+        loss.backward()
+    except RuntimeError as error:
+        _explain(error)
+        raise
+
+
+def _explain(error: RuntimeError) -> None:
+    if "use_reentrant=True" in str(error) or "not compatible with .grad()" in str(error):
         raise RuntimeError(
             "a checkpoint with use_reentrant=True gives no gradient but by filling p.grad: pass "
             "use_reentrant=False to torch.utils.checkpoint.checkpoint (in transformers: "
             "gradient_checkpointing_kwargs), or use SAMOptimizer"
+        ) from error
+    if "backward through the graph a second time" in str(error):
+        raise RuntimeError(
+            "the loss goes backward through a graph a second time: the closure returns the loss and leaves "
+            "backward() to the objective, and computes inside what depends on weights (or detaches it)"
         ) from error
 
 

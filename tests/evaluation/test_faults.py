@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from sam_edu import _ladder, _slope, attacks, data, features
+from sam_edu import _ladder, _sanity, _slope, attacks, data, features
 from sam_edu._balls import Ball
 from sam_edu._fit import Fitted, by_content, unit_peak
 from sam_edu._square import square
@@ -177,6 +177,32 @@ def test_trained_winners_are_flagged_and_a_smoothed_gradient_finds_no_more_than_
         left &= net(at).argmax(1) == y
     assert flags_of(record, SLOPE)
     assert record.at[0].accuracy - float(left.double().mean()) <= 0.1
+
+
+@pytest.mark.parametrize("before", [
+    nn.functional.relu, lambda v: v.clamp(0, 1), lambda v: v.clamp_(0, 1), nn.functional.hardtanh,
+    lambda v: nn.functional.relu6(6 * v) / 6, lambda v: v * (v > 0) * (v < 1) + (v >= 1),
+    lambda v: torch.where(v <= 0, 0.0, v), lambda v: 1 - nn.functional.relu(1 - v),
+])  # fmt: skip
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_slope_at_the_border_of_the_range_is_the_one_inwards(before, dtype, digits):
+    """They change no image, but at black or white pixels their own slope is 0: attacks left those alone."""
+    x, y = small(digits)
+    right = worst_case(Linear(), x, y, 0.05)
+    record = evaluate(Linear(before).to(dtype), x.to(dtype), y, 0.05)
+    assert record.robust_accuracy(0.05) == right and record.flags == []
+    fitted = Fitted(Linear(), x, guarded=False)
+    assert _sanity.inwards(fitted, fitted.images(x[:16])) == 0 == fitted.inner  # others are attacked as ever
+
+
+def test_images_that_rounding_left_outside_and_seeds_of_any_kind(digits):
+    x, y = small(digits, 20)
+    found = [
+        evaluate(Linear(), x * (1 + 3e-7), y, 0.05, seed=seed).at[0].robust for seed in (3, np.int32(3), 3.0)
+    ]
+    assert found[0] == found[1] == found[2]
+    with pytest.raises(TypeError, match="seed must be a"):
+        evaluate(Linear(), x, y, 0.05, seed=None)
 
 
 def test_a_mask_on_some_images_is_found_in_any_order(digits):

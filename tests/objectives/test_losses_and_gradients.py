@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 
 import pytest
@@ -12,7 +13,7 @@ from torch.nn import functional
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
-from sam_edu.objectives import ASAM, ERM, ESAM, SAM, BatchLoss, FisherSAM, SparseSAM
+from sam_edu.objectives import ASAM, ERM, ESAM, SAM, BatchLoss, FisherSAM, LookSAM, SparseSAM
 from tests.every_method import makers, perturbing
 
 SETTINGS = {
@@ -93,6 +94,46 @@ def test_a_loss_that_takes_the_argument_and_gives_one_number_is_refused_or_right
     ERM(plain).backward(BatchLoss(plain, x, y, alone))
     SAM(model, rho=0, m=5).backward(BatchLoss(model, x, y, alone))
     assert torch.allclose(model.weight.grad, plain.weight.grad, rtol=1e-10)
+
+
+def _hardest(outputs, y, reduction="mean"):
+    single = cross_entropy(outputs, y, reduction="none")
+    return single if reduction == "none" else single.topk(max(1, len(single) // 2)).values.mean()
+
+
+def _median(outputs, y, reduction="mean"):
+    single = cross_entropy(outputs, y, reduction="none")
+    return single if reduction == "none" else single.median()
+
+
+def _neighbours(outputs, y, reduction="mean"):
+    beside = 0 if reduction == "none" else (outputs[1:] - outputs[:-1]).square().mean()
+    return cross_entropy(outputs, y, reduction=reduction) + beside
+
+
+@pytest.mark.parametrize("loss_of", [_hardest, _median, _neighbours])
+@pytest.mark.parametrize("m", [1, 5])
+def test_a_loss_that_is_no_mean_of_single_losses_has_no_sub_batches(loss_of, m):
+    x, y = data()
+    model = linear()
+    with pytest.raises(ValueError, match=r"not a weighted mean of the losses of single samples.*leave out m"):
+        SAM(model, m=m).backward(BatchLoss(model, x, y, loss_of))
+    SAM(model).backward(BatchLoss(model, x, y, loss_of))
+
+
+@pytest.mark.parametrize("loss_of", [
+    functools.partial(cross_entropy, label_smoothing=0.2), functools.partial(cross_entropy, ignore_index=1),
+    lambda o, y, **more: cross_entropy(o, y, label_smoothing=0.2, weight=WEIGHTS.to(o), **more),
+    lambda o, y, **more: cross_entropy(o, y, **more) + 0.1 * o.mean(),
+])  # fmt: skip
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_means_of_every_kind_are_made_of_sub_batches(loss_of, dtype):
+    x, y = data()
+    plain, model = linear().to(dtype), linear().to(dtype)
+    ERM(plain).backward(BatchLoss(plain, x.to(dtype), y, loss_of))
+    SAM(model, rho=0, m=5).backward(BatchLoss(model, x.to(dtype), y, loss_of))
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.05}[dtype]
+    torch.testing.assert_close(model.weight.grad, plain.weight.grad, rtol=tolerance, atol=tolerance)
 
 
 @every_method
@@ -283,6 +324,39 @@ def test_asam_rescales_what_is_called_weight():
     scaled = {name for name, t in t_w if bool((t > 1).all())}
     assert scaled == {n for n in named if "weight" in n} and len(scaled) == 8
     assert not any("bias.original" in n or "token" in n or "scale" in n for n in scaled)
+
+
+@pytest.mark.parametrize("method", [ERM, SAM, LookSAM])
+def test_a_closure_that_goes_backward_itself_and_a_loss_instead_of_a_closure(method):
+    x, y = data()
+    model = linear()
+
+    def as_for_an_optimizer():
+        loss = cross_entropy(model(x), y)
+        loss.backward()
+        return loss
+
+    with pytest.raises(RuntimeError, match=r"second time: the closure returns the loss and leaves backward"):
+        method(model).backward(as_for_an_optimizer)
+    with pytest.raises(TypeError, match=r"a function that computes the loss.*got Tensor"):
+        method(model).backward(cross_entropy(model(x), y))
+
+
+def test_what_a_checkpoint_says_of_itself_is_left_as_it_is():
+    """It was recomputed with other steps: no matter of use_reentrant."""
+    x, y = data()
+    model, sizes = linear(), iter([4, 3, 4, 3])
+
+    def odd(h):
+        for _ in range(next(sizes)):
+            h = h.sin()
+        return h
+
+    def closure():
+        return cross_entropy(checkpoint(odd, model(x), use_reentrant=False), y)
+
+    with pytest.raises(RuntimeError, match=r"different metadata|different number"):
+        SAM(model).backward(closure)
 
 
 def test_the_message_for_a_batch_of_one():
