@@ -48,10 +48,10 @@ def measure(model: nn.Module, x: Tensor, y: Tensor) -> dict[str, Any]:
 
     clean, found = right(x), {}
     for eps in RADII:
-        moved = torch.cat([
-            attacks.pgd(model, part, labels, eps / 255, steps=20, random_start=False)
-            for part, labels in zip(x.split(BATCH), y.split(BATCH), strict=True)
-        ])  # fmt: skip
+        parts = zip(x.split(BATCH), y.split(BATCH), strict=True)
+        moved = torch.cat(
+            [attacks.pgd(model, *part, eps / 255, steps=20, random_start=False) for part in parts]
+        )
         won = clean & ~right(moved)
         left = {form: int((won & ~right(saved(moved, form))).sum()) for form in ("PNG", "JPEG")}
         found[f"{eps}/255"] = {"won": int(won.sum()), **left}
