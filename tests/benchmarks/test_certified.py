@@ -43,7 +43,7 @@ def test_the_recorded_verdicts_are_autoattacks():
     images = sum(row["images"] for row in rows)
     both = [row[name] for row in rows for name in ("quick", "certified") if row[name]]
     assert sum(cost["missed"] for cost in both) <= 0.002 * images * 2
-    small = [row["certified"]["ratio"] for row in rows if row["eps"] == 0.03]
+    small = [row["certified"]["ratio"] for row in rows if row["eps"] == 0.03 and row["certified"]]
     assert len(small) >= 2 and max(small) < 0.12
     assert all(row["certified"]["ratio"] < 1 for row in rows if row["certified"] and row["left"] == 0)
     assert all(row["quick"]["ratio"] < 0.2 for row in rows)
