@@ -80,8 +80,8 @@ def tables(markup: str) -> Iterator[dict[str, list[str]]]:
 def strangers(markup: str) -> Iterator[str]:
     """What a figure's tables say and its drawing does not.
 
-    A column is plotted if most of its numbers are: as they stand (four digits; two in a picture's table) or
-    in per cent; along x, a number between two points of a fine curve is plotted, too. Other columns may say
+    A column is plotted if most of its numbers are: as they stand (four digits; two in a picture's table), as
+    shares, or in per cent; along x, a number between two points of a fine curve is plotted, too. Other columns may say
     what no axis shows, counts and costs, and a row may be left out of the drawing as a whole. But some
     column of some table must be plotted.
     """
@@ -99,21 +99,28 @@ def strangers(markup: str) -> Iterator[str]:
         for number, (name, found) in enumerate(shown.items()):
             missing = [columns[name][i] for i in np.flatnonzero(~found & ~left_out)]
             if number == 0:  # the first column is the horizontal axis
-                missing = [text for text in missing if not any(a <= float(text) <= b for a, b in fine)]
+                missing = [text for text in missing if not any(a <= number_of(text) <= b for a, b in fine)]
             if missing:
                 yield f"{name}: {missing}"
     if not some:
         yield "no column of its tables is plotted"
 
 
+def number_of(cell: str) -> float:
+    """The number in a cell: "−0.5", "1,200"; of "95.9 %" the share, 0.959."""
+    plain = cell.replace("−", "-").replace(",", "")
+    share = plain.removesuffix("%")
+    return float(plain) if share == plain else float(share) / 100
+
+
 def is_plotted(cells: list[str], plotted: np.ndarray, digits: float) -> np.ndarray | None:
     """Which numbers of a column are plotted, None if it holds words."""
     try:
-        numbers = np.array([float(cell) if cell not in ("–", "") else np.nan for cell in cells])
+        numbers = np.array([number_of(cell) if cell not in ("–", "") else np.nan for cell in cells])
     except ValueError:
         return None
     hits = np.isnan(numbers)
-    for scale in (1.0, 0.01):  # as it stands, or in per cent
+    for scale in (1.0, 0.01, 100.0):  # as it stands, in per cent without the sign, a share on such an axis
         gaps = np.abs(plotted[None, :] - scale * numbers[:, None]).min(axis=1)
         hits |= gaps <= digits * np.abs(scale * numbers) + 1e-12
     return hits
