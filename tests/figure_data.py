@@ -81,8 +81,8 @@ def strangers(markup: str) -> Iterator[str]:
     """What a figure's tables say and its drawing does not.
 
     A column is plotted if most of its numbers are: as they stand (four digits; two in a picture's table), as
-    shares, or in per cent; along x, a number between two points of a fine curve is plotted, too. Other columns may say
-    what no axis shows, counts and costs, and a row may be left out of the drawing as a whole. But some
+    shares, or in per cent; along x, a number between two points of a fine curve is plotted, too. Other
+    columns may say what no axis shows, counts and costs, and a row may be left out of the drawing. But some
     column of some table must be plotted.
     """
     panels = tool.data_of(markup)
