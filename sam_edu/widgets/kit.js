@@ -296,7 +296,7 @@ function cells(list, argument) {
     Math.abs(v) < 5e-7
       ? "0"
       : v !== Infinity && (whole || argument)
-        ? minus(Number(Number(v.toPrecision(whole ? 15 : 4)).toFixed(6)))
+        ? minus(+(+v.toPrecision(whole ? 15 : 4)).toFixed(6))
         : signif(v, 4);
   return list.map((v) =>
     typeof v === "number" ? written(v) : v === null || v === undefined ? "–" : String(v),
