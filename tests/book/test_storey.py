@@ -12,7 +12,7 @@ from pypdf import PdfReader
 
 from book._ext.second_storey import CLOSE, OPEN
 from book.tools import ROOT
-from tests.browser import chromium
+from tests.browser import chromium, rest
 
 pytestmark = pytest.mark.browser
 SCRIPT = (ROOT / "book/assets/js/storey.js").read_text(encoding="utf-8")
@@ -96,7 +96,10 @@ def test_a_figure_that_comes_later_is_found(browser: Any, tmp_path: Path) -> Non
     (tmp_path / "page.html").write_text(late, encoding="utf-8")
     tab = browser.new_page()
     tab.goto(f"{(tmp_path / 'page.html').as_uri()}#{FIGURE}")
+    # the figure first: before the page's script has folded it, the section is open, too
+    tab.wait_for_selector(".sam-edu", state="attached")
     tab.wait_for_function("document.querySelector('details').open")
+    rest(tab)
     assert in_view(tab, ".sam-edu")
     tab.close()
 
