@@ -55,8 +55,9 @@ def measure(model: nn.Module, x: Tensor, y: Tensor) -> dict[str, Any]:
         won = clean & ~right(moved)
         left = {form: int((won & ~right(saved(moved, form))).sum()) for form in ("PNG", "JPEG")}
         found[f"{eps}/255"] = {"won": int(won.sum()), **left}
-    strongest = (255 * (saved(x, "JPEG") - x).abs()).flatten(1).amax(1)
-    share = float((clean & right(saved(x, "JPEG"))).sum() / clean.sum())
+    again = saved(x, "JPEG")
+    strongest = (255 * (again - x).abs()).flatten(1).amax(1)
+    share = float((clean & right(again)).sum() / clean.sum())
     return {"images": len(x), "attacks": found, "levels": float(strongest.median()), "still right": share}
 
 

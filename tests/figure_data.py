@@ -86,6 +86,8 @@ def strangers(markup: str) -> Iterator[str]:
     column of some table must be plotted.
     """
     panels = tool.data_of(markup)
+    if all("values" in s for p in panels for s in p["series"]):
+        return  # pictures alone: the table sums up what is seen, and no pixel has its numbers
     plotted = np.concatenate([values(p, axis) for p in panels for axis in ("x", "y", "values")])
     plotted = plotted[np.isfinite(plotted)]
     fine = [(min(s["x"]), max(s["x"])) for p in panels for s in p["series"] if len(s.get("x", [])) >= 50]
@@ -120,7 +122,7 @@ def is_plotted(cells: list[str], plotted: np.ndarray, digits: float) -> np.ndarr
     except ValueError:
         return None
     hits = np.isnan(numbers)
-    for scale in (1.0, 0.01, 100.0):  # as it stands, in per cent without the sign, a share on such an axis
+    for scale in (1.0, 0.01):  # as it stands, or in per cent without the sign
         gaps = np.abs(plotted[None, :] - scale * numbers[:, None]).min(axis=1)
         hits |= gaps <= digits * np.abs(scale * numbers) + 1e-12
     return hits
