@@ -31,7 +31,7 @@ class _Lean:
     def attack_single_run(self: Any, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """One run: points of the highest loss, which images still stand, the losses, the last examples."""
         if self.norm != "Linf":
-            return super().attack_single_run(x, y)  # type: ignore[misc, no-any-return]
+            return super().attack_single_run(x, y)  # type: ignore[misc]
         low, high = (x - self.eps).clamp_(0, 1), (x + self.eps).clamp_(0, 1)
         eps = self.eps * x.new_ones(len(x), 1, 1, 1)
         noise = 2 * torch.rand(x.shape).to(x) - 1
@@ -87,14 +87,14 @@ def _copy(images: Tensor, *pairs: tuple[Tensor, Tensor]) -> None:
         target.index_copy_(0, images, source.index_select(0, images))
 
 
-class APGD(_Lean, torchattacks.APGD):  # type: ignore[misc]
+class APGD(_Lean, torchattacks.APGD):
     """On the cross-entropy."""
 
     def losses(self, logits: Tensor, y: Tensor) -> Tensor:
         return cross_entropy(logits, y, reduction="none")
 
 
-class APGDT(_Lean, torchattacks.APGDT):  # type: ignore[misc]
+class APGDT(_Lean, torchattacks.APGDT):
     """Towards one class after the other, the likeliest first, on the ratio of differences of logits."""
 
     ranked: Tensor | None = None
