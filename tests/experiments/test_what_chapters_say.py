@@ -378,7 +378,7 @@ def test_sam_keeps_its_own_beside_the_best_mixture_of_controls() -> None:
 
 
 def test_flatness_goes_with_robustness_by_some_measures_only() -> None:
-    """On digits by all three; on Fashion-MNIST the adaptive rise shows no such tendency (chapters 1 and 12)."""
+    """On digits by all three; not by the adaptive rise on Fashion-MNIST (chapters 1 and 12)."""
     measured = {name: list(of(name)) for name in ("digits", "fashion-mnist")}
     for name, eps in (("digits", 0.1), ("fashion-mnist", EPS)):
         for measure in flatness.MEASURES:
