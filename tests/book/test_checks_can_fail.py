@@ -138,6 +138,8 @@ def test_a_slow_figure_is_found(visit: Any) -> None:
 BARRIERS = {
     "label": '<input type="range">',
     "color-contrast": '<p style="color: #bbb; background: #fff">Hard to read.</p>',
+    "link-in-text-block": '<p style="color: #222">Words and <a href="#x" style="color: #225; '
+    'text-decoration: none">a link</a> among <span id="x">other words</span> of a sentence.</p>',
     "empty-table-header": "<table><tr><th></th><th>a</th></tr><tr><td>1</td><td>2</td></tr></table>",
 }
 
