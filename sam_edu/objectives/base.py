@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu.objectives import parallel
-from sam_edu.objectives.closures import Closure, Scale, evaluate, scaled
-from sam_edu.objectives.passes import FirstPass, WeightsStay, descend, gradient
+from sam_edu.objectives.closures import Closure, Scale, scaled
+from sam_edu.objectives.passes import FirstPass, WeightsStay, descend, forward, gradient
 from sam_edu.objectives.perturb import Size, Tensors, dense, shifted
 from sam_edu.objectives.state import State
 
@@ -74,7 +74,7 @@ class ERM:
         Tensor
             The loss at the weights as they are (not at the perturbed ones), detached.
         """
-        loss = evaluate(closure)
+        loss = forward(closure, self._params)
         descend(scaled(loss, scale))
         return loss.detach()
 
@@ -165,7 +165,7 @@ class WeightPerturbation(ERM):
         # autograd.grad, not backward(): p.grad may hold gradients of earlier batches
         # (accumulation), and they must not leak into the ascent direction.
         with parallel.unaveraged(self.model):
-            loss = evaluate(closure)
+            loss = forward(closure, self._params)
             found = gradient(scaled(loss, scale), used)
         if self.sync and parallel.active():
             found = parallel.averaged(found, used, self.model)
@@ -183,11 +183,11 @@ class WeightPerturbation(ERM):
     def _climbed(self, used: list[Tensor], g: Tensors, first: FirstPass) -> shifted:
         """The weights move to w + e, until ``back()`` or the end of a ``with`` block."""
         with torch.set_grad_enabled(False):  # no_grad, at half its cost
-            return shifted(used, *self.climb(used, g), first.end())
+            return shifted(used, *self.climb(used, g), first.end(used))
 
     def _descend(self, closure: Closure, scale: Scale | None) -> Tensor:
         """The gradient at the weights as they are now is added to ``p.grad``; returns the loss there."""
-        loss = evaluate(closure)
+        loss = forward(closure, self._params)
         weights = WeightsStay(self._params)
         descend(scaled(loss, scale))
         weights.check()

@@ -6,6 +6,7 @@ import functools
 import itertools
 import random
 import sys
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -14,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.quasirandom import SobolEngine
+
+from sam_edu.objectives import holders
 
 LIMIT = 500  # things looked at: a closure's own surroundings, not the whole program
 _LEAVES = (Tensor, int, float, complex, str, bytes, type(None), type, ModuleType, torch.dtype, torch.device)
@@ -91,7 +94,11 @@ def is_generator(thing: Any) -> bool:
 
 
 def _next(thing: Any) -> Iterator[Any]:
-    if isinstance(thing, FunctionType):
+    if (held := holders.held(thing)) is not None:
+        yield from list(held.values() if isinstance(held, dict) else held)[:LIMIT]
+    elif isinstance(thing, weakref.ref):
+        yield thing()
+    elif isinstance(thing, FunctionType):
         if not _of_a_library(thing.__module__):
             yield from _variables(thing)
     elif isinstance(thing, MethodType):
