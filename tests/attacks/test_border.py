@@ -83,7 +83,8 @@ def test_in_half_precision(dtype, pair):
     last, x, y = pair
     half = nn.Linear(64, 2).to(dtype).requires_grad_(False)
     half.load_state_dict(last.state_dict())
-    one, other = [fgsm(lambda v, f=f: half(f(v)), x.to(dtype), y, 0.1) for f in (relu, lambda v: v)]
+    first = relu, lambda v: v
+    one, other = [fgsm(lambda v, f=f: half(f(v)), x.to(dtype), y, 0.1, loss="margin") for f in first]
     assert torch.equal(one, other)
 
 
@@ -108,7 +109,7 @@ def test_a_pixel_that_reaches_the_border_on_the_way_can_leave_it_again():
 
     x, y = torch.tensor([[0.02, 0.3]]), torch.tensor([0])
     attacked = pgd(model, x, y, 0.6, steps=20, step_size=0.1, random_start=False)
-    assert attacked.tolist() == pytest.approx([[0.62, 0.9]])
+    assert attacked[0].tolist() == pytest.approx([0.62, 0.9])
 
 
 def test_an_ordinary_model_is_asked_no_more_often_and_attacked_as_ever(pair):
@@ -123,4 +124,4 @@ def test_an_ordinary_model_is_asked_no_more_often_and_attacked_as_ever(pair):
     assert calls == [len(x)] * 7
     calls.clear()
     pgd(lambda v: counted(v) * 1e4, x, y, 0.1, steps=7)  # saturated: no gradient at all on many images
-    assert calls == [len(x)] * 7 or sum(calls) <= len(x) * 7 + 4 * 16
+    assert sum(calls) <= len(x) * 7 + 4 * 16
