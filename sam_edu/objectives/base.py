@@ -102,11 +102,11 @@ class WeightPerturbation(ERM):
     at w, the second the gradient at w + e, which is what the optimizer gets; e counts as a constant (no
     second derivatives). Both passes are of the same function: they see the same random numbers (torch's,
     Python's, NumPy's: dropout masks, mixing weights) and the same state of the model; afterwards its state
-    (running averages, queues, counters, slow copies of weights) is that of one pass, at w. This holds for the modules that the
-    closure reaches by its variables, too. What the closure, hooks and plain functions note outside of modules
-    (global variables, lists of their own) counts every pass. Where g is 0 or not finite, e is 0: the step is
-    a plain one, and a GradScaler sees the infinity. Should the closure raise, the weights are where they
-    were. It must not go ``backward`` itself: what it would add to ``p.grad`` is noticed, and refused.
+    (running averages, queues, counters, slow copies of weights) is that of one pass, at w. This holds for the
+    modules that the closure reaches by its variables, too. What the closure, hooks and plain functions note
+    outside of modules (global variables, lists of their own) counts every pass. Where g is 0 or not finite, e
+    is 0: the step is a plain one, and a GradScaler sees the infinity. Should the closure raise, the weights
+    are where they were. It must not go ``backward`` itself: what that adds to ``p.grad`` is refused.
 
     The loss is to be minimised: for a reward, return minus the reward and leave the optimizer's
     ``maximize`` alone, or the climb would go to *better* values.

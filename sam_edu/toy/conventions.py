@@ -142,7 +142,7 @@ def sam_expansion(
     the mean norm :math:`n(t)=E\sqrt{1+t^2+k^2}` of a sample with margin 0; for large d it is close to the
     root mean square norm, :math:`r_x=\sqrt{1+d(1+\eta^2)}`.
 
-    Expansion 11: with :math:`a = w_1^*`, if :math:`a(1+a)\ge d` all non-robust weights move together and
+    Expansion 11: with :math:`a = w_1^*`, if :math:`a(1+a)\ge d` (or d = 1) all weak weights move together and
     :math:`k = \frac{(1+a)[a(1+a)-3d]}{3ad}`. Otherwise part of them moves up and part down, with the mean
     shift :math:`\rho j/d`, j the whole number with the parity of d nearest to :math:`\frac{ad}{d-a^2}`, and
 

@@ -643,6 +643,18 @@ def test_exp_linf_either_sign_at_any_number_of_features(seed):
     assert toy.sam_expansion(m, "all", "linf").coefficient == pytest.approx(k)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_exp_linf_a_single_weak_feature_is_case_a(seed):
+    """d = 1, log-spaced: there is no split to round, so the sign turns at a*(1 + a*) = 3 alone."""
+    rng = np.random.default_rng(seed)
+    a, eta = 10 ** rng.uniform(-1, 1), 10 ** rng.uniform(-2, -0.5)
+    m, rho = toy.NRFModel(1 / (1 + math.exp(-2 * eta * a)), eta, 1), 1e-6
+    k = (1 + a) * (a * (1 + a) - 3) / (3 * a)
+    room = 0.01 * abs(k) + 1e-4
+    assert precise.between(m, rho, "linf-worst", (k - room) * rho**2, (k + room) * rho**2)
+    assert toy.sam_expansion(m, "all", "linf").coefficient == pytest.approx(k)
+
+
 def test_exp_linf_more_features_do_not_settle_the_sign():
     signs = [
         np.sign(toy.sam_expansion(toy.NRFModel(0.52, 0.1, d), "all", "linf").coefficient)
