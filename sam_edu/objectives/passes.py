@@ -40,8 +40,8 @@ def forward(closure: Closure, params: Sequence[Tensor]) -> Tensor:
     held = [p.grad for p in params]
     versions = [None if g is None else g._version for g in held]
     loss = evaluate(closure)
-    now = [p.grad for p in params]
-    for g, old, version in zip(now, held, versions, strict=True):
+    for p, old, version in zip(params, held, versions, strict=True):
+        g = p.grad
         if g is not None and (g is not old or g._version != version) and _any(g):
             raise RuntimeError(
                 "the closure has gone backward() itself, so its gradients would be added to the objective's: "
@@ -100,8 +100,10 @@ class WeightsStay:
     def check(self) -> None:
         """Raise if they are no longer what they were."""
         written = self.versions is not None and self.versions != [p._version for p in self.params]
-        pairs = zip(self.params, self.copies, strict=False)
-        if written or any([bool(((p != copy) & (p == p)).any()) for p, copy in pairs]):
+        if self.copies and not written:
+            pairs = zip(self.params, self.copies, strict=False)
+            written = any([bool(((p != copy) & (p == p)).any()) for p, copy in pairs])
+        if written:
             raise RuntimeError(
                 "an optimizer has stepped inside the backward pass (in a hook?), where the "
                 "weights are not yet back from their climb: step after it; a step fused with "

@@ -35,7 +35,8 @@ class Before:
     weights: WeightsBefore
 
     def put(self) -> None:
-        self.kept.put()
+        if self.kept is not NOTHING:
+            self.kept.put()
         self.names.put()
         self.weights.again()
 
@@ -49,7 +50,8 @@ class After:
     weights: WeightsAfter | None
 
     def put(self) -> None:
-        self.kept.put()
+        if self.kept is not NOTHING:
+            self.kept.put()
         self.names.put()
         if self.weights is not None:
             self.weights.put()
@@ -67,6 +69,7 @@ class State:
         self._known: dict[int, nn.Module] = {}
         self._moving: list[Slot] = []
         self._still: list[tuple[Slot, Any, int]] = []  # with what was last seen there, and its version
+        self._weights: list[tuple[Slot, Any]] = []  # still, too: torch's counts say whether to look there
         self._new: list[Slot] = []
         self._spaces: list[dict[str, Any]] = []
         self._kinds: list[tuple[str, str]] = []  # of the spaces, with the package of the module
@@ -92,6 +95,8 @@ class State:
                     if isinstance(space, dict):  # others (of scripted modules) cannot grow
                         self._spaces.append(space)
                         self._kinds.append((kind[0], kind[1]))
+                        if kind[0] == "parameter":
+                            self.trained.spaces.append(space)
                 for slot in slots_of(module):
                     (self._moving if _small_buffer(slot) else self._new).append(slot)
                 others, generators = hidden(module)
@@ -146,17 +151,29 @@ class State:
         for entry in self._still:
             slot, thing, version = entry
             now = slot.look()
-            if now is thing and version == _version(slot, now):
+            if now is thing and (version < 0 or contents.version(now) == version):
                 still.append(entry)
             else:
                 self._moving.append(slot)
         self._still = still
+        if before.weights.stirred is not None:
+            self._look_at_weights(before.weights.stirred)
         kept = NOTHING
         if learning or self._moving:
             kept = Kept(self._moving, before.kept.weights)
             if learning:
                 kept.first = lambda: self._look_again(before.kept)
         return After(kept, Names(self._spaces) if made else before.names, weights)
+
+    def _look_at_weights(self, written: set[int]) -> None:
+        still = []
+        for slot, thing in self._weights:
+            now = slot.look()
+            if now is thing and (slot.trains(now) or id(now) not in written):
+                still.append((slot, thing))
+            else:
+                self._moving.append(slot)
+        self._weights = still
 
     def _meet(self, made: Iterable[tuple[int, str]]) -> None:
         """Watch what the pass has registered under new names."""
@@ -183,7 +200,10 @@ class State:
     def _learn(self, before: Kept) -> None:
         moved = before.changed()
         moved |= {slot for slot in self._new if before.few(slot)}  # they may begin to move later
-        self._still += [_seen(slot) for slot in self._new if slot not in moved]
+        weights = {slot for slot in self._new if slot.trains(slot.look()) and before.found[slot] is MISSING}
+        self.trained.add([slot.look() for slot in weights])  # lazy ones, now that they have a shape
+        moved -= weights
+        self._stays([slot for slot in self._new if slot not in moved])
         fresh = [slot for slot in self._new if slot in moved]
         self._new = []
         self._moving += fresh
@@ -191,23 +211,24 @@ class State:
 
     def _look_again(self, before: Kept) -> None:
         """After the last pass of a step that has learned: what moved in that pass alone?"""
-        late = before.changed() & {slot for slot, *_ in self._still}
+        places = [slot for slot, _, _ in self._still] + [slot for slot, _ in self._weights]
+        late = before.changed() & set(places)
         if late:
             before.put()
             self._moving += late
-        self._still = [_seen(slot) for slot, *_ in self._still if slot not in late]
+        self._still, self._weights = [], []
+        self._stays([slot for slot in places if slot not in late])
+
+    def _stays(self, slots: Iterable[Slot]) -> None:
+        for slot in slots:
+            thing = slot.look()
+            if slot.kind == "parameter" and any(slot.space is space for space in self.trained.spaces):
+                self._weights.append((slot, thing))
+            else:
+                version = contents.version(thing) if isinstance(thing, Tensor) else -1
+                self._still.append((slot, thing, version))
 
 
 def _small_buffer(slot: Slot) -> bool:
     thing = slot.look() if slot.kind == "buffer" else MISSING
     return isinstance(thing, Tensor) and not contents.odd(thing) and thing.numel() <= SMALL
-
-
-def _seen(slot: Slot) -> tuple[Slot, Any, int]:
-    thing = slot.look()
-    return slot, thing, _version(slot, thing)
-
-
-def _version(slot: Slot, thing: Any) -> int:
-    """-1 where there is none, and for what an optimizer writes between the steps."""
-    return -1 if not isinstance(thing, Tensor) or slot.trains(thing) else contents.version(thing)

@@ -10,6 +10,8 @@ version counters tell at every step; values are compared in the first two steps 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +26,7 @@ class Trained:
 
     def __init__(self) -> None:
         self.known: list[Tensor] = []
+        self.spaces: list[dict[str, Any]] = []  # where modules keep them
         self.new: list[Tensor] = []  # not compared yet,
         self.compared: list[Tensor] = []  # once
         self.written: dict[Tensor, None] = {}
@@ -42,6 +45,9 @@ class Trained:
         moved = set(moving)
         return After(self, {p: _value(p) for p in self.known if p.requires_grad and p not in moved}, {})
 
+    def identities(self) -> list[int]:
+        return list(map(id, chain.from_iterable(map(dict.values, self.spaces))))
+
     def versions(self) -> list[int]:
         return [p._version for p in self.known]
 
@@ -51,6 +57,8 @@ class Before:
 
     def __init__(self, trained: Trained) -> None:
         self.trained, self.versions = trained, trained.versions()
+        self.identities = trained.identities()
+        self.stirred: set[int] | None = None  # by their ids; None: not one is written or exchanged
         self.then: dict[Tensor, Value] = {}
         if trained.new or trained.compared or trained.written:
             looked = (*trained.new, *trained.compared, *trained.written)
@@ -63,10 +71,12 @@ class Before:
         ``moving`` are put back by others: no copy of those is kept that the pass has not written.
         """
         trained, now = self.trained, self.trained.versions()
-        if now == self.versions and not self.then:
+        quiet = now == self.versions and trained.identities() == self.identities
+        if quiet and not self.then:
             return None
-        pairs = zip(trained.known, self.versions, now, strict=False)
-        written = [p for p, old, new in pairs if old != new and p.requires_grad]
+        different = [p for p, old, new in zip(trained.known, self.versions, now, strict=False) if old != new]
+        self.stirred = None if quiet else set(map(id, different))
+        written = [p for p in different if p.requires_grad]
         written += [p for p, value in self.then.items() if _other(value)]
         trained.written.update(dict.fromkeys(written))
         trained.new, trained.compared = [], trained.new
@@ -82,6 +92,8 @@ class Before:
 
     def again(self) -> None:
         """The second pass starts here; where there is a third one, it starts from the same values."""
+        if not self.then:
+            return
         if self.there is None:
             self.there = {p: _value(p) for p in self.then}
         else:
