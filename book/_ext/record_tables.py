@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from book.tools.edition import chapter
 
 
+@cache
 def shipped() -> dict[str, dict[str, list[Any]]]:
     """Protocol -> label -> records."""
     from sam_edu.experiments import available, protocols
@@ -75,6 +77,7 @@ def data() -> str:
     return "\n".join(rows)
 
 
+@cache
 def _all() -> list[Any]:
     from sam_edu.experiments import load_records
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import cache
 from math import exp, log, sqrt
 
@@ -11,12 +12,16 @@ from sam_edu.exercises._kinds import Choice, Exercise, Function, Number
 
 @cache
 def _smallest_p() -> float:
-    """The first p on the slider, from below, at which l2-SAM of radius 0.1*sqrt(d) raises w1."""
-    for step in range(110, 199):
+    """The first p on the slider, from below, at which l2-SAM of radius 0.1*sqrt(d) raises w1.
+
+    From there on it does, so a bisection finds it.
+    """
+
+    def raises(step: int) -> bool:
         m = toy.NRFModel(step / 200, 0.1, 100)
-        if toy.sam_optimum(m, 1.0, perturbed="all") > toy.standard_optimum(m):
-            return m.p
-    raise AssertionError("no p on the slider raises the robust weight")
+        return bool(toy.sam_optimum(m, 1.0, perturbed="all") > toy.standard_optimum(m))
+
+    return bisect_left(range(199), True, lo=110, key=raises) / 200
 
 
 EXERCISES: dict[str, Exercise] = {

@@ -436,6 +436,7 @@ FAINT = """([least, texts]) => {
 FIGURE_TEXTS = ".sam-edu :is(svg text, label, output, .se-say, .se-button, .se-caption)"
 FORMULAS = "mjx-container"
 CODE = "pre, pre span"
+CELLS = "td:not(:has(*))"  # of tables, with a number or a word in them and nothing else
 
 
 def faint(visit: Visit, least: float = 4.5, texts: str = FIGURE_TEXTS) -> tuple[int, list[str]]:
@@ -472,43 +473,50 @@ def dark_pictures(visit: Visit) -> list[str]:
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+COLOURS = ["color-contrast", "link-in-text-block"]  # rules that look at what stands on which ground
 
 
 # axe-core is as slow as a page has nodes, and nine of ten nodes of a chapter are parts of formulas and of
-# code, alike on all pages. So formulas are empty boxes of their size while it runs, and code is too while it
-# looks for contrast; `faint` looks at both. `whole`: everything as it stands.
-RUN_AXE = """async ([runOnly, contrast, formulas, texts]) => {
+# code, alike on all pages, and half of the rest are numbers in tables. So formulas are empty boxes of their
+# size while it runs, and code and cells are, too, while it looks at colours; `faint` looks at all of them.
+# `whole`: everything as it stands. The rules on colours run together, since what stands on which ground is
+# found once for all of them.
+RUN_AXE = """async ([runOnly, colours, formulas, texts]) => {
   const run = async (options) => (await axe.run(document, {resultTypes: ["violations"], iframes: false,
     preload: false, ...options})).violations;  // preload: it would fetch the style sheets again, from disk
   const emptied = async (selector, look) => {
     const boxes = selector ? [...document.querySelectorAll(selector)] : [];
-    const sizes = boxes.map((n) => n.getBoundingClientRect());
+    // all is read before anything is written: else the page is laid out anew for each box
+    const seen = boxes.map((n) => [n.getBoundingClientRect(), getComputedStyle(n).display]);
     const put_back = boxes.map((n, i) => {
-      const inside = document.createDocumentFragment(), style = n.style.cssText;
+      const inside = document.createDocumentFragment(), style = n.style.cssText, [size, display] = seen[i];
       inside.append(...n.childNodes);
-      if (getComputedStyle(n).display === "inline") n.style.display = "inline-block";
-      Object.assign(n.style, {width: `${sizes[i].width}px`, height: `${sizes[i].height}px`});
+      if (display === "inline") n.style.display = "inline-block";
+      Object.assign(n.style, {width: `${size.width}px`, height: `${size.height}px`});
       return () => { n.append(inside); n.style.cssText = style; }; });
     const found = await look();
     put_back.forEach((put) => put());
     return found; };
-  const found = runOnly ? await emptied(formulas, () =>
-    run({runOnly, rules: {"color-contrast": {enabled: false}}})) : [];
-  if (contrast) found.push(...await emptied(texts, () =>
-    run({runOnly: {type: "rule", values: ["color-contrast"]}})));
+  const found = await emptied(formulas, async () => [
+    ...runOnly ? await run({runOnly, rules: {"color-contrast": {enabled: false},
+      "link-in-text-block": {enabled: false}}}) : [],
+    ...colours.length ? await emptied(texts, () => run({runOnly: {type: "rule", values: colours}})) : [],
+  ]);
   return found.map((v) => [v.id, v.nodes.length, v.nodes[0].html.slice(0, 99), v.help]); }"""
 
 
 def barriers(visit: Visit, only: list[str] | None = None, whole: bool = False) -> list[str]:
     """What axe-core finds against WCAG 2.1 A and AA and its best practice; ``only`` names single rules."""
-    others = [name for name in only or () if name != "color-contrast"]
+    colours = [name for name in COLOURS if not only or name in only]
+    others = [name for name in only or () if name not in COLOURS]
     rules = {"type": "rule", "values": others} if only else {"type": "tag", "values": WCAG}
     visit.tab.evaluate(AXE)
-    contrast = not only or "color-contrast" in only
-    boxes = ["", ""] if whole else [FORMULAS, f"{FORMULAS}, pre"]
-    found = visit.tab.evaluate(RUN_AXE, [rules if others or not only else None, contrast, *boxes])
+    boxes = ["", ""] if whole else [FORMULAS, f"pre, {CELLS}"]
+    found = visit.tab.evaluate(RUN_AXE, [rules if others or not only else None, colours, *boxes])
     problems = [f"{rule} ({count} times), such as {where!r}: {text}" for rule, count, where, text in found]
-    return problems + (faint(visit, texts=f"{FORMULAS}, {CODE}")[1] if contrast else [])
+    return problems + (
+        faint(visit, texts=f"{FORMULAS}, {CODE}, {CELLS}")[1] if "color-contrast" in colours else []
+    )
 
 
 # Of every figure: what it is called, and whether its words are there.

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+
+from tests.browser import chromium
+
+# Workers take groups of tests, those with most tests first. Tests that open several pages, or look at one for
+# long, join the largest group: left to themselves they would be the last, and one worker would still be busy
+# with them when the others have nothing left to do.
+EARLY = "pocket"
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    """One Chromium for all pages of a worker; each page has a context of its own (no shared storage)."""
+    with chromium() as started:
+        yield started
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

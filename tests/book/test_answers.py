@@ -13,8 +13,9 @@ from book.tools import ROOT
 from sam_edu import exercises
 from sam_edu.exercises import Choice, Exercise, Function
 from tests.book import checks
-from tests.book.test_pages import browser, html, none  # noqa: F401
-from tests.browser import Visit, chromium
+from tests.book.conftest import EARLY
+from tests.book.test_pages import html, none  # noqa: F401
+from tests.browser import Visit
 
 pytestmark = pytest.mark.browser
 
@@ -45,14 +46,14 @@ def tried(exercise: Exercise) -> list[str]:
 WANTED = {n: e for n in exercises.numbers() if not isinstance(e := exercises.get(n), Function)}
 
 
-def test_each_number_and_choice_is_judged_as_check_does() -> None:
+def test_each_number_and_choice_is_judged_as_check_does(browser: Any) -> None:
     answers = {n: tried(exercise) for n, exercise in WANTED.items()}
     script = (ROOT / "book/assets/js/answers.js").read_text(encoding="utf-8")
     forms = "".join(form(number) or "" for number in WANTED)
-    with chromium() as started:
-        tab = started.new_page()
-        tab.set_content(f"<!doctype html><body>{forms}<script>{script}</script></body>")
-        found = dict(tab.evaluate(JUDGE, answers))
+    tab = browser.new_page()
+    tab.set_content(f"<!doctype html><body>{forms}<script>{script}</script></body>")
+    found = dict(tab.evaluate(JUDGE, answers))
+    tab.close()
     assert list(found) == list(WANTED) and len(found) > 40
     for number, verdicts in found.items():
         for answer, (right, message) in zip(answers[number], verdicts, strict=True):
@@ -65,6 +66,7 @@ def test_every_such_exercise_of_the_book_has_its_form(html: Path) -> None:  # no
     assert sorted(found) == sorted(WANTED)
 
 
+@pytest.mark.xdist_group(EARLY)
 def test_answers_by_keyboard_are_kept(browser: Any, html: Path) -> None:  # noqa: F811
     page = Visit(browser)
     try:

@@ -22,10 +22,11 @@ from book.tools import ROOT
 from book.tools.print import make_pdf
 from book.tools.publish import archive as packer
 from tests.book import checks
+from tests.book.conftest import EARLY
 from tests.book.test_pages import html  # noqa: F401
-from tests.browser import Visit, chromium, rest
+from tests.browser import Visit, rest
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("pocket")]  # one archive, one PDF for all
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group(EARLY)]  # one archive, one PDF for all
 LIVE = "notebooks/00_welcome"  # a short page with a live figure and links to other pages
 OTHER = "book/bibliography"
 
@@ -50,11 +51,10 @@ def unpacked(archive: Path, tmp_path_factory: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def visit(unpacked: Path) -> Iterator[Visit]:
-    with chromium() as browser:
-        page = Visit(browser)
-        yield page
-        page.close()
+def visit(browser: Any, unpacked: Path) -> Iterator[Visit]:
+    page = Visit(browser)
+    yield page
+    page.close()
 
 
 def test_the_same_pages_give_the_same_bytes(html: Path, archive: Path, tmp_path: Path) -> None:  # noqa: F811

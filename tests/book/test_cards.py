@@ -12,7 +12,6 @@ import pytest
 
 from book.tools import ROOT
 from tests.book.test_pages import html  # noqa: F401
-from tests.browser import chromium
 
 pytestmark = pytest.mark.browser
 SCRIPT = (ROOT / "book/assets/js/cards.js").read_text(encoding="utf-8")
@@ -29,14 +28,12 @@ and <a class="reference internal" href="#plain">a place</a>.</p>
 
 
 @pytest.fixture(scope="module")
-def tab() -> Iterator[Any]:
-    with chromium() as browser:
-        page = browser.new_page()
-        page.goto("about:blank")
-        page.set_content(
-            f"<!DOCTYPE html><html><head><script>{SCRIPT}</script></head><body>{PAGE}</body></html>"
-        )
-        yield page
+def tab(browser: Any) -> Iterator[Any]:
+    page = browser.new_page()
+    page.goto("about:blank")
+    page.set_content(f"<!DOCTYPE html><html><head><script>{SCRIPT}</script></head><body>{PAGE}</body></html>")
+    yield page
+    page.close()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from book.tools import ROOT
 from tests.book import checks
-from tests.browser import Visit, chromium
+from tests.browser import Visit
 from tests.figures import MAKE
 
 pytestmark = pytest.mark.browser
@@ -19,12 +19,6 @@ HOST = (ROOT / "book/assets/js/afm-host.js").read_text(encoding="utf-8")
 PREDICT = (ROOT / "book/assets/js/predict.js").read_text(encoding="utf-8")
 DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # one pixel
 WORDS = "<p>" + "It says something. " * 20 + "</p>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture
@@ -144,6 +138,8 @@ def test_a_slow_figure_is_found(visit: Any) -> None:
 BARRIERS = {
     "label": '<input type="range">',
     "color-contrast": '<p style="color: #bbb; background: #fff">Hard to read.</p>',
+    "link-in-text-block": '<p style="color: #222">Words and <a href="#x" style="color: #225; '
+    'text-decoration: none">a link</a> among <span id="x">other words</span> of a sentence.</p>',
     "empty-table-header": "<table><tr><th></th><th>a</th></tr><tr><td>1</td><td>2</td></tr></table>",
 }
 
@@ -169,6 +165,15 @@ def test_faint_code_is_found(visit: Any) -> None:
     code = '<pre tabindex="0"><span>import</span> <span style="color: {}">torch</span></pre>'
     assert checks.barriers(visit(code.format("#222"))) == []
     assert checks.barriers(visit(code.format("#bbb"))) == ['contrast 1.92: "torch"']
+
+
+def test_a_faint_number_in_a_table_is_found(visit: Any) -> None:
+    head = '<table><tr><th scope="col">a</th></tr><tr><td>1</td></tr>'
+    cells = head + '<tr{}><td style="color: {}">2</td></tr></table>'
+    assert checks.barriers(visit(cells.format("", "#222"))) == []
+    assert checks.barriers(visit(cells.format("", "#bbb"))) == ['contrast 1.92: "2"']
+    (found,) = checks.barriers(visit(cells.format(' style="background: #000"', "#222")))
+    assert found.startswith("contrast 1.3")
 
 
 def test_a_barrier_inside_a_formula_is_found(visit: Any) -> None:

@@ -18,7 +18,8 @@ import yaml
 
 from book.tools import ROOT
 from tests.book import checks
-from tests.browser import REST, Visit, chromium, rest
+from tests.book.conftest import EARLY
+from tests.browser import REST, Visit, rest
 
 pytestmark = pytest.mark.browser
 HTML = Path(os.environ.get("BOOK_HTML") or ROOT / "_build/html")
@@ -36,12 +37,6 @@ def html() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return HTML
-
-
-@pytest.fixture(scope="module")
-def browser(html: Path) -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module", params=PAGES)
@@ -173,6 +168,7 @@ def test_the_front_door_leads_to_the_first_page(browser: Any, html: Path) -> Non
         page.close()
 
 
+@pytest.mark.xdist_group(EARLY)
 def test_search_finds_a_word_offline(browser: Any, html: Path) -> None:
     page = Visit(browser).open(html / "search.html", "?q=perturbation")
     try:
@@ -189,6 +185,7 @@ def test_search_finds_a_word_offline(browser: Any, html: Path) -> None:
         page.close()
 
 
+@pytest.mark.xdist_group(EARLY)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_search_and_index_have_no_barriers(browser: Any, html: Path, theme: str) -> None:
     for name in ("search", "genindex", "prf-prf"):
@@ -198,6 +195,7 @@ def test_search_and_index_have_no_barriers(browser: Any, html: Path, theme: str)
             page.close()
 
 
+@pytest.mark.xdist_group(EARLY)
 def test_formulas_and_code_have_no_barriers(browser: Any, html: Path) -> None:
     """Inside each of them, on one page that has both; elsewhere axe-core takes them as boxes."""
     page = Visit(browser).open(html / "notebooks/02_sam_step_by_step.html")
@@ -206,6 +204,7 @@ def test_formulas_and_code_have_no_barriers(browser: Any, html: Path) -> None:
     page.close()
 
 
+@pytest.mark.xdist_group(EARLY)
 def test_a_drawing_is_saved_for_slides(browser: Any, html: Path) -> None:
     """From a dark page, by keyboard: one file, black on white, with the numbers inside."""
     page = Visit(browser, dark=True).open(html / "notebooks/07_standard_and_adversarial_optima.html")
@@ -232,6 +231,7 @@ def test_a_drawing_is_saved_for_slides(browser: Any, html: Path) -> None:
         page.close()
 
 
+@pytest.mark.xdist_group(EARLY)
 def test_a_task_s_link_sets_its_figure_and_brings_it_into_view(browser: Any, html: Path) -> None:
     """Each link in the text that names a state of a figure: a click, and the controls show what it names."""
     linked = r'<a href="(#se-[\w-]+--[\w-]+)"'

@@ -12,7 +12,7 @@ from pypdf import PdfReader
 
 from book._ext.second_storey import CLOSE, OPEN
 from book.tools import ROOT
-from tests.browser import chromium, rest
+from tests.browser import rest
 
 pytestmark = pytest.mark.browser
 SCRIPT = (ROOT / "book/assets/js/storey.js").read_text(encoding="utf-8")
@@ -27,12 +27,6 @@ PAGE = f"""<!DOCTYPE html><html><head>
 <p id="pearl">A pearl in a shell.</p><section id="cave"><h3>Cave</h3>
 <div style="height: 400px" class="sam-edu" data-se-name="tide">A figure.</div></section></details></section>
 </main></body></html>"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

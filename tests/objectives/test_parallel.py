@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import copy
 import inspect
-import socket
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import parameters_to_vector
 
 from sam_edu.objectives import SAM, BatchLoss, EntropySGD, SparseSAM
 from tests.every_method import content_with_a_closure, makers, perturbing
 from tests.objectives.nets import batch, net
+from tests.objectives.processes import both
 
 SMALL = {
     "awp": {"gamma": 0.1},
@@ -78,12 +77,7 @@ def process(rank, port, folder):
 
 @pytest.fixture(scope="module")
 def reached(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("processes")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(process, (port, str(folder)), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+    return both(process, tmp_path_factory.mktemp("processes"))
 
 
 @pytest.mark.parametrize("sync", [False, True])

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 from torch.distributed.algorithms.join import Join
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 from sam_edu.objectives import SAM, EntropySGD, FriendlySAM, LookSAM, SAMOptimizer
+from tests.objectives.processes import both
 
 RHO, STEPS = 0.5, 3
 OPTIONS = {
@@ -201,12 +200,7 @@ def sharded(rank):
 
 @pytest.fixture(scope="module")
 def reached(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("processes")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(process, (port, str(folder)), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+    return both(process, tmp_path_factory.mktemp("processes"))
 
 
 @pytest.mark.parametrize("option", [*OPTIONS, "communication hook"])
