@@ -88,7 +88,7 @@ def _square(norm: str, queries: int, seed: int):  # type: ignore[no-untyped-def]
 
 def _apgd_ce(norm: str, steps: int, seed: int, factor: float = 1.0):  # type: ignore[no-untyped-def]
     def run(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        apgd = _torchattacks().APGD(Scaled(model, factor), _FOREIGN_NORM[norm], eps, steps, seed=seed)
+        apgd = _lean().APGD(Scaled(model, factor), _FOREIGN_NORM[norm], eps, steps, seed=seed)
         return _quietly(lambda: apgd(x, y))
 
     return run
@@ -97,7 +97,7 @@ def _apgd_ce(norm: str, steps: int, seed: int, factor: float = 1.0):  # type: ig
 def _apgd_t(norm: str, steps: int, targets: int, seed: int):  # type: ignore[no-untyped-def]
     def run(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         if norm == "linf":
-            apgd = _torchattacks().APGDT(model, "Linf", eps, steps, seed=seed, n_classes=targets + 1)
+            apgd = _lean().APGDT(model, "Linf", eps, steps, seed=seed, n_classes=targets + 1)
             return _quietly(lambda: apgd(x, y))
         # torchattacks 3.5.1 gives every sample of an l2 batch the first sample's step size
         official = _official().autopgd_base.APGDAttack_targeted(
@@ -146,15 +146,16 @@ def _quietly(attack: Callable[[], Tensor]) -> Tensor:
         logging.disable(level)
 
 
-def _torchattacks() -> Any:
+def _lean() -> Any:
+    """The attacks of torchattacks, where it is installed."""
     try:
-        import torchattacks
+        from sam_edu import _apgd
     except ImportError:
         raise ImportError(
             "the ladder needs torchattacks; install it without its outdated pins: "
             "pip install --no-deps torchattacks==3.5.1"
         ) from None
-    return torchattacks
+    return _apgd
 
 
 def _official() -> Any:
