@@ -1,4 +1,4 @@
-"""One run of projected gradient descent."""
+"""One run of projected gradient ascent from a given start: the loop inside of :mod:`sam_edu.attacks`."""
 
 from __future__ import annotations
 

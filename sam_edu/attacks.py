@@ -17,12 +17,7 @@ from torch.nn.functional import cross_entropy
 from sam_edu import _check
 from sam_edu._ascent import ascend
 from sam_edu._balls import Ball
-from sam_edu._guards import (
-    Clip,
-    Model,
-    check_inputs,
-    eval_mode,
-)
+from sam_edu._guards import Clip, Model, check_inputs, eval_mode
 
 
 def margin_loss(logits: Tensor, y: Tensor) -> Tensor:
