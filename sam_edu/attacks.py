@@ -7,7 +7,6 @@ with respect to the input only, and leave modes, gradients and torch's global ra
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -16,17 +15,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sam_edu import _check
+from sam_edu._ascent import ascend
 from sam_edu._balls import Ball
-from sam_edu._guards import (
-    Clip,
-    Model,
-    at_leaf,
-    check_inputs,
-    check_labels,
-    check_logits,
-    eval_mode,
-    input_gradient,
-)
+from sam_edu._guards import Clip, Model, check_inputs, eval_mode
 
 
 def margin_loss(logits: Tensor, y: Tensor) -> Tensor:
@@ -86,7 +77,9 @@ def pgd(
     .. math:: x^{t+1} = \Pi\big(x^t + \alpha\,u(\nabla_x\ell(f(x^t), y))\big),\qquad
               u(g) = \mathrm{sign}\,g \;(\ell_\infty),\quad g/\|g\|_2 \;(\ell_2)
 
-    where the projection goes onto the eps-ball around x and then onto the box ``clip``.
+    where the projection goes onto the eps-ball around x and then onto the box ``clip``. For a model whose
+    slope is 0 at the very ends of the box alone (it begins with a ReLU, and pixels are black), gradients are
+    taken a few roundings inside.
 
     Parameters
     ----------
@@ -156,14 +149,14 @@ def pgd(
         whole = Ball(norm, x.detach(), eps, clip)
         if restarts == 1:
             start = whole.random_point(generator) if random_start else whole.centre
-            return _ascend(model, whole, start, y, steps, size, loss_of, stop_when_fooled)[0]
+            return ascend(model, whole, start, y, steps, size, loss_of, stop_when_fooled)[0]
         best, best_loss = x.detach().clone(), x.new_full((len(x),), -torch.inf)
         left = torch.arange(len(x), device=x.device)  # samples that still have to be fooled
         for _ in range(restarts):
             # A start for every sample: where one starts does not depend on which others have fallen.
             start = whole.random_point(generator) if random_start else whole.centre
             standing = (whole, start, y) if len(left) == len(x) else (whole[left], start[left], y[left])
-            found, fooled = _ascend(model, *standing, steps, size, loss_of, stop_when_fooled)
+            found, fooled = ascend(model, *standing, steps, size, loss_of, stop_when_fooled)
             with torch.no_grad():
                 end_loss = loss_of(model(found.clone()), y[left])  # a copy: models may work in place
             better = fooled | (end_loss > best_loss[left])
@@ -173,63 +166,6 @@ def pgd(
             if len(left) == 0:
                 break
     return best
-
-
-def _ascend(
-    model: Model,
-    ball: Ball,
-    x: Tensor,
-    y: Tensor,
-    steps: int,
-    size: float,
-    loss_of: Callable[[Tensor, Tensor], Tensor],
-    stop_when_fooled: bool,
-) -> tuple[Tensor, Tensor]:
-    """One run of PGD from x: the end points and, where asked for, which of them are misclassified."""
-    fooled = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    if stop_when_fooled:
-        result, active = x.clone(), torch.arange(len(x), device=x.device)
-    ones = torch.ones_like(y, dtype=x.dtype)
-    extremes: list[Tensor] = []
-    for step in range(steps):
-        leaf = x.detach().requires_grad_()
-        logits = at_leaf(model, leaf)
-        if step == 0:
-            check_labels(y, check_logits(logits, len(y)).shape[1])
-        losses = loss_of(logits, y)
-        if losses.dtype != ones.dtype:  # under autocast
-            ones = ones.to(losses.dtype)
-        gradient = input_gradient(losses, leaf, ones)  # of their sum
-        if step in (0, steps - 1):
-            extremes += torch.aminmax(gradient)
-        if stop_when_fooled:
-            right = logits.detach().argmax(1) == y
-            if not right.all():
-                result[active[~right]], fooled[active[~right]] = x[~right], True
-                x, y, gradient = x[right], y[right], gradient[right]
-                active, ball, ones = active[right], ball[right], ones[right]
-                if len(active) == 0:
-                    break
-        x = ball.step(x, gradient, size)
-    _warn_unless_finite(extremes)
-    if not stop_when_fooled:
-        return x, fooled
-    if len(active):
-        result[active] = x
-        with torch.no_grad():
-            fooled[active] = model(x.clone()).argmax(1) != y
-    return result, fooled
-
-
-def _warn_unless_finite(extremes: list[Tensor]) -> None:
-    """Look at the extremes of the first and the last gradient, at the end: a GPU need not wait for it."""
-    if not torch.isfinite(torch.stack(extremes)).all():
-        warnings.warn(
-            "the model's input gradient is NaN or infinite somewhere (a root or logarithm at 0, a division "
-            "by 0?); the attack cannot follow it there and is weaker than it looks",
-            RuntimeWarning,
-            stacklevel=4,
-        )
 
 
 _generators: dict[torch.device, torch.Generator] = {}

@@ -12,9 +12,7 @@ carries all that was plotted, as JSON in its ``<metadata>``.
 from __future__ import annotations
 
 import html
-import io
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sam_edu import _plotted, styles
+from sam_edu import _markup, _plotted, styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -159,15 +157,15 @@ def show(
     panels, remark = _plotted.plotted(fig), ""
     if not table and panels:
         table, remark = _plotted.as_table(panels)
-    parts = ['<figure class="se-figure">', _svg(fig, alt, panels)]
+    parts = ['<figure class="se-figure">', _markup.drawing(fig, alt, panels, _RC)]
     if caption:
         parts.append(f"<figcaption>{html.escape(caption)}</figcaption>")
     if table:
-        parts.append(_table(_plotted.in_percent(table, fig), remark))
+        parts.append(_markup.table(_plotted.in_percent(table, fig), remark))
         curves = [panel for panel in panels if not any("values" in series for series in panel["series"])]
         if curves and not _plotted.covers(table, panels):  # a summary: what is drawn comes after it
             drawn, remark = _plotted.as_table(panels)
-            more = _table(_plotted.in_percent(drawn, fig), remark).partition("</summary>")[2]
+            more = _markup.table(_plotted.in_percent(drawn, fig), remark).partition("</summary>")[2]
             parts[-1] = parts[-1].removesuffix("</details>") + more
     return Shown(alt, "".join([*parts, sources_comment(made_from), "</figure>"]), panels)
 
@@ -190,62 +188,6 @@ def sources_comment(made_from: Any) -> str:
     return f"<!-- records: {json.dumps(known)} -->" if known else ""
 
 
-def _svg(fig: Figure, alt: str, panels: list[dict[str, Any]]) -> str:
-    from matplotlib import rc_context
-
-    buffer = io.StringIO()
-    # the salt makes the ids inside the drawing reproducible, and distinct between figures of a page
-    with rc_context({**_RC, "svg.hashsalt": alt}):
-        fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r" *<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = text.replace(INK, "currentColor").replace(INK.upper(), "currentColor")
-    text = re.sub(r"font: ([^;\"]*?)px [^;\"]*", r"font: \1px system-ui, sans-serif", text)
-    text = re.sub(r"font-family: [^;\"]*", "font-family: system-ui, sans-serif", text)  # newer matplotlib
-    # a hundredth of a point is enough for positions (attributes; the labels between tags stay whole)
-    text = re.sub(r'="[^"]*"', lambda found: re.sub(r"(\d\.\d\d)\d+", r"\1", found[0]), text)
-    text = re.sub(r"\s*\n\s*", " ", text)
-    size = re.search(r'viewBox="0 0 ([\d.]+) ', text)
-    width = float(size.group(1)) * 4 / 3 if size else 640
-    head = (
-        f'<svg role="img" aria-label="{html.escape(alt, quote=True)}" '
-        f'style="width:100%;max-width:{width:.0f}px;height:auto"'
-    )
-    text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1)
-    data = html.escape(json.dumps(panels, ensure_ascii=False, separators=(",", ":")), quote=False)
-    return text.replace("<svg", head, 1).replace(">", f"><metadata>{data}</metadata>", 1)
-
-
-# A cell that is a number with its spread, a range or a bound: a line must not end inside it.
-_NUMBERS = re.compile(r"[<>≤≥+−±\-\d.,%/ ]*\d[<>≤≥+−±\-\d.,%/ ]*(?:to [+−\-\d.% ]+)?")
-
-_HYPHEN = re.compile(r"(?<![\w.])-(?=\.?\d)")  # a hyphen that stands for a minus, not that of "PGD-20"
-
-
-def _table(columns: Mapping[str, Sequence[Any]], remark: str = "") -> str:
-    def cell(value: Any) -> str:
-        if value is None:
-            return "–"
-        if isinstance(value, (float, np.floating)):
-            return _HYPHEN.sub("−", f"{value:.4g}")
-        said = _HYPHEN.sub("−", html.escape(str(value)))
-        said = said.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")  # nor inside "SAM, ρ = 0.4"
-        return said.replace(" ", "\N{NO-BREAK SPACE}") if _NUMBERS.fullmatch(str(value)) else said
-
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{cell(value)}</td>" for value in row) + "</tr>"
-        for row in zip(*columns.values(), strict=True)
-    )
-    what = html.escape(f"View as table ({remark})" if remark else "View as table")
-    return (
-        f'<details class="se-table"><summary>{what}</summary><table><thead><tr>{head}'
-        f"</tr></thead><tbody>{rows}</tbody></table></details>"
-    )
-
-
 def show_table(columns: Mapping[str, Sequence[Any]], caption: str = "") -> Shown:
     """A table of results with its caption, each column a sequence of numbers or texts.
 
@@ -254,7 +196,7 @@ def show_table(columns: Mapping[str, Sequence[Any]], caption: str = "") -> Shown
     >>> show_table({"method": ["SGD", "SAM"], "accuracy": [0.9, 0.92]})
     Figure: table of 2 rows
     """
-    body = _table(columns).partition("</summary>")[2].removesuffix("</details>")
+    body = _markup.table(columns).partition("</summary>")[2].removesuffix("</details>")
     head = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     rows = len(next(iter(columns.values())))
     return Shown(caption or f"table of {rows} rows", f'<figure class="se-results">{body}{head}</figure>')

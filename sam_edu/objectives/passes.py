@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-from sam_edu.objectives.closures import Closure
+from sam_edu.objectives.closures import Closure, evaluate
 from sam_edu.objectives.randomness import RandomState
-from sam_edu.objectives.state import Kept, State
+from sam_edu.objectives.state import After, State
 
 
 class FirstPass:
@@ -20,13 +20,40 @@ class FirstPass:
         self.state, self.before = state, state.before(params)
         self.random = RandomState(params, generators, state.devices)
 
-    def end(self) -> Kept:
-        """What the first pass has left: the state after the step."""
-        return self.state.after(self.before)
+    def end(self, moving: Iterable[Tensor] = (), again: bool = True) -> After:
+        """What the first pass has left: the state after the step. ``moving`` are put back by others.
+
+        With ``again`` the written weights go back at once, so that what is added to them stays.
+        """
+        after = self.state.after(self.before, moving)
+        if again:
+            self.before.weights.rewind()
+        return after
 
     def again(self) -> None:
         self.before.put()
         self.random.restore()
+
+
+def forward(closure: Closure, params: Sequence[Tensor]) -> Tensor:
+    """The closure's loss; one clear line where it has gone backward itself (with ``retain_graph=True``)."""
+    held = [p.grad for p in params]
+    versions = [None if g is None else g._version for g in held]
+    loss = evaluate(closure)
+    for p, old, version in zip(params, held, versions, strict=True):
+        g = p.grad
+        if g is not None and (g is not old or g._version != version) and _any(g):
+            raise RuntimeError(
+                "the closure has gone backward() itself, so its gradients would be added to the objective's: "
+                "let it return the loss alone, objective.backward(closure) does the rest; a closure that "
+                "goes backward is for SAMOptimizer.step(closure)"
+            )
+    return loss
+
+
+def _any(g: Tensor) -> bool:
+    """Whether an entry is not 0 (a closure that clears gradients does no harm)."""
+    return bool((g.to_dense() if g.is_sparse else g).ne(0).any())
 
 
 def gradient(loss: Tensor, params: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
@@ -73,8 +100,10 @@ class WeightsStay:
     def check(self) -> None:
         """Raise if they are no longer what they were."""
         written = self.versions is not None and self.versions != [p._version for p in self.params]
-        pairs = zip(self.params, self.copies, strict=False)
-        if written or any([bool(((p != copy) & (p == p)).any()) for p, copy in pairs]):
+        if self.copies and not written:
+            pairs = zip(self.params, self.copies, strict=False)
+            written = any([bool(((p != copy) & (p == p)).any()) for p, copy in pairs])
+        if written:
             raise RuntimeError(
                 "an optimizer has stepped inside the backward pass (in a hook?), where the "
                 "weights are not yet back from their climb: step after it; a step fused with "

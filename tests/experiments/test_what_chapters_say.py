@@ -225,6 +225,8 @@ def test_where_longer_training_costs_robustness() -> None:
     table = of("fashion-mnist")
     at8 = [table.row("sgd", epochs=n).at(EPS).mean for n in (3, 8, 15, 30, 60)]
     assert at8 == sorted(at8, reverse=True)
+    short, full = (table.row("at", eps=EPS, epochs=n, attack_steps=5) for n in (10, 30))
+    assert full.versus(short, EPS).interval()[0] > 0, "AT's robustness in test still rises"
     assert table.row("sgd", epochs=15).versus(table.row("sgd", epochs=3), 2 / 255).interval()[0] > 0
 
 
@@ -232,6 +234,7 @@ def test_flatness_of_at_on_the_convolutional_network() -> None:
     """There AT's lead over SAM goes with a smaller eigenvalue; for the MLP on Fashion-MNIST it does not."""
     cnn, mlp = of("digits-cnn"), of("fashion-mnist")
     assert cnn.row("at", eps=0.1).eigenvalue < 0.3 * min(row.eigenvalue for row in cnn.rows("sam"))
+    assert cnn.row("at", eps=0.15).eigenvalue > cnn.row("sam", rho=0.4).eigenvalue, "and not every AT"
     assert mlp.row("at", eps=4 / 255, attack_steps=5).eigenvalue > 2 * mlp.row("sam", rho=0.2).eigenvalue
 
 
