@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from sam_edu import _border
 from sam_edu._balls import Ball
 from sam_edu._guards import Model, at_leaf, check_labels, check_logits, input_gradient
 
@@ -28,6 +29,7 @@ def ascend(
         result, active = x.clone(), torch.arange(len(x), device=x.device)
     ones = torch.ones_like(y, dtype=x.dtype)
     extremes: list[Tensor] = []
+    box = ball.clip
     for step in range(steps):
         leaf = x.detach().requires_grad_()
         logits = at_leaf(model, leaf)
@@ -37,6 +39,9 @@ def ascend(
         if losses.dtype != ones.dtype:  # under autocast
             ones = ones.to(losses.dtype)
         gradient = input_gradient(losses, leaf, ones)  # of their sum
+        if box is not None and step in (0, steps // 2) and _border.hides(model, leaf, gradient, box):
+            model, leaf = _border.inwards(model, box, x.dtype), x.detach().requires_grad_()
+            gradient, box = input_gradient(loss_of(at_leaf(model, leaf), y), leaf, ones), None  # found once
         if step in (0, steps - 1):
             extremes += torch.aminmax(gradient)
         if stop_when_fooled:

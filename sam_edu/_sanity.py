@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sam_edu import _slope, attacks
+from sam_edu import _border, _slope, attacks
 from sam_edu._fit import Fitted
 from sam_edu._guards import at_leaf, check_labels, input_gradient
 
+BOX = (0.0, 1.0)  # of images
 PROBE = 200  # samples that the extra attacks behind the flags look at
 LINES_PROBE = 64  # and those on which gradients are compared with differences
 
@@ -63,15 +64,7 @@ def check_differentiable(model: Fitted, image: Tensor) -> None:
 
 def inwards(model: Fitted, images: Tensor) -> float:
     """How far from 0 and 1 gradients must be taken: 0, unless they vanish just at the border."""
-    border, slopes = (images == 0) | (images == 1), []
-    width = 2 * torch.finfo(model.dtype).eps
-    for model.inner in (0.0, width):
-        leaf = images.clone().requires_grad_()
-        logits = at_leaf(model, leaf)
-        slopes.append(input_gradient(logits.amax(1), leaf, logits.new_ones(len(logits))))
-    at, inside = slopes
-    model.inner = 0.0
-    return width if bool((border & (at == 0) & (inside != 0)).any()) else 0.0
+    return _border.width(BOX, model.dtype) if _border.vanishes(model, images, BOX, model.dtype) else 0.0
 
 
 def check_in_ball(label: str, x: Tensor, attacked: Tensor, eps: float, norm: str) -> None:

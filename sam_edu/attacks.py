@@ -77,7 +77,9 @@ def pgd(
     .. math:: x^{t+1} = \Pi\big(x^t + \alpha\,u(\nabla_x\ell(f(x^t), y))\big),\qquad
               u(g) = \mathrm{sign}\,g \;(\ell_\infty),\quad g/\|g\|_2 \;(\ell_2)
 
-    where the projection goes onto the eps-ball around x and then onto the box ``clip``.
+    where the projection goes onto the eps-ball around x and then onto the box ``clip``. For a model whose
+    slope is 0 at the very ends of the box alone (it begins with a ReLU, and pixels are black), gradients are
+    taken a few roundings inside.
 
     Parameters
     ----------

@@ -33,6 +33,11 @@ class Lines:
     below: Tensor
     above: Tensor
     lift: Tensor
+    is_open: Tensor
+
+    def tilted(self, slope: Tensor) -> Lines:
+        """With the lower line of another slope where the sign is open: the chord and its lift stay."""
+        return Lines(torch.where(self.is_open, slope, self.above), self.above, self.lift, self.is_open)
 
     def backward(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """From a lower bound a . relu(z) (n, m, width) to one in z: its slopes and the constant (n, m)."""
@@ -66,7 +71,7 @@ def lines(low: Tensor, high: Tensor, slope: Tensor | None = None) -> Lines:
     lift = torch.where(is_open, -low * chord, 0.0)
     if slope is None:
         slope = (high > -low).to(low)
-    return Lines(torch.where(is_open, slope, chord), chord, lift)
+    return Lines(torch.where(is_open, slope, chord), chord, lift, is_open)
 
 
 def lower(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sam_edu.certify.network import Network
 from sam_edu.certify.region import Region
-from sam_edu.certify.relaxation import Bounds, lines, lower
+from sam_edu.certify.relaxation import Bounds, Lines, lines, lower
 
 _RATE, _DECAY = 0.2, 0.95
 
@@ -29,8 +29,20 @@ def evaluated(
     signs: Sequence[Tensor] | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """:func:`sam_edu.certify.relaxation.lower` for given slopes and multipliers, see :func:`ascend`."""
-    k = len(bounds)
-    around = [lines(low, high, slope) for (low, high), slope in zip(bounds, free[:k], strict=True)]
+    return _evaluated(network, rows, [lines(*pair) for pair in bounds], region, free, signs)
+
+
+def _evaluated(
+    network: Network,
+    rows: Tensor,
+    default: Sequence[Lines],
+    region: Region,
+    free: Sequence[Tensor],
+    signs: Sequence[Tensor] | None,
+) -> tuple[Tensor, list[Tensor]]:
+    """With the lines that do not depend on the slopes already at hand."""
+    k = len(default)
+    around = [both.tilted(slope) for both, slope in zip(default, free[:k], strict=True)]
     push = None if signs is None else [s * beta for s, beta in zip(signs, free[k:], strict=True)]
     return lower(network, rows, around, region, push)
 
@@ -78,12 +90,14 @@ def ascend(
     kept, best = [s.detach().clone() for s in free], torch.full((), -torch.inf, dtype=rows.dtype)
     adam = torch.optim.Adam(free, lr=_RATE, betas=(0.9, 0.99), eps=1e-12, maximize=True)
     decay = torch.optim.lr_scheduler.ExponentialLR(adam, _DECAY)
+    default = [lines(*pair) for pair in bounds]
     for step in range(steps + 1):
-        bound, _ = evaluated(network, rows, bounds, region, free, signs)
+        bound, _ = _evaluated(network, rows, default, region, free, signs)
         better = bound.detach() > best
         best = torch.where(better, bound.detach(), best)
-        for old, new in zip(kept, free, strict=True):
-            old[better] = new.detach()[better]
+        kept = [
+            torch.where(better[..., None], new.detach(), old) for old, new in zip(kept, free, strict=True)
+        ]
         if step == steps or bool((best > enough).all()):
             return best, kept
         adam.zero_grad()

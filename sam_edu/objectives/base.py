@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu.objectives import parallel
-from sam_edu.objectives.closures import Closure, Scale, evaluate, scaled
-from sam_edu.objectives.passes import FirstPass, WeightsStay, descend, gradient
+from sam_edu.objectives.closures import Closure, Scale, scaled
+from sam_edu.objectives.passes import FirstPass, WeightsStay, descend, forward, gradient
 from sam_edu.objectives.perturb import Size, Tensors, dense, shifted
 from sam_edu.objectives.state import State
 
@@ -74,8 +74,8 @@ class ERM:
         Tensor
             The loss at the weights as they are (not at the perturbed ones), detached.
         """
-        loss = evaluate(closure)
-        descend(scaled(loss, scale))
+        loss = forward(closure, self._params)
+        descend(loss if scale is None else scaled(loss, scale))
         return loss.detach()
 
     def state_dict(self) -> dict[str, Any]:
@@ -102,11 +102,11 @@ class WeightPerturbation(ERM):
     at w, the second the gradient at w + e, which is what the optimizer gets; e counts as a constant (no
     second derivatives). Both passes are of the same function: they see the same random numbers (torch's,
     Python's, NumPy's: dropout masks, mixing weights) and the same state of the model; afterwards its state
-    (running averages, queues, counters) is that of one pass, at w. This holds for the modules that the
-    closure reaches by its variables, too. What the closure, hooks and plain functions note outside of modules
-    (global variables, lists of their own) counts every pass. Where g is 0 or not finite, e is 0: the step is
-    a plain one, and a GradScaler sees the infinity. Should the closure raise, the weights are where they
-    were.
+    (running averages, queues, counters, slow copies of weights) is that of one pass, at w. This holds for the
+    modules that the closure reaches by its variables, too. What the closure, hooks and plain functions note
+    outside of modules (global variables, lists of their own) counts every pass. Where g is 0 or not finite, e
+    is 0: the step is a plain one, and a GradScaler sees the infinity. Should the closure raise, the weights
+    are where they were. It must not go ``backward`` itself: what that adds to ``p.grad`` is refused.
 
     The loss is to be minimised: for a reward, return minus the reward and leave the optimizer's
     ``maximize`` alone, or the climb would go to *better* values.
@@ -165,13 +165,13 @@ class WeightPerturbation(ERM):
         # autograd.grad, not backward(): p.grad may hold gradients of earlier batches
         # (accumulation), and they must not leak into the ascent direction.
         with parallel.unaveraged(self.model):
-            loss = evaluate(closure)
-            found = gradient(scaled(loss, scale), used)
+            loss = forward(closure, self._params)
+            found = gradient(loss if scale is None else scaled(loss, scale), used)
         if self.sync and parallel.active():
             found = parallel.averaged(found, used, self.model)
-        if any([part is None for part in found]):
+        g: Tensors = [part for part in found if part is not None]
+        if len(g) < len(used):
             used = [p for p, part in zip(used, found, strict=True) if part is not None]
-        g: Tensors = tuple([part for part in found if part is not None])
         if not used and among is None:
             raise ValueError("the closure's loss does not depend on any parameter of the model")
         if any([part.is_sparse for part in g]):
@@ -183,13 +183,13 @@ class WeightPerturbation(ERM):
     def _climbed(self, used: list[Tensor], g: Tensors, first: FirstPass) -> shifted:
         """The weights move to w + e, until ``back()`` or the end of a ``with`` block."""
         with torch.set_grad_enabled(False):  # no_grad, at half its cost
-            return shifted(used, *self.climb(used, g), first.end())
+            return shifted(used, *self.climb(used, g), first.end(used))
 
     def _descend(self, closure: Closure, scale: Scale | None) -> Tensor:
         """The gradient at the weights as they are now is added to ``p.grad``; returns the loss there."""
-        loss = evaluate(closure)
+        loss = forward(closure, self._params)
         weights = WeightsStay(self._params)
-        descend(scaled(loss, scale))
+        descend(loss if scale is None else scaled(loss, scale))
         weights.check()
         return loss.detach()
 

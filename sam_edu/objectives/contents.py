@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
+import weakref
 from array import array
 from collections import deque
 from collections.abc import Iterable
@@ -12,6 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from sam_edu.objectives import holders
 
 LIMIT = 500  # things looked at in one value: a module's own notes, not the whole program
 _ATOMS = frozenset((int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device))
@@ -38,9 +41,11 @@ def inside(value: Any, home: str) -> list[Any]:
             found[id(thing)] = thing
         elif isinstance(thing, tuple):
             queue.extend(thing[:LIMIT])
-        elif (numbers := _numbers(thing)) is not None:
+        elif isinstance(thing, weakref.ref):
+            queue.append(thing())
+        elif (numbers := holders.numbers(thing)) is not None:
             found[id(thing)] = numbers
-        elif isinstance(thing, _CONTAINERS) or _own(kind, home):
+        elif isinstance(thing, _CONTAINERS) or holders.held(thing) is not None or _own(kind, home):
             found[id(thing)] = thing
             if not isinstance(thing, _BARE):
                 parts = content(thing)
@@ -54,7 +59,8 @@ def content(thing: Any) -> Any:
         return dict(thing)
     if isinstance(thing, _CONTAINERS):
         return list(thing)
-    return _attributes(thing)
+    held = holders.held(thing)
+    return _attributes(thing) if held is None else held
 
 
 def same(thing: Any, then: Any) -> bool:
@@ -75,6 +81,9 @@ def fill(thing: Any, then: Any) -> None:
     if isinstance(thing, _CONTAINERS):
         thing.clear()
         (thing.update if isinstance(thing, dict | set) else thing.extend)(then)
+        return
+    if holders.held(thing) is not None:
+        holders.hold(thing, then)
         return
     for name in _attributes(thing).keys() - then.keys():
         object.__delattr__(thing, name)
@@ -108,17 +117,6 @@ def _own(kind: type, home: str) -> bool:
 def stream(thing: Any) -> bool:
     """Whether it is one of Python's iterators: counters, cycles, generators, which go one way only."""
     return hasattr(type(thing), "__next__") and type(thing).__module__ in ("builtins", "itertools")
-
-
-def _numbers(thing: Any) -> Tensor | None:
-    """An array of numbers as a tensor on the same memory."""
-    numpy = sys.modules.get("numpy")
-    if numpy is None or not isinstance(thing, numpy.ndarray) or not thing.flags.writeable:
-        return None
-    try:
-        return torch.from_numpy(thing)
-    except (TypeError, ValueError):  # texts and objects, negative strides
-        return None
 
 
 def sample(tensor: Tensor) -> Tensor:

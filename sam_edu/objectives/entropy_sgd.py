@@ -94,7 +94,7 @@ class EntropySGD(WeightPerturbation):
         first = FirstPass(self._state, self._params, closure)
         closures = self._mini_batches(closure)
         loss, used, g = self._gradient(closures[0], scale)  # at w: the first step of the walk
-        with torch.no_grad(), shifted(used, [], 0.0, first.end()) as walk:
+        with torch.no_grad(), shifted(used, [], 0.0, first.end(used, again=False)) as walk:
             w = walk.saved
             mu = [p.clone() for p in w]
             for step in range(self.steps):

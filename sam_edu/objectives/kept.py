@@ -31,19 +31,21 @@ class Kept:
         weights: frozenset[int] = frozenset(),
         limit: float = float("inf"),
         streams: bool = False,
+        looking: bool = False,
     ) -> None:
         self.first: Callable[[], None] | None = None  # what is to happen before things are put back
-        self.made: list[Slot] = []  # places that were not there
         self.found = {slot: slot.look() for slot in slots}
         self.streams = {slot: _parted(slot) for slot in slots if streams and contents.stream(slot.look())}
         self.found.update({slot: slot.look() for slot in self.streams})
         self.weights = weights
         self.inside = {
-            slot: [thing] if isinstance(thing, Tensor) else contents.inside(thing, slot.home)
+            slot: [] if slot.trains(thing) else contents.inside(thing, slot.home)
             for slot, thing in self.found.items()
         }
         things = {id(thing): thing for inside in self.inside.values() for thing in inside}
-        plain = [t for t in things.values() if isinstance(t, Tensor) and not (t.requires_grad or t.is_meta)]
+        plain = [t for t in things.values() if isinstance(t, Tensor) and not t.is_meta]
+        if not looking:  # activations that a module notes are new ones in each pass
+            plain = [t for t in plain if not t.requires_grad or t.is_leaf or t._version]
         if plain and weights:
             plain = [t for t in plain if contents.memory(t) not in weights]
         odd = [t for t in plain if contents.odd(t)]
@@ -66,8 +68,6 @@ class Kept:
             first()
         for slot, thing in self.found.items():
             slot.put(twin_of(self.streams[slot]) if slot in self.streams else thing)
-        for slot in self.made:
-            slot.space.pop(slot.name, None)
         if self.tensors:
             with torch.no_grad():
                 torch._foreach_copy_(self.tensors, self.copies)

@@ -171,7 +171,7 @@ class SAMOptimizer(torch.optim.Optimizer):
         self.zero_grad()
         loss = torch.enable_grad()(closure)()
         _say_if_unused(foreign, [p.grad for p in params if p.grad is not None])
-        after = first.end()
+        after = first.end([p for p in params if p.grad is not None])
         try:
             self.first_step(zero_grad=True)
             first.again()
@@ -179,9 +179,10 @@ class SAMOptimizer(torch.optim.Optimizer):
         except BaseException:
             self._back()
             raise
+        else:
+            self._back(check=True)
         finally:
             after.put()
-        self._back(check=True)
         self.base_optimizer.step()
         self._left = {id(p.grad): p.grad._version for p in params if p.grad is not None}
         return loss

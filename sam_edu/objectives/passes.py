@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 import torch
 from torch import Tensor
 
-from sam_edu.objectives.closures import Closure
+from sam_edu.objectives.closures import Closure, evaluate
 from sam_edu.objectives.randomness import RandomState
-from sam_edu.objectives.state import Kept, State
+from sam_edu.objectives.state import After, State
+from sam_edu.objectives.trained import VERSION
+
+GRAD = attrgetter("grad")
 
 
 class FirstPass:
@@ -20,13 +24,39 @@ class FirstPass:
         self.state, self.before = state, state.before(params)
         self.random = RandomState(params, generators, state.devices)
 
-    def end(self) -> Kept:
-        """What the first pass has left: the state after the step."""
-        return self.state.after(self.before)
+    def end(self, moving: Iterable[Tensor] = (), again: bool = True) -> After:
+        """What the first pass has left: the state after the step. ``moving`` are put back by others.
+
+        With ``again`` the written weights go back at once, so that what is added to them stays.
+        """
+        after = self.state.after(self.before, moving)
+        if again and self.before.weights.then:
+            self.before.weights.rewind()
+        return after
 
     def again(self) -> None:
         self.before.put()
         self.random.restore()
+
+
+def forward(closure: Closure, params: Sequence[Tensor]) -> Tensor:
+    """The closure's loss; one clear line where it has gone backward itself (with ``retain_graph=True``)."""
+    held = list(map(GRAD, params))
+    versions = {id(g): g._version for g in held if g is not None}
+    loss = evaluate(closure)
+    for g in map(GRAD, params):
+        if g is not None and versions.get(id(g)) != g._version and _any(g):
+            raise RuntimeError(
+                "the closure has gone backward() itself, so its gradients would be added to the objective's: "
+                "let it return the loss alone, objective.backward(closure) does the rest; a closure that "
+                "goes backward is for SAMOptimizer.step(closure)"
+            )
+    return loss
+
+
+def _any(g: Tensor) -> bool:
+    """Whether an entry is not 0 (a closure that clears gradients does no harm)."""
+    return bool((g.to_dense() if g.is_sparse else g).ne(0).any())
 
 
 def gradient(loss: Tensor, params: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
@@ -67,14 +97,16 @@ class WeightsStay:
     def __init__(self, params: Sequence[Tensor], only_hooked: bool = False) -> None:
         self.params = params
         hooked = any([p._backward_hooks or p._post_accumulate_grad_hooks for p in params])
-        self.versions = None if only_hooked else [p._version for p in params]
+        self.versions = None if only_hooked else list(map(VERSION, params))
         self.copies = [p.detach().clone() for p in params] if hooked else []  # .data has no version
 
     def check(self) -> None:
         """Raise if they are no longer what they were."""
-        written = self.versions is not None and self.versions != [p._version for p in self.params]
-        pairs = zip(self.params, self.copies, strict=False)
-        if written or any([bool(((p != copy) & (p == p)).any()) for p, copy in pairs]):
+        written = self.versions is not None and self.versions != list(map(VERSION, self.params))
+        if self.copies and not written:
+            pairs = zip(self.params, self.copies, strict=False)
+            written = any([bool(((p != copy) & (p == p)).any()) for p, copy in pairs])
+        if written:
             raise RuntimeError(
                 "an optimizer has stepped inside the backward pass (in a hook?), where the "
                 "weights are not yet back from their climb: step after it; a step fused with "

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from sam_edu.objectives.state import Kept, State
+from sam_edu.objectives.state import After, State
 
 Size = float | Tensor
 Tensors = list[Tensor] | tuple[Tensor, ...]
@@ -55,7 +55,7 @@ def perturbed(model: nn.Module, e: Sequence[Tensor | None]) -> Iterator[None]:
     for p, step in moved:
         if p.shape != step.shape:
             raise ValueError(f"e has a tensor of shape {tuple(step.shape)} for {tuple(p.shape)}")
-    state = State(model).before(params)
+    state = State(model).now(params, [p for p, _ in moved])
     with torch.no_grad():
         there = shifted([p for p, _ in moved], [step for _, step in moved], 1.0, state)
     with there:
@@ -65,13 +65,14 @@ def perturbed(model: nn.Module, e: Sequence[Tensor | None]) -> Iterator[None]:
 class shifted:
     """``perturbed`` by size * v, from here until ``back()`` or the end of a ``with`` block.
 
+    Is made where no gradients are recorded.
     (A class, since a generator's context manager costs more, and all of SAM's overhead on a small model
     is such.)
     """
 
-    def __init__(self, params: Tensors, v: Tensors, size: Size, state: Kept) -> None:
-        self.params = [p.detach() for p in params]  # the same memory, out of autograd's sight
-        self.saved = [p.clone() for p in self.params]
+    def __init__(self, params: Tensors, v: Tensors, size: Size, state: After) -> None:
+        self.params = list(params)
+        self.saved = [p.clone() for p in params]
         self.state = state
         try:
             move(self.params, v, size)
@@ -82,7 +83,8 @@ class shifted:
     def back(self) -> None:
         """The weights, and the state that forward passes change, are what they were."""
         if self.params:
-            torch._foreach_copy_(self.params, self.saved)  # not "minus e": rounding would drift
+            with torch.set_grad_enabled(False):
+                torch._foreach_copy_(self.params, self.saved)  # not "minus e": rounding would drift
         self.state.put()
         forget_cached_weights()
 

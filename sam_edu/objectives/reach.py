@@ -6,18 +6,26 @@ import functools
 import itertools
 import random
 import sys
+import weakref
 from collections import deque
 from collections.abc import Iterator
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.quasirandom import SobolEngine
 
+from sam_edu.objectives import holders
+
 LIMIT = 500  # things looked at: a closure's own surroundings, not the whole program
 _LEAVES = (Tensor, int, float, complex, str, bytes, type(None), type, ModuleType, torch.dtype, torch.device)
 _LIBRARIES = ("torch", "numpy", "builtins", "_thread", "threading", "matplotlib", "pandas")
+
+
+@functools.lru_cache(maxsize=1000)
+def _is_leaf(kind: Any) -> bool:
+    return issubclass(kind, _LEAVES)
 
 
 def reached(start: Any) -> tuple[list[nn.Module], list[Any]]:
@@ -31,7 +39,8 @@ def reached(start: Any) -> tuple[list[nn.Module], list[Any]]:
     queue = deque([start])
     while queue and len(seen) < LIMIT:
         thing = queue.popleft()
-        if isinstance(thing, _LEAVES) or id(thing) in seen:
+        kind: Any = type(thing)
+        if _is_leaf(kind) or id(thing) in seen:
             continue
         seen.add(id(thing))
         if isinstance(thing, nn.Module):
@@ -53,7 +62,8 @@ def signature(closure: Any) -> tuple[Any, ...] | None:
         functions, found = [closure], []
         for function in functions:  # grows
             for thing in _variables(function):
-                if isinstance(thing, _LEAVES):
+                kind: Any = type(thing)
+                if _is_leaf(kind):
                     continue
                 found.append(id(thing))
                 if isinstance(thing, FunctionType) and thing.__globals__ is closure.__globals__:
@@ -91,7 +101,11 @@ def is_generator(thing: Any) -> bool:
 
 
 def _next(thing: Any) -> Iterator[Any]:
-    if isinstance(thing, FunctionType):
+    if (held := holders.held(thing)) is not None:
+        yield from list(held.values() if isinstance(held, dict) else held)[:LIMIT]
+    elif isinstance(thing, weakref.ref):
+        yield thing()
+    elif isinstance(thing, FunctionType):
         if not _of_a_library(thing.__module__):
             yield from _variables(thing)
     elif isinstance(thing, MethodType):
@@ -110,15 +124,20 @@ def _next(thing: Any) -> Iterator[Any]:
 
 
 def _variables(function: FunctionType) -> list[Any]:
-    found = []
-    for cell in function.__closure__ or ():
-        try:
-            found.append(cell.cell_contents)
-        except ValueError:  # not filled yet
-            continue
+    cells, names = function.__closure__ or (), function.__globals__
+    try:
+        found = [cell.cell_contents for cell in cells]
+    except ValueError:  # some are not filled yet
+        found = [thing for cell in cells for thing in _content(cell)]
     found += function.__defaults__ or ()
-    names = function.__globals__
     return found + [names[name] for name in _names(function.__code__) if name in names]
+
+
+def _content(cell: CellType) -> list[Any]:
+    try:
+        return [cell.cell_contents]
+    except ValueError:
+        return []
 
 
 @functools.lru_cache(maxsize=1000)

@@ -11,11 +11,13 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from sam_edu.objectives import contents
 from sam_edu.objectives.reach import OF_EVERY_MODULE, _names, _variables
 
 MISSING = object()
 #: torch's own layers keep their state in buffers; attributes of its wrappers say where in a step they are
 _WITHOUT_ATTRIBUTES = "torch."
+_OF_MODULES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _CODE = (FunctionType, BuiltinFunctionType, MethodType, type)
 _DESCRIPTORS = (property, classmethod, staticmethod, functools.cached_property)
 
@@ -34,9 +36,12 @@ class Slot:
             thing = self.space[self.name]
         except KeyError:
             return MISSING
-        # what is being trained is no state; an uninitialised tensor of a lazy module has none yet
-        trained = self.kind == "parameter" and thing is not None and thing.requires_grad
-        return MISSING if trained or is_lazy(thing) else thing
+        # an uninitialised tensor of a lazy module has no state yet; shards come and go
+        return MISSING if is_lazy(thing) or (self.trains(thing) and contents.odd(thing)) else thing
+
+    def trains(self, thing: Any) -> bool:
+        """What is being trained is no state but for which tensor it is."""
+        return self.kind == "parameter" and isinstance(thing, Tensor) and thing.requires_grad
 
     def put(self, thing: Any) -> None:
         if self.look() is thing:
@@ -44,19 +49,41 @@ class Slot:
         if thing is not MISSING:
             self.space[self.name] = thing
         elif self.kind == "attribute":
-            del self.space[self.name]
+            self.space.pop(self.name, None)
+
+
+def spaces_of(module: nn.Module) -> Iterator[tuple[Any, str, str]]:
+    """The dictionaries that a module keeps things in by their names, what they are, the module's package."""
+    home = type(module).__module__.partition(".")[0]
+    for kind in ("buffer", "parameter", "module"):
+        yield getattr(module, f"_{kind}s"), kind, home
+    if not type(module).__module__.startswith(_WITHOUT_ATTRIBUTES):
+        yield vars(module), "attribute", home
+
+
+def grows(module: nn.Module, space: Any, kind: str) -> bool:
+    """Whether a forward pass may register more in there: in torch's own layers, only what hooks do."""
+    if not isinstance(space, dict):  # of scripted modules
+        return False
+    if kind == "buffer" or not type(module).__module__.startswith(_WITHOUT_ATTRIBUTES):
+        return True
+    return kind == "module" and isinstance(module, _OF_MODULES)
+
+
+def slot_in(space: Any, name: str, kind: str, home: str) -> Slot | None:
+    """The place of that name, if it may hold state."""
+    code = kind == "attribute" and (name in OF_EVERY_MODULE or isinstance(space[name], _CODE))
+    return None if code else Slot(space, name, kind, home)
 
 
 def slots_of(module: nn.Module) -> Iterator[Slot]:
     """All of them; of a class only what is no code."""
-    for kind in ("buffer", "parameter"):
-        space = getattr(module, f"_{kind}s")
-        yield from [Slot(space, name, kind) for name in space.keys()]  # not always a dict
+    for space, kind, home in spaces_of(module):
+        if kind != "module":  # looked at by themselves
+            found = [slot_in(space, name, kind, home) for name in space.keys()]  # not always a dict
+            yield from [slot for slot in found if slot is not None]
     if not type(module).__module__.startswith(_WITHOUT_ATTRIBUTES):
         home = type(module).__module__.partition(".")[0]
-        for name, value in vars(module).items():
-            if name not in OF_EVERY_MODULE and not isinstance(value, _CODE):
-                yield Slot(vars(module), name, "attribute", home)
         for base in type(module).__mro__[:-1]:
             if not base.__module__.startswith(_WITHOUT_ATTRIBUTES):
                 for name, value in vars(base).items():
@@ -76,6 +103,33 @@ def slots_of_calls(closure: Any) -> Iterator[Slot]:
                 yield from [
                     Slot(space, name, "parameter") for name, t in space.items() if isinstance(t, Tensor)
                 ]
+
+
+class Names:
+    """The names of what modules hold, at one moment: a pass may register more of it under new ones."""
+
+    def __init__(self, spaces: list[Any]) -> None:
+        self.spaces, self.then = spaces, list(map(tuple, spaces))
+
+    def new(self) -> list[tuple[int, str]]:
+        """Those that have come since: the number of the space, and the name in there."""
+        now = list(map(tuple, self.spaces))
+        if now == self.then:
+            return []
+        pairs = enumerate(zip(self.then, now, strict=False))  # spaces may have come, too
+        return [(at, name) for at, (old, new) in pairs for name in new if name not in old]
+
+    def put(self) -> None:
+        """Take those away; what is trained stays, since it is to get its gradient."""
+        for at, name in self.new():
+            if not _trained(self.spaces[at][name]):
+                del self.spaces[at][name]
+
+
+def _trained(thing: Any) -> bool:
+    if isinstance(thing, nn.Module):
+        return any(p.requires_grad for p in thing.parameters())
+    return isinstance(thing, nn.Parameter) and thing.requires_grad
 
 
 class _ClassSpace:

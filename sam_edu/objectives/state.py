@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,7 +20,43 @@ from torch import Tensor, nn
 from sam_edu.objectives import contents
 from sam_edu.objectives.kept import LARGE, NOTHING, SMALL, Kept
 from sam_edu.objectives.reach import draws_batches, hidden, reached, signature
-from sam_edu.objectives.slots import MISSING, Slot, slots_of, slots_of_calls
+from sam_edu.objectives.slots import MISSING, Names, Slot, grows, slot_in, slots_of, slots_of_calls, spaces_of
+from sam_edu.objectives.trained import After as WeightsAfter
+from sam_edu.objectives.trained import Before as WeightsBefore
+from sam_edu.objectives.trained import Trained
+
+
+@dataclass(slots=True)
+class Before:
+    """What there is before the first pass."""
+
+    kept: Kept
+    names: Names | None  # None: the first pass has made none
+    weights: WeightsBefore
+
+    def put(self) -> None:
+        if self.kept is not NOTHING:
+            self.kept.put()
+        if self.names is not None:
+            self.names.put()
+        if self.weights.then:
+            self.weights.again()
+
+
+@dataclass(slots=True)
+class After:
+    """What the first pass has left: the state after the step."""
+
+    kept: Kept
+    names: Names
+    weights: WeightsAfter | None
+
+    def put(self) -> None:
+        if self.kept is not NOTHING:
+            self.kept.put()
+        self.names.put()
+        if self.weights is not None:
+            self.weights.put()
 
 
 class State:
@@ -30,11 +67,14 @@ class State:
         # other than the CPU: modules outside the model may be elsewhere
         self.devices: set[torch.device] = set()
         self.generators: list[Any] = []  # random generators that are attributes of the modules
+        self.trained = Trained()
         self._known: dict[int, nn.Module] = {}
         self._moving: list[Slot] = []
         self._still: list[tuple[Slot, Any, int]] = []  # with what was last seen there, and its version
+        self._weights: list[tuple[Slot, Any]] = []  # still, too: torch's counts say whether to look there
         self._new: list[Slot] = []
-        self._owners: list[nn.Module] = []
+        self._spaces: list[dict[str, Any]] = []
+        self._kinds: list[tuple[str, str]] = []  # of the spaces, with the package of the module
         self._reached: tuple[Any, ...] | None = None
         self._drawn: list[Any] = []
         self.add([model])
@@ -50,8 +90,15 @@ class State:
                 if id(module) in self._known:
                     continue
                 self._known[id(module)] = module
-                self._owners.append(module)
-                self.devices |= {p.device for p in module.parameters(recurse=False) if not p.is_cpu}
+                params = list(module.parameters(recurse=False))
+                self.trained.add(params)
+                self.devices |= {p.device for p in params if not p.is_cpu}
+                for space, kind, home in spaces_of(module):
+                    if grows(module, space, kind):
+                        self._spaces.append(space)
+                        self._kinds.append((kind, home))
+                        if kind == "parameter":
+                            self.trained.spaces.append(space)
                 for slot in slots_of(module):
                     (self._moving if _small_buffer(slot) else self._new).append(slot)
                 others, generators = hidden(module)
@@ -74,21 +121,36 @@ class State:
             self._reached = here
         return [*self._drawn, *self.generators] if self._drawn or self.generators else []
 
-    def before(self, weights: Iterable[Tensor] = ()) -> Kept:
-        """The state that the first pass starts from: what moves, and what has not been looked at yet.
+    def before(self, weights: Iterable[Tensor] = ()) -> Before:
+        """What the first pass starts from: all that moves, and what has not been looked at yet.
 
         ``weights`` are the tensors that move between the passes.
         """
-        slots = self._moving + self._new
-        if not (slots or self._owners):
-            return NOTHING
-        return Kept(slots, contents.memories(weights), LARGE, streams=True)
+        kept = self._kept(weights) if self._moving or self._new else NOTHING
+        return Before(kept, Names(self._spaces), WeightsBefore(self.trained))
 
-    def after(self, before: Kept) -> Kept:
-        """The state that the first pass has left; what is seen to move is kept from now on."""
-        learning = bool(self._owners or self._new)
+    def now(self, weights: Iterable[Tensor], moving: Iterable[Tensor]) -> After:
+        """The state as it is, to be put back; ``moving`` are those of the weights that others put back."""
+        return After(self._kept(weights), Names(self._spaces), self.trained.now(moving))
+
+    def _kept(self, weights: Iterable[Tensor]) -> Kept:
+        slots = self._moving + self._new
+        if not slots:
+            return NOTHING
+        return Kept(slots, contents.memories(weights), LARGE, streams=True, looking=bool(self._new))
+
+    def after(self, before: Before, moving: Iterable[Tensor] = ()) -> After:
+        """What the first pass has left; what is seen to move is kept from now on.
+
+        ``moving`` are the weights that move between the passes, and that others put back.
+        """
+        weights = before.weights.after(moving)
+        names, learning = before.names or Names(self._spaces), bool(self._new)
+        made = names.new()
         if learning:
-            self._learn(before)
+            self._learn(before.kept)
+        if made:
+            self._meet(made)
         still = []
         for entry in self._still:
             slot, thing, version = entry
@@ -98,46 +160,81 @@ class State:
             else:
                 self._moving.append(slot)
         self._still = still
-        if not (learning or self._moving):
-            return NOTHING
-        kept = Kept(self._moving, before.weights)
-        if learning:
-            kept.first = lambda: self._look_again(before)
-        return kept
+        if before.weights.stirred is not None:
+            self._look_at_weights(before.weights.stirred)
+        kept = NOTHING
+        if learning or self._moving:
+            kept = Kept(self._moving, before.kept.weights)
+            if learning:
+                kept.first = lambda: self._look_again(before.kept)
+        if not made:
+            before.names = None
+        return After(kept, Names(self._spaces) if made else names, weights)
+
+    def _look_at_weights(self, written: set[int]) -> None:
+        still = []
+        for slot, thing in self._weights:
+            now = slot.look()
+            if now is thing and (slot.trains(now) or id(now) not in written):
+                still.append((slot, thing))
+            else:
+                self._moving.append(slot)
+        self._weights = still
+
+    def _meet(self, made: Iterable[tuple[int, str]]) -> None:
+        """Watch what the pass has registered under new names."""
+        modules = []
+        for at, name in made:
+            space, (kind, home) = self._spaces[at], self._kinds[at]
+            if kind == "module" and space[name] is not None:
+                modules.append(space[name])
+            if kind == "parameter" and space[name] is not None:
+                self.trained.add([space[name]])
+            slot = slot_in(space, name, kind, home)
+            if slot is not None:
+                self._moving.append(slot)
+                if kind == "attribute":
+                    modules += self._inside([slot])
+        self.add(modules)
+
+    def _inside(self, slots: Iterable[Slot]) -> list[nn.Module]:
+        """The modules in attributes; random generators there are noted."""
+        modules, generators = reached([slot.look() for slot in slots if slot.kind == "attribute"])
+        self.generators += [g for g in generators if all(g is not known for known in self.generators)]
+        return modules
 
     def _learn(self, before: Kept) -> None:
         moved = before.changed()
         moved |= {slot for slot in self._new if before.few(slot)}  # they may begin to move later
-        self._still += [_seen(slot) for slot in self._new if slot not in moved]
-        known = {(id(slot.space), slot.name) for slot in before.found}
-        kinds = ("attribute", "buffer")
-        before.made = [
-            s
-            for owner in self._owners
-            for s in slots_of(owner)
-            if s.kind in kinds and (id(s.space), s.name) not in known
-        ]
-        fresh = [slot for slot in self._new if slot in moved] + before.made
-        owners, self._new, self._owners = self._owners, [], []
+        weights = {slot for slot in self._new if slot.trains(slot.look()) and before.found[slot] is MISSING}
+        self.trained.add([slot.look() for slot in weights])  # lazy ones, now that they have a shape
+        moved -= weights
+        self._stays([slot for slot in self._new if slot not in moved])
+        fresh = [slot for slot in self._new if slot in moved]
+        self._new = []
         self._moving += fresh
-        modules, generators = reached([slot.look() for slot in fresh if slot.kind == "attribute"])
-        self.generators += [g for g in generators if all(g is not known for known in self.generators)]
-        self.add([*modules, *[child for owner in owners for child in owner.children()]])  # made on the way
+        self.add(self._inside(fresh))
 
     def _look_again(self, before: Kept) -> None:
         """After the last pass of a step that has learned: what moved in that pass alone?"""
-        late = before.changed() & {slot for slot, *_ in self._still}
+        places = [slot for slot, _, _ in self._still] + [slot for slot, _ in self._weights]
+        late = before.changed() & set(places)
         if late:
             before.put()
             self._moving += late
-        self._still = [_seen(slot) for slot, *_ in self._still if slot not in late]
+        self._still, self._weights = [], []
+        self._stays([slot for slot in places if slot not in late])
+
+    def _stays(self, slots: Iterable[Slot]) -> None:
+        for slot in slots:
+            thing = slot.look()
+            if slot.kind == "parameter" and self.trained.knows(thing):
+                self._weights.append((slot, thing))
+            else:
+                version = contents.version(thing) if isinstance(thing, Tensor) else -1
+                self._still.append((slot, thing, version))
 
 
 def _small_buffer(slot: Slot) -> bool:
     thing = slot.look() if slot.kind == "buffer" else MISSING
     return isinstance(thing, Tensor) and not contents.odd(thing) and thing.numel() <= SMALL
-
-
-def _seen(slot: Slot) -> tuple[Slot, Any, int]:
-    thing = slot.look()
-    return slot, thing, contents.version(thing) if isinstance(thing, Tensor) else -1

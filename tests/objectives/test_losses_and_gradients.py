@@ -336,8 +336,11 @@ def test_a_closure_that_goes_backward_itself_and_a_loss_instead_of_a_closure(met
         loss.backward()
         return loss
 
-    with pytest.raises(RuntimeError, match=r"second time: the closure returns the loss and leaves backward"):
+    with pytest.raises(RuntimeError, match=r"backward\(\) itself.*let it return the loss alone"):
         method(model).backward(as_for_an_optimizer)
+    outside = model(x)  # a graph for two passes
+    with pytest.raises(RuntimeError, match=r"second time: the closure returns the loss and leaves backward"):
+        [method(model).backward(lambda: cross_entropy(outside, y)) for _ in range(2)]
     with pytest.raises(TypeError, match=r"a function that computes the loss.*got Tensor"):
         method(model).backward(cross_entropy(model(x), y))
 

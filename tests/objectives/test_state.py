@@ -376,7 +376,7 @@ def test_a_vocabulary_is_not_copied_at_every_step():
     model[1].forward = lambda x: x
     objective = SAM(model)
     for kept in (2, 0):
-        held = objective._state.before()
+        held = objective._state.before().kept
         assert len(held.holders) == kept and len(held.copies) == kept // 2
         objective.backward(lambda: model(torch.ones(3, 2)).square().mean())
 
@@ -535,9 +535,9 @@ def test_what_does_not_move_is_not_copied_and_large_things_are_only_sampled():
     model.register_buffer("table", torch.zeros(2**21))
     model.frozen = nn.Parameter(torch.zeros(2**18), requires_grad=False)
     objective, x = SAM(model, 0.5), X.float()
-    held = [sum(c.numel() for c in objective._state.before().copies)]
+    held = [sum(c.numel() for c in objective._state.before().kept.copies)]
     objective.backward(lambda: cross_entropy(model(x), Y))
-    held.append(sum(c.numel() for c in objective._state.before().copies))
+    held.append(sum(c.numel() for c in objective._state.before().kept.copies))
     assert held[0] < 2**18 + 100 and held[1] == 17  # BatchNorm's mean, variance and count
 
 
@@ -660,7 +660,7 @@ def test_what_does_not_move_is_not_copied_in_later_steps_either():
     objective, x = SAM(model, 0.5), X.float()
     for _ in range(3):
         objective.backward(lambda: cross_entropy(model(x), Y))
-        assert sum(c.numel() for c in objective._state.before().copies) == 17
+        assert sum(c.numel() for c in objective._state.before().kept.copies) == 17
 
 
 # --- the same random numbers, no cached weights -----------------------------------------------------------
