@@ -75,7 +75,7 @@ class ERM:
             The loss at the weights as they are (not at the perturbed ones), detached.
         """
         loss = forward(closure, self._params)
-        descend(scaled(loss, scale))
+        descend(loss if scale is None else scaled(loss, scale))
         return loss.detach()
 
     def state_dict(self) -> dict[str, Any]:
@@ -166,12 +166,12 @@ class WeightPerturbation(ERM):
         # (accumulation), and they must not leak into the ascent direction.
         with parallel.unaveraged(self.model):
             loss = forward(closure, self._params)
-            found = gradient(scaled(loss, scale), used)
+            found = gradient(loss if scale is None else scaled(loss, scale), used)
         if self.sync and parallel.active():
             found = parallel.averaged(found, used, self.model)
-        if any([part is None for part in found]):
+        g: Tensors = [part for part in found if part is not None]
+        if len(g) < len(used):
             used = [p for p, part in zip(used, found, strict=True) if part is not None]
-        g: Tensors = tuple([part for part in found if part is not None])
         if not used and among is None:
             raise ValueError("the closure's loss does not depend on any parameter of the model")
         if any([part.is_sparse for part in g]):
@@ -189,7 +189,7 @@ class WeightPerturbation(ERM):
         """The gradient at the weights as they are now is added to ``p.grad``; returns the loss there."""
         loss = forward(closure, self._params)
         weights = WeightsStay(self._params)
-        descend(scaled(loss, scale))
+        descend(loss if scale is None else scaled(loss, scale))
         weights.check()
         return loss.detach()
 

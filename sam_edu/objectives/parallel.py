@@ -16,6 +16,9 @@ _ACT_IN_EVERY_BACKWARD = (
 )
 
 
+_NO_CONTEXT = nullcontext()
+
+
 def active() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
@@ -62,7 +65,7 @@ def partial_shards(params: Iterable[Tensor]) -> None:
 
 def unaveraged(model: nn.Module) -> AbstractContextManager[None]:
     """For the first pass: DistributedDataParallel is not to wait for a backward pass that never comes."""
-    return _alone(model) if isinstance(model, DistributedDataParallel) else nullcontext()
+    return _alone(model) if isinstance(model, DistributedDataParallel) else _NO_CONTEXT
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from torch import Tensor
 from sam_edu.objectives.closures import Closure, evaluate
 from sam_edu.objectives.randomness import RandomState
 from sam_edu.objectives.state import After, State
+from sam_edu.objectives.trained import VERSION
+
+GRAD = attrgetter("grad")
 
 
 class FirstPass:
@@ -26,7 +30,7 @@ class FirstPass:
         With ``again`` the written weights go back at once, so that what is added to them stays.
         """
         after = self.state.after(self.before, moving)
-        if again:
+        if again and self.before.weights.then:
             self.before.weights.rewind()
         return after
 
@@ -37,12 +41,11 @@ class FirstPass:
 
 def forward(closure: Closure, params: Sequence[Tensor]) -> Tensor:
     """The closure's loss; one clear line where it has gone backward itself (with ``retain_graph=True``)."""
-    held = [p.grad for p in params]
-    versions = [None if g is None else g._version for g in held]
+    held = list(map(GRAD, params))
+    versions = {id(g): g._version for g in held if g is not None}
     loss = evaluate(closure)
-    for p, old, version in zip(params, held, versions, strict=True):
-        g = p.grad
-        if g is not None and (g is not old or g._version != version) and _any(g):
+    for g in map(GRAD, params):
+        if g is not None and versions.get(id(g)) != g._version and _any(g):
             raise RuntimeError(
                 "the closure has gone backward() itself, so its gradients would be added to the objective's: "
                 "let it return the loss alone, objective.backward(closure) does the rest; a closure that "
@@ -94,12 +97,12 @@ class WeightsStay:
     def __init__(self, params: Sequence[Tensor], only_hooked: bool = False) -> None:
         self.params = params
         hooked = any([p._backward_hooks or p._post_accumulate_grad_hooks for p in params])
-        self.versions = None if only_hooked else [p._version for p in params]
+        self.versions = None if only_hooked else list(map(VERSION, params))
         self.copies = [p.detach().clone() for p in params] if hooked else []  # .data has no version
 
     def check(self) -> None:
         """Raise if they are no longer what they were."""
-        written = self.versions is not None and self.versions != [p._version for p in self.params]
+        written = self.versions is not None and self.versions != list(map(VERSION, self.params))
         if self.copies and not written:
             pairs = zip(self.params, self.copies, strict=False)
             written = any([bool(((p != copy) & (p == p)).any()) for p, copy in pairs])

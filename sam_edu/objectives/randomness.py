@@ -33,8 +33,10 @@ class RandomState:
         self.cpu = torch.default_generator.get_state()
         self.python = _python_state()
         self.numpy = _numpy_state()
-        self.rest = [_state_of(g) for g in generators]
-        self.rest += [_device_state(device) for device in others | {p.device for p in params if not p.is_cpu}]
+        self.rest = [_state_of(g) for g in generators] if generators else []
+        elsewhere = [p.device for p in params if not p.is_cpu]
+        if elsewhere or others:
+            self.rest += [_device_state(device) for device in others | set(elsewhere)]
 
     def restore(self) -> None:
         torch.default_generator.set_state(self.cpu)

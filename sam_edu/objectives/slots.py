@@ -17,6 +17,7 @@ from sam_edu.objectives.reach import OF_EVERY_MODULE, _names, _variables
 MISSING = object()
 #: torch's own layers keep their state in buffers; attributes of its wrappers say where in a step they are
 _WITHOUT_ATTRIBUTES = "torch."
+_OF_MODULES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _CODE = (FunctionType, BuiltinFunctionType, MethodType, type)
 _DESCRIPTORS = (property, classmethod, staticmethod, functools.cached_property)
 
@@ -58,6 +59,15 @@ def spaces_of(module: nn.Module) -> Iterator[tuple[Any, str, str]]:
         yield getattr(module, f"_{kind}s"), kind, home
     if not type(module).__module__.startswith(_WITHOUT_ATTRIBUTES):
         yield vars(module), "attribute", home
+
+
+def grows(module: nn.Module, space: Any, kind: str) -> bool:
+    """Whether a forward pass may register more in there: in torch's own layers, only what hooks do."""
+    if not isinstance(space, dict):  # of scripted modules
+        return False
+    if kind == "buffer" or not type(module).__module__.startswith(_WITHOUT_ATTRIBUTES):
+        return True
+    return kind == "module" and isinstance(module, _OF_MODULES)
 
 
 def slot_in(space: Any, name: str, kind: str, home: str) -> Slot | None:

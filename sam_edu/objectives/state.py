@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from sam_edu.objectives import contents
 from sam_edu.objectives.kept import LARGE, NOTHING, SMALL, Kept
 from sam_edu.objectives.reach import draws_batches, hidden, reached, signature
-from sam_edu.objectives.slots import MISSING, Names, Slot, slot_in, slots_of, slots_of_calls, spaces_of
+from sam_edu.objectives.slots import MISSING, Names, Slot, grows, slot_in, slots_of, slots_of_calls, spaces_of
 from sam_edu.objectives.trained import After as WeightsAfter
 from sam_edu.objectives.trained import Before as WeightsBefore
 from sam_edu.objectives.trained import Trained
@@ -31,14 +31,16 @@ class Before:
     """What there is before the first pass."""
 
     kept: Kept
-    names: Names
+    names: Names | None  # None: the first pass has made none
     weights: WeightsBefore
 
     def put(self) -> None:
         if self.kept is not NOTHING:
             self.kept.put()
-        self.names.put()
-        self.weights.again()
+        if self.names is not None:
+            self.names.put()
+        if self.weights.then:
+            self.weights.again()
 
 
 @dataclass(slots=True)
@@ -91,11 +93,11 @@ class State:
                 params = list(module.parameters(recurse=False))
                 self.trained.add(params)
                 self.devices |= {p.device for p in params if not p.is_cpu}
-                for space, *kind in spaces_of(module):
-                    if isinstance(space, dict):  # others (of scripted modules) cannot grow
+                for space, kind, home in spaces_of(module):
+                    if grows(module, space, kind):
                         self._spaces.append(space)
-                        self._kinds.append((kind[0], kind[1]))
-                        if kind[0] == "parameter":
+                        self._kinds.append((kind, home))
+                        if kind == "parameter":
                             self.trained.spaces.append(space)
                 for slot in slots_of(module):
                     (self._moving if _small_buffer(slot) else self._new).append(slot)
@@ -124,7 +126,8 @@ class State:
 
         ``weights`` are the tensors that move between the passes.
         """
-        return Before(self._kept(weights), Names(self._spaces), self.trained.before())
+        kept = self._kept(weights) if self._moving or self._new else NOTHING
+        return Before(kept, Names(self._spaces), WeightsBefore(self.trained))
 
     def now(self, weights: Iterable[Tensor], moving: Iterable[Tensor]) -> After:
         """The state as it is, to be put back; ``moving`` are those of the weights that others put back."""
@@ -142,7 +145,8 @@ class State:
         ``moving`` are the weights that move between the passes, and that others put back.
         """
         weights = before.weights.after(moving)
-        made, learning = before.names.new(), bool(self._new)
+        names, learning = before.names or Names(self._spaces), bool(self._new)
+        made = names.new()
         if learning:
             self._learn(before.kept)
         if made:
@@ -163,7 +167,9 @@ class State:
             kept = Kept(self._moving, before.kept.weights)
             if learning:
                 kept.first = lambda: self._look_again(before.kept)
-        return After(kept, Names(self._spaces) if made else before.names, weights)
+        if not made:
+            before.names = None
+        return After(kept, Names(self._spaces) if made else names, weights)
 
     def _look_at_weights(self, written: set[int]) -> None:
         still = []
@@ -222,7 +228,7 @@ class State:
     def _stays(self, slots: Iterable[Slot]) -> None:
         for slot in slots:
             thing = slot.look()
-            if slot.kind == "parameter" and any(slot.space is space for space in self.trained.spaces):
+            if slot.kind == "parameter" and self.trained.knows(thing):
                 self._weights.append((slot, thing))
             else:
                 version = contents.version(thing) if isinstance(thing, Tensor) else -1

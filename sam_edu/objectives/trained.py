@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from sam_edu.objectives import contents
 
+VERSION = attrgetter("_version")  # lists by map and attrgetter: without a Python frame of their own
 Value = tuple[Tensor, Tensor, Tensor]  # the parameter, its memory (``p.data = ...`` gives it another), a copy
 
 
@@ -26,7 +28,8 @@ class Trained:
 
     def __init__(self) -> None:
         self.known: list[Tensor] = []
-        self.spaces: list[dict[str, Any]] = []  # where modules keep them
+        self.ids: set[int] = set()
+        self.spaces: list[dict[str, Any]] = []  # where modules that may exchange them keep them
         self.new: list[Tensor] = []  # not compared yet,
         self.compared: list[Tensor] = []  # once
         self.written: dict[Tensor, None] = {}
@@ -35,29 +38,26 @@ class Trained:
         found = [p for p in params if not contents.odd(p)]
         self.known += found
         self.new += found
-
-    def before(self) -> Before:
-        """To be asked for before the first pass."""
-        return Before(self)
+        self.ids |= set(map(id, found))
 
     def now(self, moving: Iterable[Tensor]) -> After:
         """All but those that are ``moving``, as they are."""
         moved = set(moving)
         return After(self, {p: _value(p) for p in self.known if p.requires_grad and p not in moved}, {})
 
+    def knows(self, thing: Any) -> bool:
+        return id(thing) in self.ids
+
     def identities(self) -> list[int]:
         return list(map(id, chain.from_iterable(map(dict.values, self.spaces))))
-
-    def versions(self) -> list[int]:
-        return [p._version for p in self.known]
 
 
 class Before:
     """What they are before the first pass: version numbers, and copies of those that may be written."""
 
     def __init__(self, trained: Trained) -> None:
-        self.trained, self.versions = trained, trained.versions()
-        self.identities = trained.identities()
+        self.trained, self.versions = trained, list(map(VERSION, trained.known))
+        self.identities = trained.identities() if trained.spaces else None
         self.stirred: set[int] | None = None  # by their ids; None: not one is written or exchanged
         self.then: dict[Tensor, Value] = {}
         if trained.new or trained.compared or trained.written:
@@ -70,8 +70,9 @@ class Before:
 
         ``moving`` are put back by others: no copy of those is kept that the pass has not written.
         """
-        trained, now = self.trained, self.trained.versions()
-        quiet = now == self.versions and trained.identities() == self.identities
+        trained = self.trained
+        now = list(map(VERSION, trained.known))
+        quiet = now == self.versions and (not self.identities or trained.identities() == self.identities)
         if quiet and not self.then:
             return None
         different = [p for p, old, new in zip(trained.known, self.versions, now, strict=False) if old != new]

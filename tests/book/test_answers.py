@@ -13,7 +13,6 @@ from book.tools import ROOT
 from sam_edu import exercises
 from sam_edu.exercises import Choice, Exercise, Function
 from tests.book import checks
-from tests.book.conftest import EARLY
 from tests.book.test_pages import html, none  # noqa: F401
 from tests.browser import Visit
 
@@ -66,7 +65,6 @@ def test_every_such_exercise_of_the_book_has_its_form(html: Path) -> None:  # no
     assert sorted(found) == sorted(WANTED)
 
 
-@pytest.mark.xdist_group(EARLY)
 def test_answers_by_keyboard_are_kept(browser: Any, html: Path) -> None:  # noqa: F811
     page = Visit(browser)
     try:

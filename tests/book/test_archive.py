@@ -22,11 +22,10 @@ from book.tools import ROOT
 from book.tools.print import make_pdf
 from book.tools.publish import archive as packer
 from tests.book import checks
-from tests.book.conftest import EARLY
 from tests.book.test_pages import html  # noqa: F401
 from tests.browser import Visit, rest
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group(EARLY)]  # one archive, one PDF for all
+pytestmark = pytest.mark.browser
 LIVE = "notebooks/00_welcome"  # a short page with a live figure and links to other pages
 OTHER = "book/bibliography"
 

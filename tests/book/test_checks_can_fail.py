@@ -11,6 +11,7 @@ import pytest
 
 from book.tools import ROOT
 from tests.book import checks
+from tests.book.conftest import group
 from tests.browser import Visit
 from tests.figures import MAKE
 
@@ -308,3 +309,11 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
         "a: #gone has no such anchor",
         "c: missing",
     ]
+
+
+def test_tests_that_share_a_page_share_a_worker() -> None:
+    of = "tests/book/test_pages.py::test_"
+    assert group(f"{of}weighs_little[book/note]") == group(f"{of}can_be_read_in_the_dark[book/note]")
+    assert group(f"{of}weighs_little[book/note]") != group(f"{of}weighs_little[notebooks/04b_units]")
+    assert group(f"{of}search_and_index_have_no_barriers[dark]") == "tests/book/test_archive.py"
+    assert group("tests/book/test_cards.py::test_other_links_have_none") == "tests/book/test_cards.py"

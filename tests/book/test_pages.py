@@ -18,7 +18,6 @@ import yaml
 
 from book.tools import ROOT
 from tests.book import checks
-from tests.book.conftest import EARLY
 from tests.browser import REST, Visit, rest
 
 pytestmark = pytest.mark.browser
@@ -45,8 +44,12 @@ def name(request: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def visit(browser: Any, html: Path, name: str) -> Iterator[Visit]:
+def visit(browser: Any, html: Path, name: str, tmp_path_factory: Any) -> Iterator[Visit]:
     """The page on a desk. The tests below use it in their order: first as it opens, then unfolded."""
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        by = tmp_path_factory.getbasetemp().parent / f"{name.replace('/', '.')}.worker"  # all workers see it
+        assert not by.exists() or by.read_text() == worker, "two workers have opened the same page"
+        by.write_text(worker)
     path = html / f"{name}.html"
     assert path.is_file(), f"{name} stands in _toc.yml and is not in the book"
     page = Visit(browser).open(path)
@@ -168,7 +171,6 @@ def test_the_front_door_leads_to_the_first_page(browser: Any, html: Path) -> Non
         page.close()
 
 
-@pytest.mark.xdist_group(EARLY)
 def test_search_finds_a_word_offline(browser: Any, html: Path) -> None:
     page = Visit(browser).open(html / "search.html", "?q=perturbation")
     try:
@@ -185,7 +187,6 @@ def test_search_finds_a_word_offline(browser: Any, html: Path) -> None:
         page.close()
 
 
-@pytest.mark.xdist_group(EARLY)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_search_and_index_have_no_barriers(browser: Any, html: Path, theme: str) -> None:
     for name in ("search", "genindex", "prf-prf"):
@@ -195,7 +196,6 @@ def test_search_and_index_have_no_barriers(browser: Any, html: Path, theme: str)
             page.close()
 
 
-@pytest.mark.xdist_group(EARLY)
 def test_formulas_and_code_have_no_barriers(browser: Any, html: Path) -> None:
     """Inside each of them, on one page that has both; elsewhere axe-core takes them as boxes."""
     page = Visit(browser).open(html / "notebooks/02_sam_step_by_step.html")
@@ -204,7 +204,6 @@ def test_formulas_and_code_have_no_barriers(browser: Any, html: Path) -> None:
     page.close()
 
 
-@pytest.mark.xdist_group(EARLY)
 def test_a_drawing_is_saved_for_slides(browser: Any, html: Path) -> None:
     """From a dark page, by keyboard: one file, black on white, with the numbers inside."""
     page = Visit(browser, dark=True).open(html / "notebooks/07_standard_and_adversarial_optima.html")
@@ -231,7 +230,6 @@ def test_a_drawing_is_saved_for_slides(browser: Any, html: Path) -> None:
         page.close()
 
 
-@pytest.mark.xdist_group(EARLY)
 def test_a_task_s_link_sets_its_figure_and_brings_it_into_view(browser: Any, html: Path) -> None:
     """Each link in the text that names a state of a figure: a click, and the controls show what it names."""
     linked = r'<a href="(#se-[\w-]+--[\w-]+)"'

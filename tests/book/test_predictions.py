@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.book.conftest import EARLY
 from tests.book.test_pages import html, none  # noqa: F401
 from tests.browser import Visit, rest
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.xdist_group(EARLY)
 def test_guesses_are_counted_where_next(browser: Any, html: Path) -> None:  # noqa: F811
     """The first guess on a question counts, not a second one, and no look at the answer; by keyboard."""
     page = Visit(browser)
