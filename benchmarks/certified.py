@@ -5,6 +5,7 @@
     python -m benchmarks.certified --images 300 --cases 0   more images; 0: the quick ladder only
     python -m benchmarks.certified --small      a slice; writes nothing
     python -m benchmarks.certified --only bounds
+    python -m benchmarks.certified --only apgd --images 300     the quick ladder with torchattacks' own loop
 
 Networks of the book, digits and Fashion-MNIST. Each row has the processor time of AutoAttack on all images,
 that of ``evaluate(ladder="quick")`` and of ``evaluate(ladder="standard", certify=cases)``, and on how many
@@ -23,15 +24,17 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyautoattack
 import torch
+import torchattacks
 from scipy.optimize import linprog
 from torch import Tensor, nn
 
-from benchmarks.timing import about
-from sam_edu import attacks, data, models, training
+from benchmarks.timing import about, ratios
+from sam_edu import _ladder, attacks, data, models, training
 from sam_edu.certify import Region, crown, from_model, lines
 from sam_edu.evaluation import evaluate
 from sam_edu.experiments import verify
@@ -191,16 +194,39 @@ def bounds(images: int, units: int = 20) -> None:
     )
 
 
+def apgd(images: int, rounds: int) -> None:
+    """The quick ladder, in turn with itself on torchattacks' own loop of APGD: time, and every verdict."""
+    run_id = next(iter(verify.with_weights()))
+    record, found, model = verify.reopened(run_id)
+    x, y = found.test_x[:images], found.test_y[:images]
+    seen = []
+
+    def ours() -> None:
+        seen.append(evaluate(model, x, y, 8 / 255).at[0].robust)
+
+    def theirs() -> None:
+        with mock.patch.object(_ladder, "_lean", lambda: torchattacks):
+            ours()
+
+    ratio = ratios(theirs, {"ours": ours}, rounds)["ours"]
+    assert all(verdicts == seen[0] for verdicts in seen), "an image has another verdict"
+    name = f"{record.config.dataset}, {record.config.method.upper()}, {images} images"
+    print(f"{name}: the quick ladder takes {ratio} of its time with torchattacks' own loop")
+
+
 def main() -> None:
     """Print both comparisons, write that of the ladders."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.certified", description=__doc__)
     parser.add_argument("--small", action="store_true", help="a slice; writes nothing")
-    parser.add_argument("--only", choices=("ladder", "bounds"))
+    parser.add_argument("--only", choices=("ladder", "bounds", "apgd"))
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--network", default="")
     parser.add_argument("--images", type=int, default=IMAGES)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.only == "apgd":
+        apgd(options.images, rounds=2 if options.small else 8)
+        return
     if options.only != "ladder":
         bounds(100 if options.small else 500)
     if options.only != "bounds":
