@@ -6,7 +6,7 @@
 # it is 0 on each of these pixels. FGSM at eps = 0.1 leaves 39 % right in 2.13.0 and 76 % in 2.14.1, PGD-20 from the image itself
 # 36 % and 75 %: a pixel that starts on the border stays there. From a random start it is 36 % and 60 %. Bounds given as tensors
 # have the slope 1 at the border in 2.13.0 and 1/2 in 2.14.1; relu and hardtanh have 0 in both.
-# The change is meant (pytorch issue 184574, the subgradient of least norm; issue 195931 asks about it): both are subgradients.
+# pytorch issue 184574 asks for the subgradient of least norm here, issue 195931 asks about the change; both values are subgradients.
 # Why it matters here: 8-bit images lie on the border at many pixels. Code that clamps inside what is differentiated, such as
 # `model(torch.clamp(x + delta, 0, 1))` or the `clamp_(0, 1)` of "free" adversarial training, attacks more weakly after the upgrade: a robust
 # accuracy goes up, and nothing says so.
