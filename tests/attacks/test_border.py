@@ -125,3 +125,19 @@ def test_an_ordinary_model_is_asked_no_more_often_and_attacked_as_ever(pair):
     calls.clear()
     pgd(lambda v: counted(v) * 1e4, x, y, 0.1, steps=7)  # saturated: no gradient at all on many images
     assert sum(calls) <= len(x) * 7 + 4 * 16
+
+
+def test_a_model_may_belong_to_the_rows_of_its_batch():
+    """One class of each image's own against another: such a function cannot be asked about some rows alone."""
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    nn.init.zeros_(plain[1].weight[:, :2])  # pixels without a slope, so that the border is looked at
+    x = torch.rand(40, 1, 2, 2).round()
+    y = plain(x).argmax(1)
+
+    def duel(z):
+        logits = plain(z)
+        return torch.stack([logits.gather(1, y[:, None])[:, 0], logits[:, 0]], 1)
+
+    moved = attacks.pgd(duel, x, torch.zeros_like(y), 0.3, steps=4, random_start=False)
+    assert (moved - x).abs().max() <= 0.3 + 1e-6 and moved.min() >= 0 and moved.max() <= 1
