@@ -139,5 +139,5 @@ def test_a_model_may_belong_to_the_rows_of_its_batch():
         logits = plain(z)
         return torch.stack([logits.gather(1, y[:, None])[:, 0], logits[:, 0]], 1)
 
-    moved = attacks.pgd(duel, x, torch.zeros_like(y), 0.3, steps=4, random_start=False)
+    moved = pgd(duel, x, torch.zeros_like(y), 0.3, steps=4, random_start=False)
     assert (moved - x).abs().max() <= 0.3 + 1e-6 and moved.min() >= 0 and moved.max() <= 1
