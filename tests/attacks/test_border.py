@@ -128,7 +128,7 @@ def test_an_ordinary_model_is_asked_no_more_often_and_attacked_as_ever(pair):
 
 
 def test_a_model_may_belong_to_the_rows_of_its_batch():
-    """One class of each image's own against another: such a function cannot be asked about some rows alone."""
+    """One class of each image's own against another: it cannot be asked about some rows alone."""
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
     nn.init.zeros_(plain[1].weight[:, :2])  # pixels without a slope, so that the border is looked at
