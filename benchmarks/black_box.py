@@ -42,13 +42,12 @@ def broken_without_gradients(rungs: list[RungResult], n: int) -> tuple[int, int]
 def kind(record: Record) -> str:
     """What is perturbed in training: nothing, the weights, the inputs, or both."""
     method = METHODS[record.config.method]
-    weights, inputs = method.perturbs, record.config.eps > 0
     return {
         (False, False): "neither",
         (True, False): "weights",
         (False, True): "inputs",
         (True, True): "both",
-    }[bool(weights), inputs]
+    }[method.perturbs, method.attacks]
 
 
 def counts(paths: Iterator[Path]) -> dict[tuple[str, str], Count]:
