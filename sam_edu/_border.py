@@ -17,15 +17,16 @@ def width(box: tuple[float, float], dtype: torch.dtype) -> float:
     return 2 * torch.finfo(dtype).eps * max(1.0, abs(box[0]), abs(box[1]))
 
 
+def nudged(x: Tensor, box: tuple[float, float], hair: float) -> Tensor:
+    """The nearest inputs that lie so far inside; gradients pass as if nothing were moved."""
+    plain = x.detach()
+    return x + (plain.clamp(box[0] + hair, box[1] - hair) - plain)
+
+
 def inwards(model: Model, box: tuple[float, float], dtype: torch.dtype) -> Model:
     """The model at the nearest input that is so far inside, with the gradient there."""
     hair = width(box, dtype)
-
-    def inner(x: Tensor) -> Tensor:
-        plain = x.detach()
-        return model(x + (plain.clamp(box[0] + hair, box[1] - hair) - plain))
-
-    return inner
+    return lambda x: model(nudged(x, box, hair))
 
 
 def vanishes(model: Model, x: Tensor, box: tuple[float, float], dtype: torch.dtype) -> bool:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu._balls import unit_peak
+from sam_edu._border import nudged
 from sam_edu._guards import check_logits
 
 
@@ -57,8 +58,7 @@ class Fitted(nn.Module):
         if flat.requires_grad and self.guarded:
             flat.register_hook(self._finite)
         if flat.requires_grad and self.inner:
-            plain = flat.detach()
-            flat = flat + (plain.clamp(self.inner, 1 - self.inner) - plain)
+            flat = nudged(flat, (0.0, 1.0), self.inner)
         logits = check_logits(self._model[0](flat.view(-1, *self.shape)), len(images))
         if logits.dtype == torch.float64:  # float32 keeps differences between logits, not a common offset
             logits = logits - logits.detach().amax(1, keepdim=True)
