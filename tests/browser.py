@@ -189,7 +189,7 @@ TIME_A_SLIDER = """async (input) => {
   return [draw, paint]; }"""
 
 
-def slider_times(slider: Any, tries: int = 3) -> tuple[float, float]:
+def slider_times(slider: Any, tries: int = 5) -> tuple[float, float]:
     """Median ms of drawing and of input to painted frame; a busy machine gets more tries."""
     best = (float("inf"), float("inf"))
     for _ in range(tries):

@@ -27,17 +27,7 @@ function ahead(m, one, two) {
   return rise(m, two, one, { tau, gamma, slope: lag === 0 ? 0 : gamma / tau });
 }
 
-function bisect(f, low, high, rounds = 60) {
-  // f > 0 at low, not at high
-  for (let i = 0; i < rounds && high - low > 1e-14 * Math.abs(high); i++) {
-    const mid = (low + high) / 2;
-    if (f(mid) > 0) low = mid;
-    else high = mid;
-  }
-  return (low + high) / 2;
-}
-
-// The same from the values at both ends, by secants; halving where an end is infinite or secants are slow.
+// A zero of f, positive at low and not at high, by secants; halving where an end is infinite or secants are slow.
 function crossing(f, low, high, atLow, atHigh, tolerance) {
   let side = 0,
     slow = 0;
@@ -65,36 +55,43 @@ function crossing(f, low, high, atLow, atHigh, tolerance) {
 const interval = (m, a, rho) => [-rho, rho].map((shift) => near(m, a, shift, 0, 0));
 
 // Where the slope turns from negative to positive on a grid of places, as [left, right, slope there, slope here];
-// finer where it comes near 0 and turns back, for there a minimum that is about to vanish hides.
-function turns(slope, places, zooms) {
-  const at = Array.from(places),
-    rates = at.map(slope);
+// finer where it comes near 0 and turns back, for there a minimum that is about to vanish hides. The places are
+// kept in two tables: a slider's move asks a hundred times, and what is thrown away has to be collected.
+const AT = new Float64Array(128),
+  RATES = new Float64Array(128);
+function turns(slope, shares, low, high, zooms) {
+  let n = 0;
+  const put = (i, s) => {
+    AT[i] = s;
+    RATES[i] = slope(s);
+  };
+  for (const share of shares) put(n++, low + (high - low) * share);
   for (let round = 0; round < zooms; round++) {
     let best = Infinity,
       k = 0;
-    for (let i = 1; i < at.length - 1; i++) {
-      const here = rates[i],
+    for (let i = 1; i < n - 1; i++) {
+      const here = RATES[i],
         up = here >= 0;
-      if (up !== rates[i - 1] >= 0 || up !== rates[i + 1] >= 0) continue;
+      if (up !== RATES[i - 1] >= 0 || up !== RATES[i + 1] >= 0) continue;
       const size = Math.abs(here),
-        around = Math.min(Math.abs(rates[i - 1]), Math.abs(rates[i + 1]));
+        around = Math.min(Math.abs(RATES[i - 1]), Math.abs(RATES[i + 1]));
       if (size <= around && size / around < best) [best, k] = [size / around, i];
     }
     if (!k) break;
-    const cells = [at[k - 1], at[k], at[k + 1]],
-      values = [rates[k]];
-    at.splice(k, 1);
-    rates.splice(k, 1);
-    const fresh = [cells[1]];
-    for (const [left, right] of [cells.slice(0, 2), cells.slice(1)])
-      for (let i = 1; i < 4; i++) fresh.push(left + ((right - left) * i) / 4);
-    fresh.sort((one, two) => one - two);
-    at.splice(k, 0, ...fresh);
-    rates.splice(k, 0, ...fresh.map((s) => (s === cells[1] ? values[0] : slope(s))));
+    const left = AT[k - 1],
+      here = AT[k],
+      right = AT[k + 1];
+    for (const table of [AT, RATES]) table.copyWithin(k + 7, k + 1, n);
+    n += 6;
+    put(k + 3, here);
+    for (let i = 1; i < 4; i++) {
+      put(k - 1 + i, left + ((here - left) * i) / 4);
+      put(k + 3 + i, here + ((right - here) * i) / 4);
+    }
   }
   const found = [];
-  for (let i = 0; i < at.length - 1; i++)
-    if (rates[i] < 0 && rates[i + 1] >= 0) found.push([at[i], at[i + 1], rates[i], rates[i + 1]]);
+  for (let i = 0; i < n - 1; i++)
+    if (RATES[i] < 0 && RATES[i + 1] >= 0) found.push([AT[i], AT[i + 1], RATES[i], RATES[i + 1]]);
   return found;
 }
 const bottom = (slope, [left, right, before, after], share = 1e-13) =>
@@ -179,7 +176,7 @@ function l2Ball(m, a, rho, fine) {
       const span = end - ridge,
         way = i ? 1 : -1,
         slope = (s) => way * turn(k, ridge + span * s);
-      const cells = turns(slope, fine ? FINE : COARSE, fine ? 4 : 0);
+      const cells = turns(slope, fine ? FINE : COARSE, 0, 1, fine ? 4 : 0);
       for (const cell of cells.length > 1 ? [cells[0], cells[cells.length - 1]] : cells)
         found.push(ridge + span * bottom(slope, cell, fine ? 1e-13 : 1e-3));
     });
@@ -194,37 +191,40 @@ const corner = (m, a, shift, rho, share) =>
 function alongShares(m, a, shift, rho) {
   const half = logOdds(m) / 2,
     root = Math.sqrt(m.d),
-    x = a + shift;
+    x = a + shift,
+    lift = x * m.eta,
+    lean = m.eta * root * rho,
+    tilt = x / root;
   const rate = (share) => {
     const v = 1 + rho * (2 * share - 1);
-    return half - (x * m.eta * v) / (v * v + 4 * rho * rho * share * (1 - share));
+    return half - (lift * v) / (v * v + 4 * rho * rho * share * (1 - share));
   };
-  const slope = (share) => m.eta * root * rho * (rho + 2 * share - 1) - (x / root) * Math.tanh(rate(share));
+  const slope = (share) => lean * (rho + 2 * share - 1) - tilt * Math.tanh(rate(share));
   return { rate, slope };
 }
 const TIPS = geometric(1e-9, 5e-4, 12);
-const DENSE = [0, ...TIPS, ...cosines(50).slice(1, -1), ...TIPS.map((s) => 1 - s).reverse(), 1]; // at both ends
-const SPARSE = cosines(9);
+const DENSE = [...TIPS, ...cosines(50).slice(1, -1), ...TIPS.map((s) => 1 - s).reverse()]; // at both ends
+const SPARSE = cosines(9).slice(1, -1);
 // The first minimum of the accuracy on either side of the ridge, where a larger w1 stops to help, and one on it.
 // With strong weak features the minima are close to the ridge.
 function splits({ rate, slope }, fine) {
   const [first, last] = [rate(0), rate(1)],
     beyond = (s) => -Math.sign(last) * rate(s),
     found = [];
-  const ridge = first * last < 0 ? crossing(beyond, 0, 1, beyond(0), beyond(1), () => 1e-14) : 1;
+  const ridge =
+    first * last < 0 ? crossing(beyond, 0, 1, beyond(0), beyond(1), () => (fine ? 1e-14 : 1e-6)) : 1;
   const shares = fine ? DENSE : SPARSE;
   if (ridge < 1) {
-    const near = shares[1],
+    const near = shares[0],
       [left, right] = [ridge * (1 - near), ridge + (1 - ridge) * near],
       [before, after] = [slope(left), slope(right)];
-    if (before < 0 && after >= 0) found.push(bottom(slope, [left, right, before, after]));
+    if (before < 0 && after >= 0)
+      found.push(bottom(slope, [left, right, before, after], fine ? 1e-13 : 1e-4));
   }
   const cuts = ridge < 1 ? [0, ridge, 1] : [0, 1];
   for (let i = 1; i < cuts.length; i++) {
-    const [low, high] = [cuts[i - 1], cuts[i]];
-    const inner = shares.slice(1, -1).map((s) => low + (high - low) * s), // the ridge itself is asked for above
-      [cell] = turns(slope, inner, fine ? 4 : 0);
-    if (cell) found.push(bottom(slope, cell, 1e-7));
+    const [cell] = turns(slope, shares, cuts[i - 1], cuts[i], fine ? 4 : 0); // the ridge itself: above
+    if (cell) found.push(bottom(slope, cell, fine ? 1e-7 : 1e-4));
   }
   return found;
 }
@@ -246,9 +246,9 @@ const BALLS = {
   "l2-worst": l2Ball,
   "linf-worst": linfBall,
 };
-export function worst(m, key, h, a, fine = true) {
+export function worst(m, key, h, a) {
   const sides = [null, null];
-  for (const w of BALLS[key](m, a, rhoOf(m, key, h), fine)) {
+  for (const w of BALLS[key](m, a, rhoOf(m, key, h), true)) {
     const side = w.rate > 0 ? 0 : 1;
     if (!sides[side] || ahead(m, sides[side], w) > 0) sides[side] = w;
   }
@@ -295,9 +295,9 @@ function gaussianOptimum(m, s) {
         b = half - (a * mean) / variance;
       return sum + mass * (Math.exp(q + b) - Math.exp(q - b));
     }, 0);
-  let high = 2 * star;
-  while (slope(high) > 0 && high < 1e6 * star) high *= 2;
-  return bisect(slope, 0, high, 46);
+  let [low, above, high, below] = [0, slope(0), 2 * star, slope(2 * star)];
+  while (below > 0 && high < 1e6 * star) [low, above, high, below] = [high, below, 2 * high, slope(2 * high)];
+  return crossing(slope, low, high, above, below, (_, top) => 1e-14 * top);
 }
 function gaussianAccuracy(m, s) {
   const { p, eta, d } = m,
@@ -363,7 +363,7 @@ export function objective(m, key, h) {
   if (key === "gaussian") return gaussianAccuracy(m, rho);
   if (key === "per-sample")
     return (a) => m.p * survivors(m, rho, a, 1, Phi) + (1 - m.p) * survivors(m, rho, a, -1, Phi);
-  return (a) => worst(m, key, h, a, false).accuracy;
+  return (a) => m.p + Math.min(...BALLS[key](m, a, rho, false).map((w) => lead(m, w)));
 }
 const Phi2 = (m, a, sd) => m.p * Phi((m.d * m.eta + a) / sd) + (1 - m.p) * Phi((m.d * m.eta - a) / sd);
 function primitive(m, a) {

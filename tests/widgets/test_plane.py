@@ -197,7 +197,7 @@ def test_every_menu_entry_draws(show: Any) -> None:
 def test_the_slow_conventions_still_draw_in_time(show: Any, convention: str) -> None:
     tab = show(convention=convention, data="few")
     for i in range(2):
-        drawn, painted = slider_times(tab.locator("input[type=range]").nth(i), tries=5)
+        drawn, painted = slider_times(tab.locator("input[type=range]").nth(i))
         assert drawn < DRAW and painted < PAINT
 
 
