@@ -16,6 +16,9 @@ NAME_OF_BOOK := flat-and-robust
 export PYTHONPATH := $(CURDIR)
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH
+# Images of machines often set it. Then every kernel and every test's process compiles torch's modules again, seven
+# seconds of a core each time.
+unexport PYTHONDONTWRITEBYTECODE
 # The networks of the book are small: one thread is as fast as two, and sums keep their order on every machine.
 export OMP_NUM_THREADS := 1
 
