@@ -28,7 +28,7 @@ SHARED ?= -n auto --maxprocesses=4 --dist worksteal
 # A test in Chromium waits a quarter of a second after each key that it presses, so four of them share two cores.
 BROWSERS ?= -n 4
 # Where tests that measure times are: to look for them in all tests takes half a minute.
-TIMED := tests/book tests/widgets tests/test_import.py
+TIMED := tests/book tests/widgets tests/test_import.py tests/tools/test_prose.py tests/toy/test_conventions.py
 
 # The JavaScript that we wrote, but for book/tools/print/page.js, which is one function and ends without a semicolon.
 SCRIPTS := 'sam_edu/**/*.js' 'book/assets/js/*.js' 'book/template/*.js' 'tests/**/*.js' 'benchmarks/*.js'

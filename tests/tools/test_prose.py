@@ -47,10 +47,15 @@ def test_the_page_types_no_result(page):
     assert "\n".join(str(finding) for finding in prose.lint(page) if not finding.reason) == ""
 
 
-def test_markers_stay_rare_and_the_linter_fast():
+@pytest.mark.timing
+def test_the_linter_is_fast():
     start = time.process_time()
-    excused = [finding for page in prose.pages() for finding in prose.lint(page) if finding.reason]
+    assert [prose.lint(page) for page in prose.pages()]
     assert time.process_time() - start < 3
+
+
+def test_markers_stay_rare():
+    excused = [finding for page in prose.pages() for finding in prose.lint(page) if finding.reason]
     assert len(excused) <= 40, "so many excuses are a rule that is missing"
 
 

@@ -447,6 +447,7 @@ def test_arrays_and_scalars_agree(convention):
     assert toy.CONVENTION[convention.key] is convention
 
 
+@pytest.mark.timing
 def test_a_grid_of_the_closed_forms_is_fast():
     w1, rho, eps = np.linspace(0, 30, 200)[:, None], np.linspace(0, 9, 200), np.linspace(0, 0.2, 200)
     start = time.process_time()
