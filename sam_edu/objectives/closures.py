@@ -172,22 +172,23 @@ class BatchLoss:
 
 def unreduced(loss_of: Callable[..., Tensor], outputs: Any, y: Any) -> Tensor:
     """One loss per prediction: of a function that takes ``reduction``, or of a module that has it."""
-    if isinstance(loss_of, nn.Module) and hasattr(loss_of, "reduction"):
-        single: Any = copy.copy(loss_of)
-        single.reduction = "none"
-        return single(outputs, y)
     explained = (
         'this needs the losses of single samples: loss_of(outputs, y, reduction="none") must give them, '
         "as torch's own losses do"
     )
-    try:
-        losses = loss_of(outputs, y, reduction="none")
-    except TypeError as error:
-        if "reduction" not in str(error):
-            raise
-        raise TypeError(explained) from error
-    if losses.dim() == 0:  # it takes the argument and gives one number all the same
-        raise TypeError(f"{explained}; it gave one number")
+    if isinstance(loss_of, nn.Module) and hasattr(loss_of, "reduction"):
+        single: Any = copy.copy(loss_of)
+        single.reduction = "none"
+        losses = single(outputs, y)
+    else:
+        try:
+            losses = loss_of(outputs, y, reduction="none")
+        except TypeError as error:
+            if "reduction" not in str(error):
+                raise
+            raise TypeError(explained) from error
+    if losses.dim() == 0:  # it has the argument or the attribute and gives one number all the same
+        raise TypeError(f"{explained}; it gave one number (is its reduction fixed when it is made?)")
     return losses
 
 
