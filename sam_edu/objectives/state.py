@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from sam_edu.objectives import contents
 from sam_edu.objectives.kept import LARGE, NOTHING, SMALL, Kept
-from sam_edu.objectives.reach import draws_batches, hidden, reached, signature
+from sam_edu.objectives.randomness import Generators
+from sam_edu.objectives.reach import draws_batches, hidden, names_of, reached, signature
 from sam_edu.objectives.slots import MISSING, Names, Slot, grows, slot_in, slots_of, slots_of_calls, spaces_of
 from sam_edu.objectives.trained import After as WeightsAfter
 from sam_edu.objectives.trained import Before as WeightsBefore
@@ -66,7 +67,8 @@ class State:
         self.model = model
         # other than the CPU: modules outside the model may be elsewhere
         self.devices: set[torch.device] = set()
-        self.generators: list[Any] = []  # random generators that are attributes of the modules
+        self.generators = Generators()  # of random numbers, that the modules have or name
+        self._code: set[Any] = set()  # classes and functions that have been looked into
         self.trained = Trained()
         self._known: dict[int, nn.Module] = {}
         self._moving: list[Slot] = []
@@ -101,8 +103,9 @@ class State:
                             self.trained.spaces.append(space)
                 for slot in slots_of(module):
                     (self._moving if _small_buffer(slot) else self._new).append(slot)
-                others, generators = hidden(module)
-                self.generators += generators
+                others, generators = hidden(module, self._code)
+                if generators:
+                    self.generators.add(generators, names_of(module))
                 todo += others
 
     def watch(self, closure: Any) -> list[Any]:
@@ -115,11 +118,15 @@ class State:
                     "would see other samples; draw the batch before the step",
                     stacklevel=5,
                 )
-            modules, self._drawn = reached(closure)
+            known = len(self._code)
+            modules, self._drawn = reached(closure, self._code)
+            if len(self._code) > known:  # what code names is found once
+                self.generators.add(self._drawn)
             self.add(modules)
             self._new += list(slots_of_calls(closure))
             self._reached = here
-        return [*self._drawn, *self.generators] if self._drawn or self.generators else []
+        own = self.generators.now()
+        return [*self._drawn, *own] if self._drawn or own else []
 
     def before(self, weights: Iterable[Tensor] = ()) -> Before:
         """What the first pass starts from: all that moves, and what has not been looked at yet.
@@ -199,8 +206,9 @@ class State:
 
     def _inside(self, slots: Iterable[Slot]) -> list[nn.Module]:
         """The modules in attributes; random generators there are noted."""
-        modules, generators = reached([slot.look() for slot in slots if slot.kind == "attribute"])
-        self.generators += [g for g in generators if all(g is not known for known in self.generators)]
+        attributes = [slot.look() for slot in slots if slot.kind == "attribute"]
+        modules, generators = reached(attributes, self._code)
+        self.generators.add(generators)
         return modules
 
     def _learn(self, before: Kept) -> None:
