@@ -54,11 +54,11 @@ def reached(start: Any, code: set[Any] | None = None) -> tuple[list[nn.Module], 
     return modules, generators
 
 
-def signature(closure: Any) -> tuple[Any, ...] | None:
+def signature(closure: Any, tensors: list[Tensor] | None = None) -> tuple[Any, ...] | None:
     """Equal for closures that reach the same things: the same code, with the same variables.
 
     Global ones count as well (a cell that is run again binds a name anew), those of functions beside the
-    closure, too. Tensors and numbers lead nowhere and do not count.
+    closure, too. Tensors and numbers lead nowhere and do not count; ``tensors`` gets the plain ones.
     """
     if isinstance(closure, FunctionType):
         functions, found = [closure], []
@@ -66,6 +66,8 @@ def signature(closure: Any) -> tuple[Any, ...] | None:
             for thing in _variables(function):
                 kind: Any = type(thing)
                 if _is_leaf(kind):
+                    if kind is Tensor and tensors is not None:
+                        tensors.append(thing)
                     continue
                 found.append(id(thing))
                 if isinstance(thing, FunctionType) and thing.__globals__ is closure.__globals__:
@@ -74,9 +76,12 @@ def signature(closure: Any) -> tuple[Any, ...] | None:
         return (closure.__code__, *found)
     if not hasattr(closure, "loss_of"):
         return None
+    if tensors is not None:
+        given = getattr(closure, "x", None), getattr(closure, "y", None)
+        tensors += [t for t in given if type(t) is Tensor]
     parts = getattr(closure, "model", None), closure.loss_of
     own = [isinstance(p, FunctionType) and not _of_a_library(p.__module__) for p in parts]
-    return (type(closure), *[signature(p) if o else id(p) for p, o in zip(parts, own, strict=True)])
+    return (type(closure), *[signature(p, tensors) if o else id(p) for p, o in zip(parts, own, strict=True)])
 
 
 def draws_batches(closure: Any) -> bool:
@@ -97,8 +102,9 @@ def hidden(module: nn.Module, code: set[Any]) -> tuple[list[nn.Module], list[Any
 
 def names_of(module: nn.Module) -> list[Any]:
     """Where generators that it draws from may have names: itself, its classes, the globals of its code."""
-    functions = [thing for thing in _code(type(module)) if isinstance(thing, FunctionType)]
-    spaces = [vars(module), *map(vars, _own_classes(type(module))), *[f.__globals__ for f in functions]]
+    kind: Any = type(module)
+    functions = [thing for thing in _code(kind) if isinstance(thing, FunctionType)]
+    spaces = [vars(module), *map(vars, _own_classes(kind)), *[f.__globals__ for f in functions]]
     return list({id(space): space for space in spaces}.values())
 
 

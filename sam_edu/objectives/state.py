@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu.objectives import contents
+from sam_edu.objectives.inputs import Given, Inputs
 from sam_edu.objectives.kept import LARGE, NOTHING, SMALL, Kept
 from sam_edu.objectives.randomness import Generators
 from sam_edu.objectives.reach import draws_batches, hidden, names_of, reached, signature
@@ -34,8 +35,11 @@ class Before:
     kept: Kept
     names: Names | None  # None: the first pass has made none
     weights: WeightsBefore
+    given: Given | None
 
     def put(self) -> None:
+        if self.given is not None and self.given.changed:
+            self.given.rewind()
         if self.kept is not NOTHING:
             self.kept.put()
         if self.names is not None:
@@ -51,8 +55,11 @@ class After:
     kept: Kept
     names: Names
     weights: WeightsAfter | None
+    given: Given | None = None
 
     def put(self) -> None:
+        if self.given is not None and self.given.changed:
+            self.given.put()
         if self.kept is not NOTHING:
             self.kept.put()
         self.names.put()
@@ -79,6 +86,8 @@ class State:
         self._kinds: list[tuple[str, str]] = []  # of the spaces, with the package of the module
         self._reached: tuple[Any, ...] | None = None
         self._drawn: list[Any] = []
+        self._inputs = Inputs()
+        self._given: Given | None = None
         self.add([model])
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -110,7 +119,9 @@ class State:
 
     def watch(self, closure: Any) -> list[Any]:
         """Add the modules that the closure reaches; returns the random generators, theirs and its own."""
-        here = signature(closure)
+        tensors: list[Tensor] = []
+        here = signature(closure, tensors)
+        self._given = self._inputs.before(closure, tensors)
         if here is None or here != self._reached:
             if draws_batches(closure):
                 warnings.warn(
@@ -134,7 +145,8 @@ class State:
         ``weights`` are the tensors that move between the passes.
         """
         kept = self._kept(weights) if self._moving or self._new else NOTHING
-        return Before(kept, Names(self._spaces), WeightsBefore(self.trained))
+        given, self._given = self._given, None
+        return Before(kept, Names(self._spaces), WeightsBefore(self.trained), given)
 
     def now(self, weights: Iterable[Tensor], moving: Iterable[Tensor]) -> After:
         """The state as it is, to be put back; ``moving`` are those of the weights that others put back."""
@@ -151,7 +163,9 @@ class State:
 
         ``moving`` are the weights that move between the passes, and that others put back.
         """
-        weights = before.weights.after(moving)
+        weights, given = before.weights.after(moving), before.given
+        if given is not None:
+            given.after()
         names, learning = before.names or Names(self._spaces), bool(self._new)
         made = names.new()
         if learning:
@@ -176,7 +190,7 @@ class State:
                 kept.first = lambda: self._look_again(before.kept)
         if not made:
             before.names = None
-        return After(kept, Names(self._spaces) if made else names, weights)
+        return After(kept, Names(self._spaces) if made else names, weights, given)
 
     def _look_at_weights(self, written: set[int]) -> None:
         still = []
