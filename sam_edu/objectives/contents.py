@@ -134,7 +134,9 @@ def sample(tensor: Tensor) -> Tensor:
 
 
 def equal(a: Tensor, b: Tensor) -> bool:
-    return torch.equal(a, b) or bool(((a == b) | (a != a) & (b != b)).all())  # NaN is NaN here
+    if torch.equal(a, b):
+        return True
+    return a.shape == b.shape and bool(((a == b) | (a != a) & (b != b)).all())  # NaN is NaN here
 
 
 def odd(tensor: Tensor) -> bool:
