@@ -76,6 +76,10 @@ def evaluate(
     depend on their order), attacks that do less than weaker ones, and a Square attack that breaks what
     attacks with gradients left.
 
+    Where the model is flat in part of the range of a pixel (a clamp to less than [0, 1], a threshold), attacks
+    lose that pixel: on digits, behind such functions and a linear model, robust accuracy came out up to 5
+    points too high without a flag, and up to 19 with one.
+
     Examples
     --------
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))

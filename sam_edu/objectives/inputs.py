@@ -6,19 +6,19 @@ two steps; later ones copy a batch only if it was seen to change, and look at to
 
 from __future__ import annotations
 
-import functools
 import warnings
+from collections import deque
 from collections.abc import Iterable, Sequence
-from types import FunctionType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sam_edu.objectives import contents, trees
-from sam_edu.objectives.reach import _variables
+from sam_edu.objectives import contents
+from sam_edu.objectives.reach import LIMIT as THINGS
+from sam_edu.objectives.reach import _is_leaf, _next
 
-LIMIT = 2**25  # numbers: a batch of images, no data set
+LIMIT = 2**27  # numbers: a batch of large images, no data set
 
 
 class Inputs:
@@ -41,7 +41,6 @@ class Given:
     def __init__(self, inputs: Inputs, tensors: Sequence[Tensor], copying: bool) -> None:
         self.inputs, self.tensors = inputs, tensors
         self.versions = list(map(contents.version, tensors))
-        copying = copying and sum(t.numel() for t in tensors) <= LIMIT
         self.copies = [t.clone() for t in tensors] if copying else []
         self.changed: list[tuple[Tensor, Tensor, Tensor]] = []  # with what was there before, and after
 
@@ -77,24 +76,25 @@ def _write(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
 
 
 def _given(closure: Any) -> list[Tensor]:
-    """The tensors that a closure names: by themselves, in tuples and dictionaries, in a BatchLoss."""
-    if isinstance(closure, functools.partial):
-        return _tensors([*closure.args, *closure.keywords.values(), *_named(closure.func)])
-    return _tensors(_named(closure))
+    """The tensors that a closure reaches, the nearest first: by its variables, and those of what it calls.
 
-
-def _named(closure: Any) -> list[Any]:
-    if isinstance(closure, FunctionType):
-        found = _variables(closure)
-        return found + [part for thing in found for part in batch_of(thing)]
-    return batch_of(closure)
-
-
-def batch_of(thing: Any) -> list[Any]:
-    """Inputs and labels of a BatchLoss."""
-    return [thing.x, thing.y] if hasattr(type(thing), "mean_of_part") else []
-
-
-def _tensors(things: Iterable[Any]) -> list[Tensor]:
-    found = {id(t): t for thing in things for t in trees.tensors(thing)}
-    return [t for t in found.values() if not t.requires_grad and not contents.odd(t)]
+    Modules and optimizers are left out: their tensors are looked after elsewhere.
+    """
+    found: list[Tensor] = []
+    seen: set[int] = set()
+    code: set[Any] = set()
+    queue, room = deque([closure]), LIMIT
+    while queue and len(seen) < THINGS:
+        thing = queue.popleft()
+        kind: Any = type(thing)
+        tensor = isinstance(thing, Tensor)
+        elsewhere = isinstance(thing, nn.Module | torch.optim.Optimizer)
+        if id(thing) in seen or elsewhere or (_is_leaf(kind) and not tensor):
+            continue
+        seen.add(id(thing))
+        if not tensor:
+            queue.extend(_next(thing, code))
+        elif not thing.requires_grad and not contents.odd(thing) and thing.numel() <= room:
+            found.append(thing)
+            room -= thing.numel()
+    return found
