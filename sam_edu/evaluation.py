@@ -76,7 +76,7 @@ def evaluate(
     depend on their order), attacks that do less than weaker ones, and a Square attack that breaks what
     attacks with gradients left.
 
-    Where the model is flat in part of the range of a pixel (a clamp to less than [0, 1], a threshold), attacks
+    Where the model is flat in part of the range of a pixel (a clamp to less than [0, 1], a threshold), steps
     lose that pixel: on digits, behind such functions and a linear model, robust accuracy came out up to 5
     points too high without a flag, and up to 19 with one.
 
