@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sam_edu import _border
 from sam_edu._balls import Ball
-from sam_edu._guards import Model, at_leaf, check_labels, check_logits, input_gradient
+from sam_edu._guards import Model, at_leaf, check_labels, check_logits, hits, input_gradient
 
 
 def ascend(
@@ -45,7 +45,7 @@ def ascend(
         if step in (0, steps - 1):
             extremes += torch.aminmax(gradient)
         if stop_when_fooled:
-            right = logits.detach().argmax(1) == y
+            right = hits(logits.detach(), y)
             if not right.all():
                 result[active[~right]], fooled[active[~right]] = x[~right], True
                 x, y, gradient = x[right], y[right], gradient[right]
@@ -59,7 +59,7 @@ def ascend(
     if len(active):
         result[active] = x
         with torch.no_grad():
-            fooled[active] = model(x.clone()).argmax(1) != y
+            fooled[active] = ~hits(model(x.clone()), y)
     return result, fooled
 
 

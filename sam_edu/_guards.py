@@ -107,6 +107,25 @@ def check_labels(y: Tensor, classes: int) -> None:
         )
 
 
+def hits(logits: Tensor, y: Tensor) -> Tensor:
+    """Which samples are classified right; a row with NaN is no answer, though ``argmax`` names its first."""
+    return (logits.argmax(1) == y) & ~logits.isnan().any(1)
+
+
+def unmasked(logits: Tensor) -> Tensor:
+    """Logits with those of classes that are ruled out (-1e9, the smallest number) raised to the next ones.
+
+    They say nothing about how large logits are. Ruled out is a lowest number that comes more than once and
+    lies a hundred times further below than the largest lead of a first class.
+    """
+    low, top = logits.amin(), logits.topk(2, dim=1).values
+    out = logits == low
+    if int(out.sum()) < 2 or bool(out.all()):
+        return logits
+    far = top.amax() - low > 100 * (top[:, 0] - top[:, 1]).amax()
+    return logits.clamp_min(logits[~out].amin()) if far else logits
+
+
 def input_gradient(outputs: Tensor, x: Tensor, weights: Tensor) -> Tensor:
     """Gradient of the weighted sum of ``outputs``; one clear line where x does not reach them."""
     if outputs.requires_grad:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sam_edu import _border, _slope, attacks
 from sam_edu._fit import Fitted
-from sam_edu._guards import at_leaf, check_labels, input_gradient
+from sam_edu._guards import at_leaf, check_labels, input_gradient, unmasked
 
 BOX = (0.0, 1.0)  # of images
 PROBE = 200  # samples that the extra attacks behind the flags look at
@@ -27,13 +27,20 @@ def checked_logits(model: Fitted, x: Tensor, y: Tensor, batch_size: int, order: 
         logits = torch.cat([model(part) for part in x.split(batch_size)])
         check_labels(y, logits.shape[1])
         if not torch.isfinite(logits).all():
-            raise ValueError("the model's logits contain NaN or infinity; did training diverge?")
+            masked = not bool((logits.isnan() | (logits == torch.inf)).any())
+            cause = (
+                "are classes ruled out by -inf? Leave their columns out, or write a finite number there"
+                if masked
+                else "did training diverge?"
+            )
+            raise ValueError(f"the model's logits contain NaN or infinity; {cause}")
         again = torch.cat([model(part) for part in x.split(batch_size)])
         single = torch.cat([_alone(model, image[None]) for image in x[few]])
     # Only differences between logits mean anything; a common offset costs digits, nothing else.
-    spread = float((logits.double() - logits.double().mean(1, keepdim=True)).abs().amax())
+    ruling = unmasked(logits)
+    spread = float((ruling.double() - ruling.double().mean(1, keepdim=True)).abs().amax())
     half = model.dtype.itemsize < 4
-    rounding = float(logits.abs().amax()) * 8 * torch.finfo(model.dtype if half else torch.float32).eps
+    rounding = float(ruling.abs().amax()) * 8 * torch.finfo(model.dtype if half else torch.float32).eps
     if (
         float((again - logits).abs().amax()) > 1e-4 * spread + rounding
         or float((single - logits[few]).abs().amax()) > 1e-3 * spread + rounding

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sam_edu._guards import unmasked
+
 LINES, PIECES = 2, 4
 FINER = 4  # times as many pieces where the first look raises a doubt
 ASTRAY, DOUBT = 0.5, 0.1  # an image counts as astray; the mean error from which gradients are doubted
@@ -63,7 +65,7 @@ def _along_lines(model: nn.Module, x: Tensor, eps: float, norm: str, pieces: int
     with torch.no_grad():
         logits = model(x)
         top = logits.topk(2, dim=1).indices
-        rounding = logits.abs().amax(1).double() * _coarseness(logits)
+        rounding = unmasked(logits).abs().amax(1).double() * _coarseness(logits)
 
     def margin(at: Tensor) -> Tensor:
         both = model(at).gather(1, top)

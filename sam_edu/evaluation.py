@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sam_edu import _check, _ladder, _proofs, _sanity
 from sam_edu._fit import Fitted, by_content
-from sam_edu._guards import Model, check_inputs, eval_mode
+from sam_edu._guards import Model, check_inputs, eval_mode, hits
 from sam_edu.measured import AtRadius, EvaluationRecord, RungResult, per_class, same_radius, wilson
 
 
@@ -36,7 +36,7 @@ def evaluate(
 
     Each rung attacks only the samples that are still standing, and a larger radius only those that no
     smaller one has broken (an adversarial example stays one in a larger ball). Attacks move float32 images;
-    the model gets them in the shape and dtype of x.
+    the model gets them in the shape and dtype of x. An attacked image whose logits are NaN counts as broken.
 
     Parameters
     ----------
@@ -75,6 +75,10 @@ def evaluate(
     slope of the function (compared with finite differences on a random sample of images that does not
     depend on their order), attacks that do less than weaker ones, and a Square attack that breaks what
     attacks with gradients left.
+
+    Where the model is flat in part of the range of a pixel (a clamp to less than [0, 1], a threshold), steps
+    lose that pixel: on digits, behind such functions and a linear model, robust accuracy came out up to 5
+    points too high without a flag, and up to 19 with one.
 
     Examples
     --------
@@ -184,7 +188,7 @@ def _climb(
         attacked = rung.attack(model, x[chosen], y[chosen], eps).detach()
         _sanity.check_in_ball(rung.label, x[chosen], attacked, eps, norm)
         with torch.no_grad():
-            standing[chosen] = model(attacked).argmax(1) == y[chosen]
+            standing[chosen] = hits(model(attacked), y[chosen])
     accuracy = float(standing.double().mean())
     return RungResult(rung.label, accuracy, len(left), time.perf_counter() - started)
 

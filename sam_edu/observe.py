@@ -74,7 +74,7 @@ def statistics_error(model: nn.Module, x: Tensor) -> float:
     for m in norms:
         m.momentum = 1.0  # the running values become those of this one batch
     with torch.no_grad():
-        fresh(x)
+        fresh(x.clone())  # models may work in place
     errors = [
         (old - m.running_mean).abs() / m.running_var.sqrt()
         for old, m in zip(held, norms, strict=True)

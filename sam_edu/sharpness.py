@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from sam_edu import _check
 from sam_edu._curvature import power_iteration, twice_differentiable, warn_unless_symmetric
 from sam_edu._guards import eval_mode
-from sam_edu.objectives import perturbed
+from sam_edu.objectives import perturbed, trees
 from sam_edu.objectives.sam import global_norm
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -143,7 +143,7 @@ def average_loss(
     with eval_mode(model), torch.no_grad():
         for _ in range(draws):
             with perturbed(model, [sigma * z for z in _noise(params, generator)]):
-                total += float(loss(model(x), y).detach())
+                total += float(loss(_outputs(model, x), y).detach())
     return total / draws
 
 
@@ -194,7 +194,7 @@ def top_eigenvalue(
     if any(p.is_complex() for p in params):
         raise ValueError("the model has complex weights: store them as real ones (torch.view_as_real)")
     with eval_mode(model), twice_differentiable(model):
-        value = _differentiable(loss(model(x), y))
+        value = _differentiable(loss(_outputs(model, x), y))
         _check_finite(float(value.detach()))
         gradient = torch.autograd.grad(value, params, create_graph=True, materialize_grads=True)
         if not any(g.requires_grad for g in gradient):
@@ -231,11 +231,17 @@ def _units(params: list[nn.Parameter], adaptive: bool) -> list[Tensor]:
 def _loss_and_gradient(
     model: nn.Module, x: Tensor, y: Tensor, loss: Loss, params: list[nn.Parameter]
 ) -> tuple[float, list[Tensor]]:
-    value = _differentiable(loss(model(x), y))
+    value = _differentiable(loss(_outputs(model, x), y))
     trainable = [p for p in params if p.requires_grad]
     found = iter(torch.autograd.grad(value, trainable, materialize_grads=True))
     gradient = [next(found) if p.requires_grad else torch.zeros_like(p) for p in params]
     return _check_finite(float(value.detach())), gradient
+
+
+def _outputs(model: nn.Module, x: Tensor) -> Tensor:
+    """Of a copy of the batch: models may normalise it in place, and it is needed more than once."""
+    outputs: Tensor = model(trees.mapped(Tensor.clone, x))
+    return outputs
 
 
 def _differentiable(value: Tensor) -> Tensor:

@@ -135,7 +135,8 @@ def train_epoch(
     drop_last : bool
         Leave out a last batch that is smaller than the others (one row is too few for BatchNorm).
 
-    To clip gradients: ``optimizer.register_step_pre_hook(lambda *_: clip_grad_norm_(...))``.
+    To clip gradients: ``def clip(*_): clip_grad_norm_(...)``, a function that returns nothing, as torch
+    wants it, and ``optimizer.register_step_pre_hook(clip)``.
 
     Raises
     ------

@@ -316,3 +316,31 @@ def test_adaptive_eigenvalue_against_the_explicit_matrix():
     exact = float(torch.linalg.eigvalsh(w.abs() * h * w.abs()[:, None])[-1])
     found = sharpness.top_eigenvalue(Weights(w), X, Y, quadratic(h), 5000, 1e-8, adaptive=True)
     assert found == pytest.approx(exact, rel=1e-4)
+
+
+class InPlace(nn.Module):
+    """Changes its batch: as users normalise, and as torch's own layers do with ``inplace=True``."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+
+    def forward(self, x):
+        return self.how(x)
+
+
+@pytest.mark.parametrize("how", [
+    lambda x: x.sub_(0.5).div_(0.3), nn.Hardtanh(0.2, 0.7, inplace=True), lambda x: x.mul_(-1.5),
+])  # fmt: skip
+def test_models_that_change_their_batch_in_place(how):
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.rand(10, 4, generator=generator), torch.arange(10) % 3
+    last = nn.Linear(4, 3)
+    model, given, done = nn.Sequential(InPlace(how), last), x.clone(), how(x.clone())
+    for measure in (
+        lambda m, x: sharpness.worst_loss_in_ball(m, x, y, rho=0.3, steps=5).worst,
+        lambda m, x: sharpness.average_loss(m, x, y, sigma=0.2, draws=5),
+        lambda m, x: sharpness.top_eigenvalue(m, x, y),
+    ):
+        assert measure(model, given) == pytest.approx(measure(last, done), rel=1e-5)
+        assert torch.equal(given, x)

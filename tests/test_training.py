@@ -145,6 +145,22 @@ def test_the_schedule_divides_by_ten_without_warnings():
     assert rates[18:] == pytest.approx([0.01] * 2)
 
 
+def test_gradients_are_clipped_as_the_loop_says():
+    model, x, y = nn.Linear(4, 3), torch.randn(8, 4), torch.randint(3, (8,))
+    optimizer, before = (
+        torch.optim.SGD(model.parameters(), lr=1.0),
+        [p.detach().clone() for p in model.parameters()],
+    )
+
+    def clip(*_):
+        nn.utils.clip_grad_norm_(model.parameters(), 1e-3)
+
+    optimizer.register_step_pre_hook(clip)
+    training.train_epoch(SAM(model), optimizer, x, y, batch_size=8)
+    moved = torch.cat([(p - w).flatten() for p, w in zip(model.parameters(), before, strict=True)])
+    assert float(moved.norm()) == pytest.approx(1e-3, rel=1e-2)
+
+
 def test_another_loss():
     model, d = problem(50)
     smooth = nn.CrossEntropyLoss(label_smoothing=0.5)

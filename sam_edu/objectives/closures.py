@@ -71,7 +71,8 @@ class BatchLoss:
     def mean_and_each(self) -> tuple[Tensor, Tensor]:
         """Both from one pass: the mean, and one loss per sample, which cannot be differentiated."""
         outputs, y = self._forward(None)
-        return self.loss_of(outputs, y), self._single(trees.mapped(Tensor.detach, outputs), y)
+        loss = self.loss_of(outputs, y)
+        return loss, self._single(trees.mapped(Tensor.detach, outputs), y, aside(self.loss_of))
 
     def share(self, part: slice) -> Closure:
         """The loss of a sub-batch as a closure; those of all sub-batches add up to the batch's mean.
@@ -120,16 +121,17 @@ class BatchLoss:
 
             return trees.mapped(made, outputs)
 
+        loss_of = aside(self.loss_of)
         with torch.no_grad():
             whole = rows(slice(0, len(self)))
-            mean = self.loss_of(whole, self.y)
+            mean = loss_of(whole, self.y)
             try:
-                total = unreduced(self.loss_of, whole, self.y).sum()
+                total = unreduced(loss_of, whole, self.y).sum()
                 other = rows(slice(0, len(self)), jumping=True)
-                again, whole_sum = self.loss_of(other, self.y), unreduced(self.loss_of, other, self.y).sum()
+                again, whole_sum = loss_of(other, self.y), unreduced(loss_of, other, self.y).sum()
             except TypeError:
                 slices = self.parts(part.stop - part.start)
-                sums = [(s.stop - s.start) * self.loss_of(rows(s), trees.pick(self.y, s)) for s in slices]
+                sums = [(s.stop - s.start) * loss_of(rows(s), trees.pick(self.y, s)) for s in slices]
                 if torch.allclose(sum(sums[1:], sums[0]) / len(self), mean, rtol=1e-4):
                     return BY_SAMPLES
                 raise
@@ -144,8 +146,8 @@ class BatchLoss:
             )
         return total / mean
 
-    def _single(self, outputs: Any, y: Any) -> Tensor:
-        losses = unreduced(self.loss_of, outputs, y)
+    def _single(self, outputs: Any, y: Any, loss_of: Any = None) -> Tensor:
+        losses = unreduced(loss_of or self.loss_of, outputs, y)
         return losses if losses.dim() == 1 else losses.flatten(1).mean(1)
 
     @property
@@ -170,24 +172,38 @@ class BatchLoss:
         return outputs, y
 
 
+def aside(loss_of: Any) -> Any:
+    """The loss for looks that do not count: a copy, where it may keep counts or averages of its own."""
+    if not isinstance(loss_of, nn.Module) or type(loss_of).__module__.startswith("torch."):
+        return loss_of
+    try:
+        return copy.deepcopy(loss_of)
+    except RuntimeError:  # it holds on to a graph
+        return loss_of
+
+
 def unreduced(loss_of: Callable[..., Tensor], outputs: Any, y: Any) -> Tensor:
     """One loss per prediction: of a function that takes ``reduction``, or of a module that has it."""
-    if isinstance(loss_of, nn.Module) and hasattr(loss_of, "reduction"):
-        single: Any = copy.copy(loss_of)
-        single.reduction = "none"
-        return single(outputs, y)
     explained = (
         'this needs the losses of single samples: loss_of(outputs, y, reduction="none") must give them, '
         "as torch's own losses do"
     )
-    try:
-        losses = loss_of(outputs, y, reduction="none")
-    except TypeError as error:
-        if "reduction" not in str(error):
-            raise
-        raise TypeError(explained) from error
-    if losses.dim() == 0:  # it takes the argument and gives one number all the same
-        raise TypeError(f"{explained}; it gave one number")
+    if isinstance(loss_of, nn.Module) and hasattr(loss_of, "reduction"):
+        module: Any = loss_of
+        usual, module.reduction = module.reduction, "none"  # no copy: what it notes of itself is to stay
+        try:
+            losses = module(outputs, y)
+        finally:
+            module.reduction = usual
+    else:
+        try:
+            losses = loss_of(outputs, y, reduction="none")
+        except TypeError as error:
+            if "reduction" not in str(error):
+                raise
+            raise TypeError(explained) from error
+    if losses.dim() == 0:  # it has the argument or the attribute and gives one number all the same
+        raise TypeError(f"{explained}; it gave one number (is its reduction fixed when it is made?)")
     return losses
 
 

@@ -60,7 +60,7 @@ def content(thing: Any) -> Any:
     if isinstance(thing, _CONTAINERS):
         return list(thing)
     held = holders.held(thing)
-    return _attributes(thing) if held is None else held
+    return attributes(thing) if held is None else held
 
 
 def same(thing: Any, then: Any) -> bool:
@@ -85,13 +85,14 @@ def fill(thing: Any, then: Any) -> None:
     if holders.held(thing) is not None:
         holders.hold(thing, then)
         return
-    for name in _attributes(thing).keys() - then.keys():
+    for name in attributes(thing).keys() - then.keys():
         object.__delattr__(thing, name)
     for name, value in then.items():
         object.__setattr__(thing, name, value)  # frozen dataclasses, too
 
 
-def _attributes(thing: Any) -> dict[str, Any]:
+def attributes(thing: Any) -> dict[str, Any]:
+    """What an object holds, under its names: those in its dictionary, and in ``__slots__``."""
     found = dict(getattr(thing, "__dict__", ()))
     for kind in type(thing).__mro__:
         slots = kind.__dict__.get("__slots__", ())
@@ -108,9 +109,16 @@ def _own(kind: type, home: str) -> bool:
     package = kind.__module__.partition(".")[0]
     if dataclasses.is_dataclass(kind) or package in (home, "__main__", "collections", "types", "queue"):
         return True
-    path = getattr(sys.modules.get(package), "__file__", None) or "site-packages"
-    return package not in sys.stdlib_module_names and not any(
-        p in path for p in ("site-packages", "dist-pack")
+    return users_own(kind.__module__)
+
+
+@functools.cache
+def users_own(module: str) -> bool:
+    """Whether a Python module is neither of the standard library nor of an installed package."""
+    path = getattr(sys.modules.get(module), "__file__", None) or "site-packages"
+    return module == "__main__" or (
+        module.partition(".")[0] not in sys.stdlib_module_names
+        and not any(p in path for p in ("site-packages", "dist-pack"))
     )
 
 
@@ -126,7 +134,9 @@ def sample(tensor: Tensor) -> Tensor:
 
 
 def equal(a: Tensor, b: Tensor) -> bool:
-    return torch.equal(a, b) or bool(((a == b) | (a != a) & (b != b)).all())  # NaN is NaN here
+    if torch.equal(a, b):
+        return True
+    return a.shape == b.shape and bool(((a == b) | (a != a) & (b != b)).all())  # NaN is NaN here
 
 
 def odd(tensor: Tensor) -> bool:

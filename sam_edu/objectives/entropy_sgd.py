@@ -99,6 +99,7 @@ class EntropySGD(WeightPerturbation):
             mu = [p.clone() for p in w]
             for step in range(self.steps):
                 if step:
+                    first.same_inputs()
                     _, same, g = self._gradient(closures[step % len(closures)], scale)
                     if [id(p) for p in same] != [id(p) for p in used]:
                         raise RuntimeError("the closure's loss depends on other parameters than before")

@@ -70,13 +70,23 @@ class Kept:
             slot.put(twin_of(self.streams[slot]) if slot in self.streams else thing)
         if self.tensors:
             with torch.no_grad():
-                torch._foreach_copy_(self.tensors, self.copies)
+                try:
+                    torch._foreach_copy_(self.tensors, self.copies)
+                except RuntimeError:
+                    self._size_back()
+                    torch._foreach_copy_(self.tensors, self.copies)
         for tensor, version, copy in self.odd:
             if copy is not None and contents.version(tensor) != version:
                 with torch.no_grad():
                     tensor.copy_(copy)
         for holder, content in self.holders:
             contents.fill(holder, content)
+
+    def _size_back(self) -> None:
+        """Observers of quantisation find out in a pass how large their buffers must be."""
+        for tensor, copy in zip(self.tensors, self.copies, strict=True):
+            if tensor.shape != copy.shape:
+                tensor.resize_(copy.shape)
 
     def changed(self) -> set[Slot]:
         """The slots whose contents are no longer these."""

@@ -152,7 +152,7 @@ class SAMOptimizer(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         if closure is not None:
             return self._both_steps(closure)
-        if self._moved is None:
+        if self._moved is None and self._gradient_is_not_zero():
             raise RuntimeError(
                 "step() without a first step would be a plain step, not SAM: call first_step, "
                 "backward() and second_step(), or step(closure)"
@@ -199,8 +199,18 @@ class SAMOptimizer(torch.optim.Optimizer):
             self._moved = None
             forget_cached_weights()
 
+    def _gradient_is_not_zero(self) -> bool:
+        """A zero gradient has no way up; torch.distributed.checkpoint steps along one to fill the state."""
+        held = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+        return not held or any(bool(part.any()) for part in dense(held))
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.base_optimizer.load_state_dict(state_dict)
+        """Also that of a plain optimizer, such as the base's before SAM came in: the radii then stay."""
+        groups = state_dict["param_groups"]
+        if len(groups) == len(self.param_groups):
+            ours = [{name: group[name] for name in ("rho", "adaptive")} for group in self.param_groups]
+            groups = [{**mine, **theirs} for mine, theirs in zip(ours, groups, strict=True)]
+        self.base_optimizer.load_state_dict({**state_dict, "param_groups": groups})
         self.param_groups, self.state = self.base_optimizer.param_groups, self.base_optimizer.state
 
 

@@ -34,6 +34,11 @@ class FirstPass:
             self.before.weights.rewind()
         return after
 
+    def same_inputs(self) -> None:
+        """What the first pass has changed of its batch goes back, for a further one."""
+        if self.before.given is not None:
+            self.before.given.rewind()
+
     def again(self) -> None:
         self.before.put()
         self.random.restore()

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
+from sam_edu.objectives.reach import is_generator
+
 _Twister = ctypes.c_char * (4 * 624 + 4)  # Python's and NumPy's generator: 624 words and a position
 
 
@@ -44,6 +46,29 @@ class RandomState:
         self.numpy()
         for restore in self.rest:
             restore()
+
+
+class Generators:
+    """Those that modules draw from, with their names there: another one may come to stand behind a name."""
+
+    def __init__(self) -> None:
+        self.found: list[Any] = []
+        self._places: list[tuple[int, Any, str]] = []
+
+    def add(self, generators: Iterable[Any], spaces: Iterable[Any] = ()) -> None:
+        """``spaces`` are the dictionaries in which they may have names."""
+        for g in generators:
+            if all(g is not known for known in self.found):
+                named = [(space, name) for space in spaces for name, thing in space.items() if thing is g]
+                self._places += [(len(self.found), *place) for place in named]
+                self.found.append(g)
+
+    def now(self) -> list[Any]:
+        for at, space, name in self._places:
+            thing = space.get(name)
+            if thing is not self.found[at] and is_generator(thing):
+                self.found[at] = thing
+        return self.found
 
 
 def _state_of(generator: Any) -> Callable[[], Any]:

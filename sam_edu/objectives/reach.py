@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.quasirandom import SobolEngine
 
-from sam_edu.objectives import holders
+from sam_edu.objectives import contents, holders
 
 LIMIT = 500  # things looked at: a closure's own surroundings, not the whole program
 _LEAVES = (Tensor, int, float, complex, str, bytes, type(None), type, ModuleType, torch.dtype, torch.device)
@@ -28,14 +28,16 @@ def _is_leaf(kind: Any) -> bool:
     return issubclass(kind, _LEAVES)
 
 
-def reached(start: Any) -> tuple[list[nn.Module], list[Any]]:
+def reached(start: Any, code: set[Any] | None = None) -> tuple[list[nn.Module], list[Any]]:
     """Modules and generators that ``start`` refers to: by its variables, or those of what it calls.
 
-    The nearest come first. Modules are not looked into (:func:`hidden` does so, once).
+    The nearest come first. Modules are not looked into (:func:`hidden` does so, once), nor are the classes
+    and functions in ``code``, to which those are added that have been looked into.
     """
     modules: list[nn.Module] = []
     generators: list[Any] = []
     seen: set[int] = set()
+    code = set() if code is None else code
     queue = deque([start])
     while queue and len(seen) < LIMIT:
         thing = queue.popleft()
@@ -48,15 +50,15 @@ def reached(start: Any) -> tuple[list[nn.Module], list[Any]]:
         elif is_generator(thing):
             generators.append(thing)
         else:
-            queue.extend(_next(thing))
+            queue.extend(_next(thing, code))
     return modules, generators
 
 
-def signature(closure: Any) -> tuple[Any, ...] | None:
+def signature(closure: Any, tensors: list[Tensor] | None = None) -> tuple[Any, ...] | None:
     """Equal for closures that reach the same things: the same code, with the same variables.
 
     Global ones count as well (a cell that is run again binds a name anew), those of functions beside the
-    closure, too. Tensors and numbers lead nowhere and do not count.
+    closure, too. Tensors and numbers lead nowhere and do not count; ``tensors`` gets the plain ones.
     """
     if isinstance(closure, FunctionType):
         functions, found = [closure], []
@@ -64,6 +66,8 @@ def signature(closure: Any) -> tuple[Any, ...] | None:
             for thing in _variables(function):
                 kind: Any = type(thing)
                 if _is_leaf(kind):
+                    if kind is Tensor and tensors is not None:
+                        tensors.append(thing)
                     continue
                 found.append(id(thing))
                 if isinstance(thing, FunctionType) and thing.__globals__ is closure.__globals__:
@@ -72,9 +76,12 @@ def signature(closure: Any) -> tuple[Any, ...] | None:
         return (closure.__code__, *found)
     if not hasattr(closure, "loss_of"):
         return None
+    if tensors is not None:
+        given = getattr(closure, "x", None), getattr(closure, "y", None)
+        tensors += [t for t in given if type(t) is Tensor]
     parts = getattr(closure, "model", None), closure.loss_of
     own = [isinstance(p, FunctionType) and not _of_a_library(p.__module__) for p in parts]
-    return (type(closure), *[signature(p) if o else id(p) for p, o in zip(parts, own, strict=True)])
+    return (type(closure), *[signature(p, tensors) if o else id(p) for p, o in zip(parts, own, strict=True)])
 
 
 def draws_batches(closure: Any) -> bool:
@@ -84,9 +91,21 @@ def draws_batches(closure: Any) -> bool:
     return any(hasattr(type(thing), "__next__") for thing in _variables(closure))
 
 
-def hidden(module: nn.Module) -> tuple[list[nn.Module], list[Any]]:
-    """The same for a module's plain attributes: a teacher kept in a list, a generator of its own."""
-    return reached([value for name, value in vars(module).items() if name not in OF_EVERY_MODULE])
+def hidden(module: nn.Module, code: set[Any]) -> tuple[list[nn.Module], list[Any]]:
+    """The same for a module's plain attributes, its hooks and the code of its class: a teacher kept in a
+    list, a generator of its own, or one behind a global name in ``forward``.
+    """
+    start = [value for name, value in vars(module).items() if name not in OF_EVERY_MODULE]
+    start += [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+    return reached([*start, *_new_code(type(module), code)], code)
+
+
+def names_of(module: nn.Module) -> list[Any]:
+    """Where generators that it draws from may have names: itself, its classes, the globals of its code."""
+    kind: Any = type(module)
+    functions = [thing for thing in _code(kind) if isinstance(thing, FunctionType)]
+    spaces = [vars(module), *map(vars, _own_classes(kind)), *[f.__globals__ for f in functions]]
+    return list({id(space): space for space in spaces}.values())
 
 
 OF_EVERY_MODULE = frozenset(vars(nn.Module()))  # no attributes of the user's
@@ -100,7 +119,7 @@ def is_generator(thing: Any) -> bool:
     return numpy is not None and isinstance(thing, numpy.Generator | numpy.RandomState | numpy.BitGenerator)
 
 
-def _next(thing: Any) -> Iterator[Any]:
+def _next(thing: Any, code: set[Any]) -> Iterator[Any]:
     if (held := holders.held(thing)) is not None:
         yield from list(held.values() if isinstance(held, dict) else held)[:LIMIT]
     elif isinstance(thing, weakref.ref):
@@ -108,6 +127,9 @@ def _next(thing: Any) -> Iterator[Any]:
     elif isinstance(thing, FunctionType):
         if not _of_a_library(thing.__module__):
             yield from _variables(thing)
+            if thing.__code__ not in code:
+                code.add(thing.__code__)
+                yield from _inside_names(thing)
     elif isinstance(thing, MethodType):
         yield from (thing.__self__, thing.__func__)
     elif isinstance(thing, BuiltinFunctionType):
@@ -119,8 +141,52 @@ def _next(thing: Any) -> Iterator[Any]:
     elif isinstance(thing, dict):
         yield from list(thing.values())[:LIMIT]
     elif not _of_a_library(type(thing).__module__):
-        yield from getattr(thing, "__dict__", {}).values()
+        yield from contents.attributes(thing).values()
         yield vars(type(thing)).get("__call__")
+        yield from _new_code(type(thing), code)
+
+
+def _new_code(kind: type, code: set[Any]) -> list[Any]:
+    if kind in code:
+        return []
+    code.add(kind)
+    return _code(kind)
+
+
+@functools.lru_cache(maxsize=1000)
+def _own_classes(kind: Any) -> list[type]:
+    """The class and its bases, as far as they are the user's own."""
+    return [base for base in kind.__mro__ if _followed(base.__module__)]
+
+
+def _code(kind: type) -> list[Any]:
+    """What those classes hold: functions (those behind properties and the like, too) and attributes."""
+    found = [thing for base in _own_classes(kind) for thing in vars(base).values()]
+    for at, thing in enumerate(found):
+        if isinstance(thing, classmethod | staticmethod):
+            found[at] = thing.__func__
+        elif isinstance(thing, property):
+            found[at] = thing.fget
+        elif isinstance(thing, functools.cached_property):
+            found[at] = thing.func
+    return found
+
+
+def _followed(module: str) -> bool:
+    return contents.users_own(module) and not module.startswith("sam_edu.")
+
+
+def _inside_names(function: FunctionType) -> Iterator[Any]:
+    """What a function may look up as ``name.attribute``, for classes and Python modules of the user's own."""
+    names, everything = _names(function.__code__), function.__globals__
+    for name in names:
+        owner = everything.get(name)
+        if isinstance(owner, type):
+            own = _followed(owner.__module__)
+        else:
+            own = isinstance(owner, ModuleType) and _followed(owner.__name__)
+        if own:
+            yield from [vars(owner)[inner] for inner in names if inner in vars(owner)]
 
 
 def _variables(function: FunctionType) -> list[Any]:

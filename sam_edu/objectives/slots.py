@@ -57,15 +57,23 @@ def spaces_of(module: nn.Module) -> Iterator[tuple[Any, str, str]]:
     home = type(module).__module__.partition(".")[0]
     for kind in ("buffer", "parameter", "module"):
         yield getattr(module, f"_{kind}s"), kind, home
-    if not type(module).__module__.startswith(_WITHOUT_ATTRIBUTES):
+    if _keeps_attributes(module):
         yield vars(module), "attribute", home
+
+
+def _keeps_attributes(module: nn.Module) -> bool:
+    """Whether it is the user's, or has a hook of the user's, which may note things on it."""
+    if not type(module).__module__.startswith(_WITHOUT_ATTRIBUTES):
+        return True
+    hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+    return any(not (getattr(h, "__module__", None) or "").startswith(_WITHOUT_ATTRIBUTES) for h in hooks)
 
 
 def grows(module: nn.Module, space: Any, kind: str) -> bool:
     """Whether a forward pass may register more in there: in torch's own layers, only what hooks do."""
     if not isinstance(space, dict):  # of scripted modules
         return False
-    if kind == "buffer" or not type(module).__module__.startswith(_WITHOUT_ATTRIBUTES):
+    if kind == "buffer" or _keeps_attributes(module):
         return True
     return kind == "module" and isinstance(module, _OF_MODULES)
 

@@ -12,7 +12,9 @@ from sam_edu import _check
 from sam_edu.objectives import masks
 from sam_edu.objectives.base import WeightPerturbation
 from sam_edu.objectives.closures import BatchLoss, Closure, Scale, needs_batch
+from sam_edu.objectives.passes import FirstPass
 from sam_edu.objectives.perturb import Size, Tensors, length, ratio
+from sam_edu.objectives.state import State
 
 
 class SparseSAM(WeightPerturbation):
@@ -118,7 +120,12 @@ class SparseSAM(WeightPerturbation):
 
     def _renew_fisher(self, batch: BatchLoss) -> None:
         trainable = [p for p in self._params if p.requires_grad]
-        scores = masks.fisher_information(self.model, batch, trainable, self.samples)
+        before = FirstPass(State(self.model), self._params, batch)  # passes that do not count
+        try:
+            scores = masks.fisher_information(self.model, batch, trainable, self.samples)
+        finally:
+            before.end()
+            before.again()
         self._set(trainable, masks.largest(scores, self._ones(len(scores))))
 
     def _renew_dynamic(self, w: Tensors, g: Tensors) -> None:

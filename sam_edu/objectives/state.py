@@ -18,8 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu.objectives import contents
+from sam_edu.objectives.inputs import Given, Inputs
 from sam_edu.objectives.kept import LARGE, NOTHING, SMALL, Kept
-from sam_edu.objectives.reach import draws_batches, hidden, reached, signature
+from sam_edu.objectives.randomness import Generators
+from sam_edu.objectives.reach import draws_batches, hidden, names_of, reached, signature
 from sam_edu.objectives.slots import MISSING, Names, Slot, grows, slot_in, slots_of, slots_of_calls, spaces_of
 from sam_edu.objectives.trained import After as WeightsAfter
 from sam_edu.objectives.trained import Before as WeightsBefore
@@ -33,8 +35,11 @@ class Before:
     kept: Kept
     names: Names | None  # None: the first pass has made none
     weights: WeightsBefore
+    given: Given | None
 
     def put(self) -> None:
+        if self.given is not None and self.given.changed:
+            self.given.rewind()
         if self.kept is not NOTHING:
             self.kept.put()
         if self.names is not None:
@@ -50,8 +55,11 @@ class After:
     kept: Kept
     names: Names
     weights: WeightsAfter | None
+    given: Given | None = None
 
     def put(self) -> None:
+        if self.given is not None and self.given.changed:
+            self.given.put()
         if self.kept is not NOTHING:
             self.kept.put()
         self.names.put()
@@ -66,7 +74,8 @@ class State:
         self.model = model
         # other than the CPU: modules outside the model may be elsewhere
         self.devices: set[torch.device] = set()
-        self.generators: list[Any] = []  # random generators that are attributes of the modules
+        self.generators = Generators()  # of random numbers, that the modules have or name
+        self._code: set[Any] = set()  # classes and functions that have been looked into
         self.trained = Trained()
         self._known: dict[int, nn.Module] = {}
         self._moving: list[Slot] = []
@@ -77,6 +86,8 @@ class State:
         self._kinds: list[tuple[str, str]] = []  # of the spaces, with the package of the module
         self._reached: tuple[Any, ...] | None = None
         self._drawn: list[Any] = []
+        self._inputs = Inputs()
+        self._given: Given | None = None
         self.add([model])
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -101,13 +112,16 @@ class State:
                             self.trained.spaces.append(space)
                 for slot in slots_of(module):
                     (self._moving if _small_buffer(slot) else self._new).append(slot)
-                others, generators = hidden(module)
-                self.generators += generators
+                others, generators = hidden(module, self._code)
+                if generators:
+                    self.generators.add(generators, names_of(module))
                 todo += others
 
     def watch(self, closure: Any) -> list[Any]:
         """Add the modules that the closure reaches; returns the random generators, theirs and its own."""
-        here = signature(closure)
+        tensors: list[Tensor] = []
+        here = signature(closure, tensors)
+        self._given = self._inputs.before(closure, tensors)
         if here is None or here != self._reached:
             if draws_batches(closure):
                 warnings.warn(
@@ -115,11 +129,15 @@ class State:
                     "would see other samples; draw the batch before the step",
                     stacklevel=5,
                 )
-            modules, self._drawn = reached(closure)
+            known = len(self._code)
+            modules, self._drawn = reached(closure, self._code)
+            if len(self._code) > known:  # what code names is found once
+                self.generators.add(self._drawn)
             self.add(modules)
             self._new += list(slots_of_calls(closure))
             self._reached = here
-        return [*self._drawn, *self.generators] if self._drawn or self.generators else []
+        own = self.generators.now()
+        return [*self._drawn, *own] if self._drawn or own else []
 
     def before(self, weights: Iterable[Tensor] = ()) -> Before:
         """What the first pass starts from: all that moves, and what has not been looked at yet.
@@ -127,7 +145,8 @@ class State:
         ``weights`` are the tensors that move between the passes.
         """
         kept = self._kept(weights) if self._moving or self._new else NOTHING
-        return Before(kept, Names(self._spaces), WeightsBefore(self.trained))
+        given, self._given = self._given, None
+        return Before(kept, Names(self._spaces), WeightsBefore(self.trained), given)
 
     def now(self, weights: Iterable[Tensor], moving: Iterable[Tensor]) -> After:
         """The state as it is, to be put back; ``moving`` are those of the weights that others put back."""
@@ -144,7 +163,9 @@ class State:
 
         ``moving`` are the weights that move between the passes, and that others put back.
         """
-        weights = before.weights.after(moving)
+        weights, given = before.weights.after(moving), before.given
+        if given is not None:
+            given.after()
         names, learning = before.names or Names(self._spaces), bool(self._new)
         made = names.new()
         if learning:
@@ -169,7 +190,7 @@ class State:
                 kept.first = lambda: self._look_again(before.kept)
         if not made:
             before.names = None
-        return After(kept, Names(self._spaces) if made else names, weights)
+        return After(kept, Names(self._spaces) if made else names, weights, given)
 
     def _look_at_weights(self, written: set[int]) -> None:
         still = []
@@ -199,8 +220,9 @@ class State:
 
     def _inside(self, slots: Iterable[Slot]) -> list[nn.Module]:
         """The modules in attributes; random generators there are noted."""
-        modules, generators = reached([slot.look() for slot in slots if slot.kind == "attribute"])
-        self.generators += [g for g in generators if all(g is not known for known in self.generators)]
+        attributes = [slot.look() for slot in slots if slot.kind == "attribute"]
+        modules, generators = reached(attributes, self._code)
+        self.generators.add(generators)
         return modules
 
     def _learn(self, before: Kept) -> None:

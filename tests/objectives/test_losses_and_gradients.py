@@ -96,6 +96,41 @@ def test_a_loss_that_takes_the_argument_and_gives_one_number_is_refused_or_right
     assert torch.allclose(model.weight.grad, plain.weight.grad, rtol=1e-10)
 
 
+class Fixed(nn.Module):
+    """Its reduction is settled when it is made, though there is an attribute of that name."""
+
+    def __init__(self, weight=None, factor=1.0):
+        super().__init__()
+        self.reduction, self.factor = "mean", factor
+        self.inner = nn.CrossEntropyLoss(weight=weight, reduction=self.reduction)
+
+    def forward(self, outputs, y):
+        return self.factor * self.inner(outputs, y)
+
+
+class Focal(Fixed):
+    def forward(self, outputs, y):
+        single = cross_entropy(outputs, y, reduction="none")
+        return ((1 - torch.exp(-single)) ** 2 * single).mean()
+
+
+@pytest.mark.parametrize("loss_of", [Fixed(), Fixed(factor=3.0), Focal()])
+def test_a_module_whose_reduction_is_settled_is_right_or_refused(loss_of):
+    x, y = data()
+    plain, model = linear(), linear()
+    expected = ERM(plain).backward(BatchLoss(plain, x, y, loss_of))
+    for m in (4, 5, 12):  # sub-batches count by their number of samples
+        model.zero_grad()
+        found = SAM(model, rho=0, m=m).backward(BatchLoss(model, x, y, loss_of))
+        assert torch.allclose(found, expected, rtol=1e-12)
+        assert torch.allclose(model.weight.grad, plain.weight.grad, rtol=1e-10)
+    for make in (ESAM, SparseSAM):
+        with pytest.raises(TypeError, match=r"losses of single samples: .* it gave one number"):
+            make(model).backward(BatchLoss(model, x, y, loss_of))
+    with pytest.raises(TypeError, match=r"losses of single samples: .* it gave one number"):
+        SAM(model, m=5).backward(BatchLoss(model, x, y, Fixed(weight=WEIGHTS)))
+
+
 def _hardest(outputs, y, reduction="mean"):
     single = cross_entropy(outputs, y, reduction="none")
     return single if reduction == "none" else single.topk(max(1, len(single) // 2)).values.mean()

@@ -267,6 +267,48 @@ def test_a_group_that_is_added_is_checked_and_climbs():
     assert torch.equal(model[4].weight, was)
 
 
+def test_the_state_of_a_plain_optimizer_and_back():
+    """A training that was begun without SAM, or goes on without."""
+    model, (x, y) = net(), batches()[0]
+    plain = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
+    cross_entropy(model(x), y).backward()
+    plain.step()
+    optimizer = SAMOptimizer(model.parameters(), torch.optim.SGD, rho=0.7, lr=0.1, momentum=0.5)
+    optimizer.load_state_dict(plain.state_dict())
+    (group,) = optimizer.param_groups
+    assert (group["rho"], group["adaptive"], group["lr"], group["momentum"]) == (0.7, False, 0.3, 0.9)
+    was = model[0].weight.detach().clone()
+    cross_entropy(model(x), y).backward()
+    optimizer.first_step(zero_grad=True)
+    assert not torch.equal(model[0].weight, was)
+    cross_entropy(model(x), y).backward()
+    optimizer.second_step(zero_grad=True)
+    plain.load_state_dict(optimizer.state_dict())
+    kept = plain.state[model[0].weight]["momentum_buffer"]
+    assert torch.equal(kept, optimizer.state[model[0].weight]["momentum_buffer"])
+
+
+def test_checkpoints_of_torch_distributed():
+    """They fill the state of a new optimizer by a step along a gradient of zero."""
+    from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+    (x, y), models = batches()[0], [net(), net()]
+    first, second = [SAMOptimizer(m.parameters(), torch.optim.SGD, rho=r, lr=0.1, momentum=0.9)
+                     for m, r in zip(models, (0.3, 0.5), strict=True)]  # fmt: skip
+    cross_entropy(models[0](x), y).backward()
+    first.first_step(zero_grad=True)
+    cross_entropy(models[0](x), y).backward()
+    first.second_step(zero_grad=True)
+    weights, states = get_state_dict(models[0], first)
+    set_state_dict(models[1], second, model_state_dict=weights, optim_state_dict=states)
+    for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        assert torch.equal(p, q)
+        assert p not in first.state or torch.equal(
+            first.state[p]["momentum_buffer"], second.state[q]["momentum_buffer"]
+        )
+    assert second.param_groups[0]["rho"] == 0.3
+
+
 @pytest.mark.parametrize("base, settings", [
     (torch.optim.AdamW, {"lr": 0.01}), (torch.optim.SGD, {"lr": 0.1, "nesterov": True, "momentum": 0.9}),
     (torch.optim.RMSprop, {"lr": 0.01}), (torch.optim.Adagrad, {"lr": 0.1}),

@@ -1,0 +1,210 @@
+"""A batch that the forward pass changes in place is changed once, as in any other training."""
+
+from __future__ import annotations
+
+import copy
+import functools
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from sam_edu.objectives import (
+    ASAM,
+    AWP,
+    ERM,
+    ESAM,
+    SAM,
+    BatchLoss,
+    EntropySGD,
+    FisherSAM,
+    FriendlySAM,
+    LookSAM,
+    SAMOptimizer,
+    SparseSAM,
+)
+
+X = torch.rand(12, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+Y = torch.arange(12) % 3
+
+
+class Normalises(nn.Module):
+    def forward(self, x):
+        return x.sub_(0.5).div_(0.3)
+
+
+class Hidden(nn.Module):
+    """Through ``.data``, which torch does not count."""
+
+    def forward(self, x):
+        x.data.mul_(2).sub_(1)
+        return x
+
+
+class Erases(nn.Module):
+    """From its n-th pass on."""
+
+    def __init__(self, n=0):
+        super().__init__()
+        self.passes, self.n = 0, n
+
+    def forward(self, x):
+        self.passes += 1
+        if self.passes > self.n:
+            x[:, 2:4] *= -1.5
+        return x
+
+
+FIRST = {
+    "normalised": Normalises, "hidden": Hidden, "flipped": Erases,
+    "threshold": lambda: nn.Threshold(0.4, -1.0, True), "dropout": lambda: nn.Dropout(0.4, inplace=True),
+}  # fmt: skip
+
+
+def net(first):
+    torch.manual_seed(0)
+    return nn.Sequential(first(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+
+
+def by_hand(model, x, y, rho):
+    """SAM, each pass with a model and a batch of its own; the batch as the first pass has left it."""
+    state, start = torch.get_rng_state(), copy.deepcopy(model)
+    params, batch = list(start.parameters()), x.clone()
+    g = torch.autograd.grad(cross_entropy(start(batch), y), params)
+    size = torch.cat([part.flatten() for part in g]).norm()
+    moved = copy.deepcopy(model)
+    with torch.no_grad():
+        for p, part in zip(moved.parameters(), g, strict=True):
+            p += rho * part / size
+    torch.set_rng_state(state)
+    cross_entropy(moved(x.clone()), y).backward()
+    torch.set_rng_state(state)
+    return [p.grad for p in moved.parameters()], batch
+
+
+def close(model, expected):
+    return all(
+        torch.allclose(p.grad, g, atol=1e-12) for p, g in zip(model.parameters(), expected, strict=True)
+    )
+
+
+class Trainer:
+    """Holds the batch that its method takes."""
+
+    def __init__(self, model, x):
+        self.model, self.batch = model, {"x": x, "y": Y}
+        self.batch["itself"] = self.batch
+
+    def loss(self):
+        return cross_entropy(self.model(self.batch["x"]), self.batch["y"])
+
+
+def beside(model, x):
+    def outputs():
+        return model(x)
+
+    return lambda: cross_entropy(outputs(), Y)
+
+
+CLOSURES = {
+    "method": lambda model, x: Trainer(model, x).loss,
+    "function beside": beside,
+    "function": lambda model, x: lambda: cross_entropy(model(x), Y),
+    "default": lambda model, x: lambda x=x: cross_entropy(model(x), Y),
+    "pair": lambda model, x: (lambda batch: lambda: cross_entropy(model(batch[0]), batch[1]))((x, Y)),
+    "dictionary": lambda model, x: (lambda batch: lambda: cross_entropy(model(batch["x"]), Y))({"x": x}),
+    "partial": lambda model, x: functools.partial(lambda x: cross_entropy(model(x), Y), x),
+    "batch": lambda model, x: BatchLoss(model, x, Y),
+}
+
+
+@pytest.mark.parametrize("closure", CLOSURES)
+@pytest.mark.parametrize("first", FIRST)
+def test_both_passes_see_one_batch_and_it_is_changed_once(first, closure):
+    model = net(FIRST[first])
+    objective = SAM(model, 0.3)
+    for _ in range(4):
+        model.zero_grad()
+        x = X.clone()
+        expected, after = by_hand(model, X, Y, 0.3)
+        objective.backward(CLOSURES[closure](model, x))
+        assert close(model, expected) and torch.equal(x, after)
+
+
+@pytest.mark.parametrize("first", FIRST)
+def test_step_with_a_closure(first):
+    model = net(FIRST[first])
+    optimizer = SAMOptimizer(model.parameters(), torch.optim.SGD, rho=0.3, lr=0.0)
+    for _ in range(4):
+        x = X.clone()
+        expected, after = by_hand(model, X, Y, 0.3)
+
+        def closure(x=x):
+            optimizer.zero_grad()
+            loss = cross_entropy(model(x), Y)
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        assert close(model, expected) and torch.equal(x, after)
+
+
+AT_ZERO = {
+    "SAM": lambda m: SAM(m, 0), "m": lambda m: SAM(m, 0, m=5), "ASAM": lambda m: ASAM(m, 0),
+    "AWP": lambda m: AWP(m, 0), "Fisher": lambda m: FisherSAM(m, 0), "Friendly": lambda m: FriendlySAM(m, 0),
+    "Look": lambda m: LookSAM(m, 0, k=1), "ESAM": lambda m: ESAM(m, 0, gamma=1.0),
+    "Sparse": lambda m: SparseSAM(m, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AT_ZERO)
+@pytest.mark.parametrize("first", [Normalises, Erases])
+def test_every_member_at_radius_zero_is_plain(name, first):
+    model = net(first)
+    plain, objective = copy.deepcopy(model), AT_ZERO[name](model)
+    ERM(plain).backward(BatchLoss(plain, X.clone(), Y))
+    for _ in range(3):
+        model.zero_grad()
+        objective.backward(BatchLoss(model, X.clone(), Y))
+        assert close(model, [p.grad for p in plain.parameters()])
+
+
+def test_entropy_sgd_walks_on_one_batch():
+    """Twelve samples and twenty steps: some are visited twice."""
+    found = []
+    for first in (Normalises, nn.Identity):
+        model = net(first)
+        x = X.clone() if first is Normalises else (X - 0.5) / 0.3
+        objective = EntropySGD(model, steps=20)
+        for _ in range(3):
+            model.zero_grad()
+            objective.backward(BatchLoss(model, x.clone(), Y))
+        found.append([p.grad for p in model.parameters()])
+    assert all(torch.allclose(a, b, atol=1e-10) for a, b in zip(*found, strict=True))
+
+
+def test_a_change_that_begins_later_is_said_once():
+    model = net(lambda: Erases(3))
+    objective = SAM(model, 0.3)
+    for step in range(6):
+        model.zero_grad()
+        if step == 3:
+            with pytest.warns(RuntimeWarning, match="begun to change its batch in place"):
+                objective.backward(BatchLoss(model, X.clone(), Y))
+            continue
+        expected, _ = by_hand(model, X, Y, 0.3)
+        x = X.clone()
+        objective.backward(lambda x=x: cross_entropy(model(x), Y))
+        assert close(model, expected)
+
+
+def test_a_batch_that_does_not_change_is_copied_in_two_steps_only(monkeypatch):
+    model, copied = net(nn.Identity), []
+    objective, clone = SAM(model, 0.3), torch.Tensor.clone
+    monkeypatch.setattr(torch.Tensor, "clone", lambda t, **k: (copied.append(id(t)), clone(t, **k))[1])
+    for step in range(4):
+        x = X * 1.0
+        objective.backward(lambda x=x: cross_entropy(model(x), Y))
+        assert (id(x) in copied) == (step < 2)
+        copied.clear()
