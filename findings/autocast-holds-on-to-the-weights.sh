@@ -7,11 +7,11 @@
 # - L(w + e) - L(w) for e = 0.5 sign(w), both losses in one region: exactly 0. With cache_enabled=False, or a region for each loss: 8.8.
 # - 100 steps of pytorch_optimizer's SAM, rho = 0.5, with one region around both passes: the weights of SGD, bit for bit. With a region
 #   for each pass they lie 2.3 away.
-# Both hold with gradients and under torch.no_grad(); nothing is said.
+# The first holds with gradients and under torch.no_grad(); in both, nothing is said.
 # The documentation speaks of "the weight cache inside autocast" only at `cache_enabled`, without saying that values may be stale.
 # Why it matters here: the weights move between two passes in SAM and its family, in AWP, in every sharpness by perturbation, in a swap to
-# averaged weights. A region around the whole step or the whole evaluation is the usual way to write it, and what is reported
-# is a flat minimum, or that SAM brings nothing.
+# averaged weights. With one region around a whole evaluation, or a whole step, what is reported is a flat minimum, or that SAM
+# brings nothing. A region for each pass, cache_enabled=False and torch.clear_autocast_cache() all help.
 # Fails if the second pass sees the moved weights inside one region, or fails to see them without the cache.
 set -euo pipefail
 here=$(mktemp -d)
