@@ -329,9 +329,9 @@ class InPlace(nn.Module):
         return self.how(x)
 
 
-@pytest.mark.parametrize("how", [
-    lambda x: x.sub_(0.5).div_(0.3), nn.Hardtanh(0.2, 0.7, inplace=True), lambda x: x.mul_(-1.5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "how", [lambda x: x.sub_(0.5).div_(0.3), nn.Hardtanh(0.2, 0.7, inplace=True), lambda x: x.mul_(-1.5)]
+)
 def test_models_that_change_their_batch_in_place(how):
     generator = torch.Generator().manual_seed(0)
     x, y = torch.rand(10, 4, generator=generator), torch.arange(10) % 3

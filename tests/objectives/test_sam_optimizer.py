@@ -293,8 +293,10 @@ def test_checkpoints_of_torch_distributed():
     from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
     (x, y), models = batches()[0], [net(), net()]
-    first, second = [SAMOptimizer(m.parameters(), torch.optim.SGD, rho=r, lr=0.1, momentum=0.9)
-                     for m, r in zip(models, (0.3, 0.5), strict=True)]  # fmt: skip
+    first, second = [
+        SAMOptimizer(m.parameters(), torch.optim.SGD, rho=r, lr=0.1, momentum=0.9)
+        for m, r in zip(models, (0.3, 0.5), strict=True)
+    ]
     cross_entropy(models[0](x), y).backward()
     first.first_step(zero_grad=True)
     cross_entropy(models[0](x), y).backward()
