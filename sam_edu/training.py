@@ -109,6 +109,9 @@ def train_epoch(
 ) -> EpochResult:
     """Go once through the data in random order.
 
+    Gradients are clipped by the optimizer's own hook: ``register_step_pre_hook(clip)``, with a function
+    ``clip(*_)`` that calls torch's ``clip_grad_norm_`` and returns nothing.
+
     Parameters
     ----------
     objective : ERM or a member of its family
@@ -134,9 +137,6 @@ def train_epoch(
         Called after each step, for a schedule that moves with every step.
     drop_last : bool
         Leave out a last batch that is smaller than the others (one row is too few for BatchNorm).
-
-    To clip gradients: ``def clip(*_): clip_grad_norm_(...)``, a function that returns nothing, as torch
-    wants it, and ``optimizer.register_step_pre_hook(clip)``.
 
     Raises
     ------
