@@ -7,7 +7,6 @@ two steps; later ones copy a batch only if it was seen to change, and look at to
 from __future__ import annotations
 
 import warnings
-from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu.objectives import contents
-from sam_edu.objectives.reach import LIMIT as THINGS
-from sam_edu.objectives.reach import _is_leaf, _next
+from sam_edu.objectives.reach import walk
 
 LIMIT = 2**27  # numbers: a batch of large images, no data set
+_ENDS = (Tensor, nn.Module, torch.optim.Optimizer)
 
 
 class Inputs:
@@ -81,20 +80,11 @@ def _given(closure: Any) -> list[Tensor]:
     Modules and optimizers are left out: their tensors are looked after elsewhere.
     """
     found: list[Tensor] = []
-    seen: set[int] = set()
-    code: set[Any] = set()
-    queue, room = deque([closure]), LIMIT
-    while queue and len(seen) < THINGS:
-        thing = queue.popleft()
-        kind: Any = type(thing)
-        tensor = isinstance(thing, Tensor)
-        elsewhere = isinstance(thing, nn.Module | torch.optim.Optimizer)
-        if id(thing) in seen or elsewhere or (_is_leaf(kind) and not tensor):
+    room = LIMIT
+    for thing in walk(closure, set(), lambda thing: isinstance(thing, _ENDS)):
+        if not isinstance(thing, Tensor) or thing.requires_grad or contents.odd(thing):
             continue
-        seen.add(id(thing))
-        if not tensor:
-            queue.extend(_next(thing, code))
-        elif not thing.requires_grad and not contents.odd(thing) and thing.numel() <= room:
+        if thing.numel() <= room:
             found.append(thing)
             room -= thing.numel()
     return found

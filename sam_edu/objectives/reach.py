@@ -8,7 +8,7 @@ import random
 import sys
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -28,30 +28,38 @@ def _is_leaf(kind: Any) -> bool:
     return issubclass(kind, _LEAVES)
 
 
-def reached(start: Any, code: set[Any] | None = None) -> tuple[list[nn.Module], list[Any]]:
-    """Modules and generators that ``start`` refers to: by its variables, or those of what it calls.
+def walk(start: Any, code: set[Any], ends: Callable[[Any], bool]) -> Iterator[Any]:
+    """What ``start`` refers to, the nearest first: by its variables, or those of what it calls.
 
-    The nearest come first. Modules are not looked into (:func:`hidden` does so, once), nor are the classes
-    and functions in ``code``, to which those are added that have been looked into.
+    Where ``ends`` says so it is not looked into any further, nor are the classes and functions in ``code``,
+    to which those are added that have been looked into.
     """
-    modules: list[nn.Module] = []
-    generators: list[Any] = []
     seen: set[int] = set()
-    code = set() if code is None else code
     queue = deque([start])
     while queue and len(seen) < LIMIT:
         thing = queue.popleft()
         kind: Any = type(thing)
-        if _is_leaf(kind) or id(thing) in seen:
+        end = ends(thing)
+        if id(thing) in seen or (_is_leaf(kind) and not end):
             continue
         seen.add(id(thing))
-        if isinstance(thing, nn.Module):
-            modules.append(thing)
-        elif is_generator(thing):
-            generators.append(thing)
-        else:
+        yield thing
+        if not end:
             queue.extend(_next(thing, code))
-    return modules, generators
+
+
+def reached(start: Any, code: set[Any] | None = None) -> tuple[list[nn.Module], list[Any]]:
+    """Modules and generators that ``start`` refers to, as :func:`walk` finds them.
+
+    Modules are not looked into (:func:`hidden` does so, once).
+    """
+
+    def ends(thing: Any) -> bool:
+        return isinstance(thing, nn.Module) or is_generator(thing)
+
+    found = list(filter(ends, walk(start, set() if code is None else code, ends)))
+    modules = [thing for thing in found if isinstance(thing, nn.Module)]
+    return modules, [thing for thing in found if not isinstance(thing, nn.Module)]
 
 
 def signature(closure: Any, tensors: list[Tensor] | None = None) -> tuple[Any, ...] | None:
