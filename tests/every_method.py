@@ -26,6 +26,12 @@ def perturbing() -> list[str]:
     return [method.name for method in by_objective() if method.perturbs]
 
 
+def without_radius() -> dict[str, Maker]:
+    """Those at radius 0, where each step is plain training's; Entropy-SGD walks on nevertheless."""
+    whole = {"awp": {"gamma": 0.0}, "esam": {"gamma": 1.0}, "looksam": {"k": 1}}
+    return {name: makers(0.0, whole)[name] for name in perturbing() if name != "Entropy-SGD"}
+
+
 def content_with_a_closure() -> list[str]:
     """Those that perturb the weights, and to which ``lambda: loss`` is enough."""
     return [method.name for method in by_objective() if method.perturbs and not method.sees_batch]

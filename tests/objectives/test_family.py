@@ -28,7 +28,7 @@ from sam_edu.objectives import (
     SAMOptimizer,
     SparseSAM,
 )
-from tests.every_method import makers, perturbing
+from tests.every_method import without_radius
 from tests.objectives.nets import Quadratic, batch, grads, loss_closure, net, same, symmetric, weights
 
 LR, STEPS, CLOSE = 0.1, 20, 1e-9
@@ -473,9 +473,7 @@ def test_what_reduces_to_sam(rho, seed):
         assert torch.allclose(loss, their_loss, rtol=1e-12)
 
 
-WHOLE = {"awp": {"gamma": 0.0}, "esam": {"gamma": 1.0}}
-ZERO = {name: makers(0.0, WHOLE)[name] for name in perturbing() if name != "Entropy-SGD"}
-ZERO["m-SAM"] = lambda m: SAM(m, 0.0, m=16)
+ZERO = without_radius() | {"m-SAM": lambda m: SAM(m, 0.0, m=16)}
 
 
 @pytest.mark.parametrize("name", ZERO)
