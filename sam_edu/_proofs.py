@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from sam_edu._ladder import Rung
 
 CASES = 1000  # of the complete search, for an image
-_COSTLY = "AutoAttack"
 
 
 @dataclass(frozen=True)
@@ -25,10 +24,15 @@ class Proofs:
     seconds: float
 
 
-def before_the_costly(rungs: list[Rung]) -> tuple[list[Rung], list[Rung]]:
-    """The rungs that come before the proofs, and those of AutoAttack, which spare what is proved."""
-    cheap = [rung for rung in rungs if not rung.label.startswith(_COSTLY)]
-    return cheap, rungs[len(cheap) :]
+def around_the_proofs(rungs: list[Rung]) -> tuple[list[Rung], list[Rung]]:
+    """The rungs before the proofs, and those after, which spare what is proved.
+
+    A ladder with AutoAttack's parts is costly: there proofs follow the first PGD, which breaks most of what
+    can be broken. In a short one they come last, and its rungs say what attacks find without them.
+    """
+    costly = any(rung.label.startswith("AutoAttack") for rung in rungs)
+    first = next(i for i, rung in enumerate(rungs) if rung.label.startswith("PGD")) + 1
+    return (rungs[:first], rungs[first:]) if costly else (rungs, [])
 
 
 def prove(

@@ -59,7 +59,8 @@ def evaluate(
     certify : bool or int
         Prove from below what can be proved, so that robust accuracy stands between two numbers
         (:mod:`sam_edu.certify`: small ReLU networks). A number says how many cases of the complete search an
-        image may use (True: 1000). AutoAttack then tries only what is neither broken nor proved.
+        image may use (True: 1000). In "standard" all rungs after the first PGD try only what is neither
+        broken nor proved.
 
     Raises
     ------
@@ -109,15 +110,15 @@ def evaluate(
         classes = logits.shape[1]
         rungs = _ladder.build(ladder, norm, classes, seed, _ladder.scale(logits))
         standing, entries = clean.clone(), []
-        cheap, costly = _proofs.before_the_costly(rungs)
+        first, then = _proofs.around_the_proofs(rungs)
         for radius in radii:
             at, proved = (fitted, images, y, radius, norm, batch_size, standing), None
-            results = [_climb(rung, *at) for rung in cheap]
+            results = [_climb(rung, *at) for rung in first]
             if cases is not None:
                 proofs = _proofs.prove(network, x, y, radius, norm, standing, cases)
                 results.append(_struck(proofs, standing))
                 proved = proofs.proved
-            results += [_climb(rung, *at, spared=proved) for rung in costly]
+            results += [_climb(rung, *at, spared=proved) for rung in then]
             hits = int(standing.sum())
             by_class = per_class(standing, y, classes)
             floor = None if proved is None else proved.tolist()

@@ -5,6 +5,8 @@ The solver is not believed: its multipliers enter a bound that holds for any, it
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from scipy.optimize import linprog
@@ -14,6 +16,33 @@ from sam_edu.certify.network import Network
 from sam_edu.certify.region import Region
 
 EMPTY = 1e-7  # by so much the assumptions must contradict each other to be called impossible
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The lowest difference of logits on one linear piece: value, place, and the multiplier of each unit."""
+
+    value: float
+    point: Tensor
+    multipliers: Tensor
+
+
+def lowest_in(network: Network, row: Tensor, region: Region, on: Tensor) -> Piece | None:
+    """The minimum of ``row @ logits`` where exactly the units ``on`` (units,) are on, as the solver has it.
+
+    No proof: it says where to look. ``region`` is of one image, l-infinity; None where no point of it is in
+    this piece.
+    """
+    (G, g), (c, d) = _affine(network, row, on, on.double() * 2 - 1)
+    low, high = region.low[0], region.high[0]
+    binds = G.clamp(min=0) @ low + G.clamp(max=0) @ high + g < 0  # the others hold in the whole box
+    box = np.stack([low.numpy(), high.numpy()], 1)
+    best = linprog(c.numpy(), -G[binds].numpy(), g[binds].numpy(), bounds=box, method="highs")
+    if best.status != 0:
+        return None
+    multipliers = torch.zeros_like(g)
+    multipliers[binds] = torch.as_tensor(-best.ineqlin.marginals)
+    return Piece(best.fun + d, torch.as_tensor(best.x).clamp(low, high), multipliers)
 
 
 def settle(

@@ -55,6 +55,15 @@ class Network:
         rounded = ((a.weight.float(), a.bias.float(), a.size, a.offset, a.terms) for a in self.layers)
         return Network(tuple(Affine(*parts) for parts in rounded))
 
+    def pattern(self, x: Tensor) -> Tensor:
+        """Which ReLUs are on at one flattened input (d,): (units,) bool."""
+        on = []
+        for layer in self.layers[:-1]:
+            x = layer.weight @ x + layer.bias
+            on.append(x > 0)
+            x = torch.relu(x)
+        return torch.cat(on)
+
     def __call__(self, x: Tensor) -> Tensor:
         """Logits (n, classes) of flattened float64 inputs (n, d)."""
         for layer in self.layers[:-1]:

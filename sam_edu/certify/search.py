@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from sam_edu.certify.cases import Cases, choose, gaps
 from sam_edu.certify.leaves import settle
 from sam_edu.certify.network import Network
 from sam_edu.certify.region import Region
@@ -21,40 +22,7 @@ from sam_edu.certify.relaxation import Bounds
 from sam_edu.certify.slopes import ascend, evaluated
 
 _BATCH = 256  # cases bounded together
-_STEPS = (2, 10)  # of gradient ascent for each; more for those that the first do not prove
-
-
-@dataclass
-class Cases:
-    """Open cases, one a row: which image, which difference of logits, what is assumed, and the lines so far.
-
-    ``signs`` (n, units) has 1 for z >= 0, -1 for z <= 0, 0 for open; ``free`` the slopes and multipliers
-    (n, 2 * units); ``split`` the unit to split next, -1 if none is left.
-    """
-
-    image: Tensor
-    row: Tensor
-    signs: Tensor
-    free: Tensor
-    split: Tensor
-
-    def __getitem__(self, chosen: Tensor | slice) -> Cases:
-        return Cases(*(value[chosen] for value in vars(self).values()))
-
-    def __len__(self) -> int:
-        return len(self.image)
-
-    def __add__(self, other: Cases) -> Cases:
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return Cases(*(torch.cat(pair) for pair in pairs))
-
-    def halves(self) -> Cases:
-        """Each case twice: its unit on, its unit off."""
-        here = torch.arange(len(self))
-        on, off = self[here], self[here]
-        on.signs, off.signs = on.signs.clone(), off.signs.clone()
-        on.signs[here, self.split], off.signs[here, self.split] = 1, -1
-        return on + off
+_STEPS = 5  # of gradient ascent for each
 
 
 @dataclass
@@ -120,18 +88,16 @@ class Search:
             waiting = waiting[~gone[waiting.image]]
             if len(waiting) == 0:
                 return ~gone
-            now, waiting = waiting[: _BATCH // 2], waiting[_BATCH // 2 :]
+            latest = waiting.latest(_BATCH // 2)
+            now, waiting = waiting[latest], waiting[~latest]
             self._settle(now[now.split < 0])
             fresh = now[now.split >= 0].halves()
 
     def _bounded(self, cases: Cases) -> Cases:
-        """Bound these cases and look for examples; returns those that stay open, with their next split."""
-        for steps in _STEPS:
-            cases = self._ascended(cases, steps)
-        return cases
+        """Bound these cases and look for examples; returns those that stay open, with their next split.
 
-    def _ascended(self, cases: Cases, steps: int) -> Cases:
-        """Lines are looked for in float32; what counts is what they give in float64."""
+        Lines are looked for in float32; what counts is what they give in float64.
+        """
         region, sizes = self.region[cases.image], self.network.hidden
         rows = self.rows[cases.image, cases.row][:, None]
         signs = [s[:, None].float() for s in cases.signs.split(sizes, 1)]
@@ -140,7 +106,7 @@ class Search:
         enough = self.enough[cases.image][:, None]
         rough = [(low.float(), high.float()) for low, high in bounds]
         _, free = ascend(
-            self._rough, rows.float(), rough, region.float(), steps, signs, start, enough.float()
+            self._rough, rows.float(), rough, region.float(), _STEPS, signs, start, enough.float()
         )
         with torch.no_grad():
             exact = [value.double() for value in free]
@@ -149,8 +115,22 @@ class Search:
             for i in self.fooled(cases.image, points).nonzero().flatten().tolist():
                 self.examples.setdefault(int(cases.image[i]), points[i])
             cases.free = torch.cat(free, -1)[:, 0]
-            cases.split = _worst_unit(bounds, [s[:, 0] for s in slopes[1:]])
-        return cases[~(best > enough)[:, 0]]
+            is_open = ~(best > enough)[:, 0]
+            costs = gaps(bounds, [s[:, 0] for s in slopes[1:]])[is_open]
+        cases = cases[is_open]
+        if len(cases):
+            cases.split = choose(cases, costs, self.enough[cases.image], self._glance)
+        return cases
+
+    def _glance(self, cases: Cases) -> Tensor:
+        """A bound of each case in float32 with the slopes that it has."""
+        sizes = self.network.hidden
+        rows, region = self.rows[cases.image, cases.row][:, None].float(), self.region[cases.image].float()
+        bounds = [(low.float(), high.float()) for low, high in self._case_bounds(cases)]
+        signs = [s[:, None].float() for s in cases.signs.split(sizes, 1)]
+        free = [value[:, None] for value in cases.free.split(sizes * 2, 1)]
+        with torch.no_grad():
+            return evaluated(self._rough, rows, bounds, region, free, signs)[0][:, 0]
 
     def _case_bounds(self, cases: Cases) -> Bounds:
         found = []
@@ -176,15 +156,3 @@ class Search:
                 self.examples.setdefault(image, point)
             else:
                 self.stopped[image] = True
-
-
-def _worst_unit(bounds: Bounds, slopes: list[Tensor]) -> Tensor:
-    """The open unit whose lines cost the bound most: the lift of the chord, or half the lower line's gap."""
-    scores = []
-    for (low, high), a in zip(bounds, slopes, strict=True):
-        is_open = (low < 0) & (high > 0)
-        lift = -low * high / (high - low).clamp_min(1e-30)
-        score = torch.where(a < 0, -a * lift, a * torch.minimum(-low, high) / 2)
-        scores.append(torch.where(is_open, score, -1.0))
-    best, unit = torch.cat(scores, 1).max(1)
-    return torch.where(best < 0, -1, unit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sam_edu import _check, attacks
 from sam_edu._balls import Ball
 from sam_edu._guards import check_inputs, eval_mode
+from sam_edu.certify.descent import descend
 from sam_edu.certify.network import Network, from_model
 from sam_edu.certify.region import Region
 from sam_edu.certify.relaxation import CHUNK, Bounds, crown, differences, lines, lower
@@ -19,6 +20,7 @@ from sam_edu.certify.rounding import slack
 from sam_edu.certify.search import Search
 
 _BLOCK = 16  # images searched together
+_FIRST = 100  # cases of each, before the descent
 _ATTACKED = 512  # and attacked
 
 
@@ -73,8 +75,9 @@ def certify(
 ) -> Certificate:
     """Decide for each image whether any point of its region is classified wrongly.
 
-    CROWN first, then an attack on what it leaves (20 steps of PGD on the margin), then a complete search.
-    *Proved* is said of the model as float32 computes it, rounding included
+    CROWN first, then an attack on what it leaves (20 steps of PGD on the margin), then a complete search. For
+    l-infinity a descent over linear pieces (:mod:`sam_edu.certify.descent`) tries what 100 cases have left,
+    and what is left at the end. *Proved* is said of the model as float32 computes it, rounding included
     (:mod:`sam_edu.certify.rounding`), and of every image that :func:`sam_edu.evaluation.evaluate` would
     accept from an attack.
 
@@ -120,8 +123,10 @@ def certify(
             asked.broken |= broken.cpu()
         asked.relax()
         asked.attack()
-        for block in asked.undecided(_BLOCK) if cases and asked.network.hidden else []:
-            asked.search(block, cases, seconds)
+        for budget in sorted({min(cases, _FIRST), cases}) if asked.network.hidden and cases else []:
+            for block in asked.undecided(_BLOCK):
+                asked.search(block, budget, seconds)
+            asked.descend()
     return Certificate(asked.eps, norm, asked.proved, asked.broken, asked.margin, asked.examples, asked.cases)
 
 
@@ -139,6 +144,7 @@ class _Asked:
         self.proved, self.broken = torch.zeros(n, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
         self.margin = torch.full((n,), torch.nan, dtype=torch.double)
         self.examples: dict[int, Tensor] = {}
+        self.nearest: dict[int, Tensor] = {}  # where the attack has ended
         self.cases = torch.zeros(n, dtype=torch.long)
         self.rows, _ = differences(y.cpu(), len(network.layers[-1].bias))
 
@@ -177,10 +183,30 @@ class _Asked:
             with torch.no_grad():
                 fell = (self.model(moved).argmax(1) != y).cpu()
             self._break(left[fell], moved[fell.to(moved.device)])
+            self.nearest |= dict(zip(left.tolist(), moved.cpu().flatten(1).double(), strict=True))
+
+    def descend(self) -> None:
+        """From where the attack has ended, on the class that is nearest there."""
+        for some in self.undecided(1) if self.region.norm == "linf" else ():
+            start, region = self.nearest[int(some)], self.region[some]
+            start = start.clamp(region.low[0], region.high[0])
+            rows = self.rows[some][0]
+            row = rows[(rows @ self.network(start[None])[0]).argmin()]
+            point = descend(self.network, row, region, start, self._falls(some))
+            if point is not None:
+                self._break_at(some, point)
 
     def search(self, block: Tensor, cases: int, seconds: float) -> None:
         bounds, bound, enough = self._bounds(block)
         rows = torch.where((bound > enough[:, None])[..., None], 0.0, self.rows[block])
+        task = Search(self.network, rows, bounds[:-1], self.region[block], enough, self._fooled(block))
+        self.proved[block] = task.run(cases, time.monotonic() + seconds * len(block))
+        self.cases[block] = task.used
+        for i, point in task.examples.items():
+            self._break_at(block[i : i + 1], point)
+
+    def _fooled(self, block: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """Which points (k, d) are examples against these images of the block (k,)."""
         x, y = self.x[block.to(self.x.device)], self.y[block.to(self.x.device)]
 
         def fooled(images: Tensor, points: Tensor) -> Tensor:
@@ -189,12 +215,18 @@ class _Asked:
             points = ball.project(points.to(x).view(-1, *x.shape[1:]))
             return (self.model(points).argmax(1) != y[images]).cpu()
 
-        task = Search(self.network, rows, bounds[:-1], self.region[block], enough, fooled)
-        self.proved[block] = task.run(cases, time.monotonic() + seconds * len(block))
-        self.cases[block] = task.used
-        for i, point in task.examples.items():
-            ball = Ball(self.norm, x[i : i + 1], self.eps, (0.0, 1.0))
-            self._break(block[i : i + 1], ball.project(point.to(x).view(1, *x.shape[1:])))
+        return fooled
+
+    def _falls(self, image: Tensor) -> Callable[[Tensor], bool]:
+        """Whether a point (d,) is an example against one image (1,)."""
+        fooled, first = self._fooled(image), torch.zeros(1, dtype=torch.long)
+        return lambda point: bool(fooled(first, point[None])[0])
+
+    def _break_at(self, image: Tensor, point: Tensor) -> None:
+        """Keep an example (d,) against one image (1,)."""
+        x = self.x[image.to(self.x.device)]
+        ball = Ball(self.norm, x, self.eps, (0.0, 1.0))
+        self._break(image, ball.project(point.to(x).view(x.shape)))
 
     def _bounds(self, some: Tensor) -> tuple[Bounds, Tensor, Tensor]:
         region = self.region[some]

@@ -62,9 +62,8 @@ class RunConfig:
     validation_linf : the radii there, if not all of ``eval_linf`` (a choice needs one; attacks take long)
     eval_linf, eval_l2 : radii at which the trained model is attacked; 0 alone measures it without attack
     ladder : "quick" or "standard"
-    certify : cases of the complete search that an image may use, see :func:`sam_edu.evaluation.evaluate`; 0:
-    no
-        proofs
+    certify : cases of the complete search that an image may use, see :func:`sam_edu.evaluation.evaluate`;
+        0: no proofs
     precision : "float32", "bfloat16" or "float16" in training; evaluation is always float32
     compile : whether to train with ``torch.compile``
     workers : processes that do the run together, started by ``torchrun``; each takes its part of every batch

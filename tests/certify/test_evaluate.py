@@ -56,8 +56,8 @@ def test_records_keep_the_proofs_and_old_ones_stay_as_they_are(digits, measured)
     assert EvaluationRecord.from_dict(without).at[0].proved is None
 
 
-def test_autoattack_spares_what_is_proved_and_says_the_same(digits, monkeypatch):
-    """A stand-in for the four costly parts: it sees only images that are neither proved nor broken."""
+def test_what_is_proved_is_spared_by_all_rungs_of_a_costly_ladder(digits, monkeypatch):
+    """With a stand-in for AutoAttack's four parts: it sees only images that are neither proved nor broken."""
     model, x, y = digits
     seen: list[int] = []
 
@@ -76,9 +76,20 @@ def test_autoattack_spares_what_is_proved_and_says_the_same(digits, monkeypatch)
     monkeypatch.setattr(evaluation._ladder, "build", ladder)
     plain, spared = evaluate(model, x, y, 0.06), evaluate(model, x, y, 0.06, certify=True)
     assert plain.at[0].robust == spared.at[0].robust
-    assert [rung.label.split()[0] for rung in spared.at[0].rungs[-2:]] == ["complete", "AutoAttack"]
+    labels = [rung.label.split()[0] for rung in spared.at[0].rungs]
+    assert labels == [
+        "FGSM",
+        "PGD-20",
+        "complete",
+        "PGD-20",
+        "APGD-CE-20",
+        "APGD-T-20",
+        "Square",
+        "AutoAttack",
+    ]
     undecided = sum(spared.at[0].robust) - sum(spared.at[0].proved)
     assert seen[0] == round(40 * plain.at[0].rungs[-2].accuracy) and sum(seen[1:]) == undecided < seen[0] / 2
+    assert all(rung.attacked == undecided for rung in spared.at[0].rungs[3:])
 
 
 def test_a_model_that_cannot_be_read_is_refused_before_any_attack(digits, monkeypatch):

@@ -1,0 +1,96 @@
+"""Open cases of a search, and which unit splits each of them next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sam_edu.certify.relaxation import Bounds
+
+_TRIED = 16  # units whose halves are bounded before one of them is chosen
+_AT_ONCE = 512  # halves bounded together
+
+
+@dataclass
+class Cases:
+    """Open cases, one a row: which image, which difference of logits, what is assumed, and the lines so far.
+
+    ``signs`` (n, units) has 1 for z >= 0, -1 for z <= 0, 0 for open; ``free`` the slopes and multipliers
+    (n, 2 * units); ``split`` the unit to split next, -1 if none is left.
+    """
+
+    image: Tensor
+    row: Tensor
+    signs: Tensor
+    free: Tensor
+    split: Tensor
+
+    def __getitem__(self, chosen: Tensor | slice) -> Cases:
+        return Cases(*(value[chosen] for value in vars(self).values()))
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def __add__(self, other: Cases) -> Cases:
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Cases(*(torch.cat(pair) for pair in pairs))
+
+    def latest(self, size: int) -> Tensor:
+        """About so many, (n,) bool, as many of each image, those that came last: then few have to wait."""
+        image, place = self.image.unique(return_inverse=True)
+        mine = torch.nn.functional.one_hot(place, len(image)).flip(0).cumsum(0).flip(0)
+        return mine.gather(1, place[:, None])[:, 0] <= max(size // len(image), 1)
+
+    def halves(self) -> Cases:
+        """Each case twice: its unit on, its unit off."""
+        here = torch.arange(len(self))
+        on, off = self[here], self[here]
+        on.signs, off.signs = on.signs.clone(), off.signs.clone()
+        on.signs[here, self.split], off.signs[here, self.split] = 1, -1
+        return on + off
+
+
+def gaps(bounds: Bounds, slopes: list[Tensor]) -> Tensor:
+    """What the lines of each open unit cost the bound, (n, units); -1 where the sign is known.
+
+    The lift of the chord, or half the gap of the lower line, times the slope of the bound in its output
+    (n, width).
+    """
+    costs = []
+    for (low, high), a in zip(bounds, slopes, strict=True):
+        is_open = (low < 0) & (high > 0)
+        lift = -low * high / (high - low).clamp_min(1e-30)
+        cost = torch.where(a < 0, -a * lift, a * torch.minimum(-low, high) / 2)
+        costs.append(torch.where(is_open, cost, -1.0))
+    return torch.cat(costs, 1)
+
+
+def choose(cases: Cases, costs: Tensor, enough: Tensor, glance: Callable[[Cases], Tensor]) -> Tensor:
+    """The unit to split next, (n,), -1 where none is open.
+
+    Of the units whose lines cost most, the one whose halves have the largest sum of bounds, each counted up
+    to ``enough``: filtered smart branching (De Palma, Bunel, Desmaison et al. 2021, arXiv 2104.06718), which
+    takes the largest minimum. On SGD's network for digits at 0.1 the sum needs less than half of the cases.
+
+    Parameters
+    ----------
+    costs : Tensor
+        Of every unit, as :func:`gaps` has them, (n, units).
+    enough : Tensor
+        What a bound must exceed, (n,).
+    glance : callable
+        A bound for each of some cases (k,), cheaply: with the slopes that they have.
+    """
+    tried = min(_TRIED, costs.shape[1])
+    cost, unit = costs.topk(tried, 1)
+    many = torch.arange(len(cases)).repeat_interleave(tried)
+    wide = cases[many]
+    wide.split = unit.flatten()
+    halves = wide.halves()
+    bound = torch.cat([glance(halves[some]) for some in torch.arange(len(halves)).split(_AT_ONCE)])
+    gain = torch.minimum(bound.view(2, len(cases), tried), enough[None, :, None].to(bound)).sum(0)
+    best = torch.where(cost >= 0, gain, -torch.inf).argmax(1, keepdim=True)
+    return torch.where(cost[:, 0] < 0, -1, unit.gather(1, best)[:, 0])
