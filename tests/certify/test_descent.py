@@ -1,4 +1,4 @@
-"""The descent over linear pieces finds minima that gradient steps jump over; the search splits what gains most."""
+"""The descent over linear pieces finds minima that gradient steps jump over; the choice of a split."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_descent_stops_in_a_minimum_not_below_the_exact_one(sizes, seed):
 
 
 def test_a_piece_is_solved_on_the_piece_and_says_which_units_hold_it():
-    """|a - 0.5| where a > 0.5: lowest at 0.5, held there by one unit on or its twin off, multiplier 1 in all."""
+    """|a - 0.5| where a > 0.5: lowest at 0.5, held there by one unit on or its twin off."""
     network, region = from_model(valley(0.0), (1, 1, 2)), Region.around(torch.tensor([[0.52, 0.52]]), 0.06)
     row = torch.tensor([1.0, -1.0]).double()
     piece = lowest_in(network, row, region, torch.tensor([True, False, True, False]))
