@@ -16,8 +16,8 @@ from sam_edu.certify.leaves import Piece, lowest_in
 from sam_edu.certify.network import Network
 from sam_edu.certify.region import Region
 
-_PROGRAMS = 24  # at most, for one descent
-_NEIGHBOURS = 8  # of a piece that are tried: behind the units with the largest multipliers
+_PROGRAMS = 16  # at most, for one descent
+_NEIGHBOURS = 4  # of a piece that are tried: behind the units with the largest multipliers
 
 
 def descend(

@@ -76,8 +76,8 @@ def certify(
     """Decide for each image whether any point of its region is classified wrongly.
 
     CROWN first, then an attack on what it leaves (20 steps of PGD on the margin), then a complete search. For
-    l-infinity a descent over linear pieces (:mod:`sam_edu.certify.descent`) tries what 100 cases have left,
-    and what is left at the end. *Proved* is said of the model as float32 computes it, rounding included
+    l-infinity a descent over linear pieces (:mod:`sam_edu.certify.descent`) tries what its first 100 cases
+    leave open. *Proved* is said of the model as float32 computes it, rounding included
     (:mod:`sam_edu.certify.rounding`), and of every image that :func:`sam_edu.evaluation.evaluate` would
     accept from an attack.
 
@@ -123,10 +123,11 @@ def certify(
             asked.broken |= broken.cpu()
         asked.relax()
         asked.attack()
-        for budget in sorted({min(cases, _FIRST), cases}) if asked.network.hidden and cases else []:
-            for block in asked.undecided(_BLOCK):
-                asked.search(block, budget, seconds)
-            asked.descend()
+        if asked.network.hidden and cases:
+            asked.search(min(cases, _FIRST), seconds)
+            if seconds:
+                asked.descend()
+            asked.search(cases, seconds)
     return Certificate(asked.eps, norm, asked.proved, asked.broken, asked.margin, asked.examples, asked.cases)
 
 
@@ -145,7 +146,7 @@ class _Asked:
         self.margin = torch.full((n,), torch.nan, dtype=torch.double)
         self.examples: dict[int, Tensor] = {}
         self.nearest: dict[int, Tensor] = {}  # where the attack has ended
-        self.cases = torch.zeros(n, dtype=torch.long)
+        self.cases, self.spent = torch.zeros(n, dtype=torch.long), torch.zeros(n, dtype=torch.double)
         self.rows, _ = differences(y.cpu(), len(network.layers[-1].bias))
 
     def undecided(self, size: int) -> Iterator[Tensor]:
@@ -196,11 +197,20 @@ class _Asked:
             if point is not None:
                 self._break_at(some, point)
 
-    def search(self, block: Tensor, cases: int, seconds: float) -> None:
+    def search(self, cases: int, seconds: float) -> None:
+        """What has had as many cases before is left as it is."""
+        for block in self.undecided(_BLOCK):
+            if bool((self.cases[block] < cases).any()):
+                self._searched(block, cases, seconds)
+
+    def _searched(self, block: Tensor, cases: int, seconds: float) -> None:
         bounds, bound, enough = self._bounds(block)
         rows = torch.where((bound > enough[:, None])[..., None], 0.0, self.rows[block])
         task = Search(self.network, rows, bounds[:-1], self.region[block], enough, self._fooled(block))
-        self.proved[block] = task.run(cases, time.monotonic() + seconds * len(block))
+        started = time.monotonic()
+        left = seconds * len(block) - float(self.spent[block].sum())
+        self.proved[block] = task.run(cases, started + left)
+        self.spent[block] += (time.monotonic() - started) / len(block)
         self.cases[block] = task.used
         for i, point in task.examples.items():
             self._break_at(block[i : i + 1], point)
