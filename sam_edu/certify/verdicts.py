@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
-from sam_edu import _check, attacks
-from sam_edu._balls import Ball
+from sam_edu import _check
 from sam_edu._guards import check_inputs, eval_mode
-from sam_edu.certify.descent import descend
-from sam_edu.certify.network import Network, from_model
-from sam_edu.certify.region import Region
-from sam_edu.certify.relaxation import CHUNK, Bounds, crown, differences, lines, lower
-from sam_edu.certify.rounding import slack
-from sam_edu.certify.search import Search
+from sam_edu.certify.asked import Asked
+from sam_edu.certify.network import from_model
 
-_BLOCK = 16  # images searched together
-_FIRST = 100  # cases of each, before the descent
-_ATTACKED = 512  # and attacked
+_FIRST = 100  # cases of each image, before the descent
 
 
 @dataclass(frozen=True)
@@ -117,7 +107,7 @@ def certify(
     _check.number("seconds", seconds, low=0)
     check_inputs(x, y)
     with eval_mode(model):
-        asked = _Asked(model, from_model(model, x.shape[1:]), x, y, float(eps), norm)
+        asked = Asked(model, from_model(model, x.shape[1:]), x, y, float(eps), norm)
         asked.look()
         if broken is not None:
             asked.broken |= broken.cpu()
@@ -129,123 +119,3 @@ def certify(
                 asked.descend()
             asked.search(cases, seconds)
     return Certificate(asked.eps, norm, asked.proved, asked.broken, asked.margin, asked.examples, asked.cases)
-
-
-class _Asked:
-    """The images and what is known of them so far."""
-
-    def __init__(
-        self, model: nn.Module, network: Network, x: Tensor, y: Tensor, eps: float, norm: str
-    ) -> None:
-        self.model, self.network, self.x, self.y, self.eps, self.norm = model, network, x, y, eps, norm
-        n = len(x)
-        # as far as evaluate lets the rounding of an attack go, see _sanity.check_in_ball
-        allowed = 2**-23 * (1 if norm == "linf" else x[0].numel() ** 0.5) if n and eps else 0.0
-        self.region = Region.around(x.cpu(), eps * (1 + 1e-6) + allowed, norm)
-        self.proved, self.broken = torch.zeros(n, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
-        self.margin = torch.full((n,), torch.nan, dtype=torch.double)
-        self.examples: dict[int, Tensor] = {}
-        self.nearest: dict[int, Tensor] = {}  # where the attack has ended
-        self.cases, self.spent = torch.zeros(n, dtype=torch.long), torch.zeros(n, dtype=torch.double)
-        self.rows, _ = differences(y.cpu(), len(network.layers[-1].bias))
-
-    def undecided(self, size: int) -> Iterator[Tensor]:
-        """Numbers of the images without a verdict, so many at a time."""
-        left = (~self.proved & ~self.broken).nonzero().flatten()
-        return iter(left.split(size) if len(left) else ())
-
-    def look(self) -> None:
-        """An image that is wrong without any attack is its own example."""
-        with torch.no_grad():
-            wrong = (self.model(self.x).argmax(1) != self.y).cpu() if len(self.x) else self.broken
-        self._break(wrong.nonzero().flatten(), self.x[wrong.to(self.x.device)])
-
-    def relax(self) -> None:
-        for some in self.undecided(CHUNK):
-            _, bound, enough = self._bounds(some)
-            self.margin[some] = bound.amin(1)
-            self.proved[some] = bound.amin(1) > enough
-
-    def attack(self) -> None:
-        for left in self.undecided(_ATTACKED):
-            x, y = self.x[left.to(self.x.device)], self.y[left.to(self.x.device)]
-            draw = torch.Generator(x.device).manual_seed(0)
-            moved = attacks.pgd(
-                self.model,
-                x,
-                y,
-                self.eps,
-                self.norm,
-                steps=20,
-                loss="margin",
-                stop_when_fooled=True,
-                generator=draw,
-            )
-            with torch.no_grad():
-                fell = (self.model(moved).argmax(1) != y).cpu()
-            self._break(left[fell], moved[fell.to(moved.device)])
-            self.nearest |= dict(zip(left.tolist(), moved.cpu().flatten(1).double(), strict=True))
-
-    def descend(self) -> None:
-        """From where the attack has ended, on the class that is nearest there."""
-        for some in self.undecided(1) if self.region.norm == "linf" else ():
-            start, region = self.nearest[int(some)], self.region[some]
-            start = start.clamp(region.low[0], region.high[0])
-            rows = self.rows[some][0]
-            row = rows[(rows @ self.network(start[None])[0]).argmin()]
-            point = descend(self.network, row, region, start, self._falls(some))
-            if point is not None:
-                self._break_at(some, point)
-
-    def search(self, cases: int, seconds: float) -> None:
-        """What has had as many cases before is left as it is."""
-        for block in self.undecided(_BLOCK):
-            if bool((self.cases[block] < cases).any()):
-                self._searched(block, cases, seconds)
-
-    def _searched(self, block: Tensor, cases: int, seconds: float) -> None:
-        bounds, bound, enough = self._bounds(block)
-        rows = torch.where((bound > enough[:, None])[..., None], 0.0, self.rows[block])
-        task = Search(self.network, rows, bounds[:-1], self.region[block], enough, self._fooled(block))
-        started = time.monotonic()
-        left = seconds * len(block) - float(self.spent[block].sum())
-        self.proved[block] = task.run(cases, started + left)
-        self.spent[block] += (time.monotonic() - started) / len(block)
-        self.cases[block] = task.used
-        for i, point in task.examples.items():
-            self._break_at(block[i : i + 1], point)
-
-    def _fooled(self, block: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-        """Which points (k, d) are examples against these images of the block (k,)."""
-        x, y = self.x[block.to(self.x.device)], self.y[block.to(self.x.device)]
-
-        def fooled(images: Tensor, points: Tensor) -> Tensor:
-            images = images.to(x.device)
-            ball = Ball(self.norm, x[images], self.eps, (0.0, 1.0))
-            points = ball.project(points.to(x).view(-1, *x.shape[1:]))
-            return (self.model(points).argmax(1) != y[images]).cpu()
-
-        return fooled
-
-    def _falls(self, image: Tensor) -> Callable[[Tensor], bool]:
-        """Whether a point (d,) is an example against one image (1,)."""
-        fooled, first = self._fooled(image), torch.zeros(1, dtype=torch.long)
-        return lambda point: bool(fooled(first, point[None])[0])
-
-    def _break_at(self, image: Tensor, point: Tensor) -> None:
-        """Keep an example (d,) against one image (1,)."""
-        x = self.x[image.to(self.x.device)]
-        ball = Ball(self.norm, x, self.eps, (0.0, 1.0))
-        self._break(image, ball.project(point.to(x).view(x.shape)))
-
-    def _bounds(self, some: Tensor) -> tuple[Bounds, Tensor, Tensor]:
-        region = self.region[some]
-        with torch.no_grad():
-            bounds = crown(self.network, region)
-            bound, _ = lower(self.network, self.rows[some], [lines(*pair) for pair in bounds[:-1]], region)
-            highest = torch.maximum(region.low.abs(), region.high.abs())
-            return bounds, bound, slack(self.network, bounds, highest)
-
-    def _break(self, images: Tensor, points: Tensor) -> None:
-        self.broken[images] = True
-        self.examples |= {i: point for i, point in zip(images.tolist(), points, strict=True)}

@@ -61,7 +61,7 @@ PROTOCOLS: Mapping[str, tuple[dict[str, Any], Protocol]] = {
     "fashion-mnist-cnn": (FASHION_CNN_BASE, FASHION_CNN),
     "digits-certified": (DIGITS_CERTIFIED_BASE, DIGITS_CERTIFIED),
     "digits-decided": (DIGITS_DECIDED_BASE, DIGITS_DECIDED),
-    "digits-searched": (DIGITS_SEARCHED_BASE, DIGITS_CERTIFIED),
+    "digits-searched": (DIGITS_SEARCHED_BASE, DIGITS_DECIDED),
     "fashion-mnist-certified": (FASHION_CERTIFIED_BASE, FASHION_CERTIFIED),
     "digits-cnn": (DIGITS_CNN_BASE, DIGITS_CNN),
     "cifar10-small": (CIFAR_SMALL_BASE, CIFAR_SMALL),
