@@ -36,7 +36,8 @@ class Asked:
         self.margin = torch.full((n,), torch.nan, dtype=torch.double)
         self.examples: dict[int, Tensor] = {}
         self.nearest: dict[int, Tensor] = {}  # where the attack has ended
-        self.cases, self.spent = torch.zeros(n, dtype=torch.long), torch.zeros(n, dtype=torch.double)
+        self.cases = torch.zeros(n, dtype=torch.long)
+        self.searches: list[tuple[Tensor, Search]] = []
         self.rows, _ = differences(y.cpu(), len(network.layers[-1].bias))
 
     def undecided(self, size: int) -> Iterator[Tensor]:
@@ -88,22 +89,23 @@ class Asked:
                 self._break_at(some, point)
 
     def search(self, cases: int, seconds: float) -> None:
-        """What has had as many cases before is left as it is."""
-        for block in self.undecided(_BLOCK):
-            if bool((self.cases[block] < cases).any()):
-                self._searched(block, cases, seconds)
+        """So many cases for each image; a second call goes on with what the first has left."""
+        if not self.searches:
+            self.searches = [(block, self._begun(block)) for block in self.undecided(_BLOCK)]
+        for block, task in self.searches:
+            task.closed |= self.broken[block]
+            started = time.monotonic()
+            self.proved[block] = task.run(cases, started + seconds * len(block) - task.spent)
+            task.spent += time.monotonic() - started
+            self.cases[block] = task.used
+            for i in task.examples:
+                if not self.broken[block[i]]:
+                    self._break_at(block[i : i + 1], task.examples[i])
 
-    def _searched(self, block: Tensor, cases: int, seconds: float) -> None:
+    def _begun(self, block: Tensor) -> Search:
         bounds, bound, enough = self._bounds(block)
         rows = torch.where((bound > enough[:, None])[..., None], 0.0, self.rows[block])
-        task = Search(self.network, rows, bounds[:-1], self.region[block], enough, self._fooled(block))
-        started = time.monotonic()
-        left = seconds * len(block) - float(self.spent[block].sum())
-        self.proved[block] = task.run(cases, started + left)
-        self.spent[block] += (time.monotonic() - started) / len(block)
-        self.cases[block] = task.used
-        for i, point in task.examples.items():
-            self._break_at(block[i : i + 1], point)
+        return Search(self.network, rows, bounds[:-1], self.region[block], enough, self._fooled(block))
 
     def _fooled(self, block: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
         """Which points (k, d) are examples against these images of the block (k,)."""

@@ -44,8 +44,8 @@ class Search:
     ----------
     examples : dict
         Image -> example that was found.
-    stopped : Tensor
-        (n,) bool: given up.
+    closed : Tensor
+        (n,) bool: nothing more is looked for: an example is known, or an end stays open. A caller may set it.
     used : Tensor
         (n,): cases that were bounded.
     """
@@ -57,41 +57,47 @@ class Search:
     enough: Tensor
     fooled: Callable[[Tensor, Tensor], Tensor]
     examples: dict[int, Tensor] = field(default_factory=dict)
+    spent: float = 0.0  # seconds, kept by the caller
 
     def __post_init__(self) -> None:
+        n, units = len(self.rows), sum(self.network.hidden)
         self._rough = self.network.float()
+        image, row = self.rows.abs().sum(-1).nonzero(as_tuple=True)
+        slope = torch.cat([(high > -low).float() for low, high in self.bounds], 1)[image]
+        none = torch.zeros(len(image), units, dtype=torch.int8)
+        self._fresh = Cases(image, row, none, torch.cat([slope, torch.zeros_like(slope)], 1), image)
+        self._waiting = self._fresh[:0]
+        self.closed = torch.zeros(n, dtype=torch.bool)
+        self.used = torch.zeros(n, dtype=torch.long)
 
     def run(self, budget: int, deadline: float = float("inf")) -> Tensor:
         """Search with so many cases for each image, or until ``time.monotonic()`` has this value.
+
+        A second call goes on where the first has stopped.
 
         Returns
         -------
         Tensor
             (n,) bool: proved. What is neither proved nor among the examples is undecided.
         """
-        n, units = len(self.rows), sum(self.network.hidden)
-        image, row = self.rows.abs().sum(-1).nonzero(as_tuple=True)
-        slope = torch.cat([(high > -low).float() for low, high in self.bounds], 1)[image]
-        none = torch.zeros(len(image), units, dtype=torch.int8)
-        waiting = Cases(image, row, none, torch.cat([slope, torch.zeros_like(slope)], 1), image)
-        self.stopped = torch.zeros(n, dtype=torch.bool)
-        self.used = torch.zeros(n, dtype=torch.long)
-        fresh, waiting = waiting, waiting[:0]
+        n, (fresh, self._fresh) = len(self.rows), (self._fresh, self._fresh[:0])
         while True:
             for some in torch.arange(len(fresh)).split(_BATCH):
-                waiting = waiting + self._bounded(fresh[some])
+                self._waiting = self._waiting + self._bounded(fresh[some])
             self.used += torch.bincount(fresh.image, minlength=n)
-            late = time.monotonic() > deadline
-            self.stopped |= (torch.bincount(waiting.image, minlength=n) > 0) & ((self.used >= budget) | late)
-            gone = self.stopped.clone()
-            gone[list(self.examples)] = True
-            waiting = waiting[~gone[waiting.image]]
-            if len(waiting) == 0:
-                return ~gone
-            latest = waiting.latest(_BATCH // 2)
-            now, waiting = waiting[latest], waiting[~latest]
+            self._waiting = self._waiting[~self.closed[self._waiting.image]]
+            goes_on = (self.used < budget)[self._waiting.image]
+            if time.monotonic() > deadline or not goes_on.any():
+                return (torch.bincount(self._waiting.image, minlength=n) == 0) & ~self.closed
+            here, paused = self._waiting[goes_on], self._waiting[~goes_on]
+            latest = here.latest(_BATCH // 2)
+            now, self._waiting = here[latest], paused + here[~latest]
             self._settle(now[now.split < 0])
             fresh = now[now.split >= 0].halves()
+
+    def _found(self, image: int, point: Tensor) -> None:
+        self.examples.setdefault(image, point)
+        self.closed[image] = True
 
     def _bounded(self, cases: Cases) -> Cases:
         """Bound these cases and look for examples; returns those that stay open, with their next split.
@@ -113,7 +119,7 @@ class Search:
             best, slopes = evaluated(self.network, rows, bounds, region, exact, [s.double() for s in signs])
             points = region.corner(slopes[0][:, 0])
             for i in self.fooled(cases.image, points).nonzero().flatten().tolist():
-                self.examples.setdefault(int(cases.image[i]), points[i])
+                self._found(int(cases.image[i]), points[i])
             cases.free = torch.cat(free, -1)[:, 0]
             is_open = ~(best > enough)[:, 0]
             costs = gaps(bounds, [s[:, 0] for s in slopes[1:]])[is_open]
@@ -153,6 +159,6 @@ class Search:
             if bound > self.enough[image]:
                 continue
             if point is not None and bool(self.fooled(case.image, point[None])[0]):
-                self.examples.setdefault(image, point)
+                self._found(image, point)
             else:
-                self.stopped[image] = True
+                self.closed[image] = True

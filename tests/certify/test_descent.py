@@ -11,6 +11,8 @@ from sam_edu.certify import Region, certify, crown, from_model
 from sam_edu.certify.cases import Cases, choose, gaps
 from sam_edu.certify.descent import descend
 from sam_edu.certify.leaves import lowest_in
+from sam_edu.certify.relaxation import differences
+from sam_edu.certify.search import Search
 from tests.certify.test_bounds import net
 from tests.certify.test_verdicts import exact_minimum
 
@@ -111,3 +113,27 @@ def test_the_latest_cases_come_first_and_every_image_has_its_share():
     cases = Cases(image, *(torch.zeros(7, 1) for _ in range(4)))
     assert cases.latest(4).tolist() == [False, False, True, False, True, True, True]
     assert cases.latest(1).tolist() == [False, False, False, False, True, False, True]
+
+
+def test_a_search_that_was_stopped_goes_on_where_it_was():
+    """In two parts it comes to the verdicts of one, with as many cases for what is proved."""
+    draw = torch.Generator().manual_seed(0)
+    model, x = net([3, 24, 24, 3], 2), torch.rand(6, 3, generator=draw)
+    network, region = from_model(model, (3,)), Region.around(x, 0.3)
+    bounds, y = crown(network, region), model(x).argmax(1)
+
+    def search() -> Search:
+        none = torch.zeros(6, dtype=torch.bool)
+        rows, enough = differences(y, 3)[0], torch.full((6,), -0.02)
+        return Search(network, rows, bounds[:-1], region, enough, lambda images, points: none[images])
+
+    whole, parts = search(), search()
+    at_once = whole.run(4000)
+    first = parts.run(5)
+    assert 0 < first.sum() < at_once.sum() < 6
+    assert parts.run(4000).equal(at_once) and parts.used[at_once].equal(whole.used[at_once])
+    closed = search()
+    closed.run(5)
+    closed.closed[:] = True
+    used = closed.used.clone()
+    assert not closed.run(4000).any() and closed.used.equal(used)
