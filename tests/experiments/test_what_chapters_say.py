@@ -297,6 +297,29 @@ def test_more_cases_prove_what_was_undecided_on_digits() -> None:
     assert 0.3 < at.at(0.1).mean - at.proved(0.1).mean < 0.37, "for a third of the images nobody knows"
 
 
+def test_a_long_search_proves_the_order_at_the_radius_of_the_training() -> None:
+    before, table = of("digits-certified"), of("digits-searched")
+    sgd, sam, at = table.row("sgd"), table.row("sam"), table.row("at")
+    assert [len(row.records) for row in table] == [3, 3, 3]
+    for eps in (0.06, 0.1):
+        assert sam.proved(eps).mean > sgd.at(eps).mean and at.proved(eps).mean > sam.at(eps).mean
+    for lower, upper in ((sgd, sam), (sam, at)):  # in every seed, too
+        pairs = zip(lower.records, upper.records, strict=True)
+        assert all(sum(b.linf.entry(0.1).proved) > 500 * a.linf.entry(0.1).accuracy for a, b in pairs)
+    left = {
+        row.label: 500 * sum(row.values(0.06)) - sum(sum(r.linf.entry(0.06).proved) for r in row.records)
+        for row in table
+    }
+    assert {label: round(n) for label, n in left.items()} == {sgd.label: 1, sam.label: 0, at.label: 0}
+    fell = 0
+    for row in table:
+        short = next(old for old in before if old.label == row.label)
+        for new, old in zip(row.records, short.records, strict=False):
+            assert new.origin["begun"] == old.config.run_id and new.origin["weights"] == old.origin["weights"]
+            fell += round(500 * (old.linf.entry(0.1).accuracy - new.linf.entry(0.1).accuracy))
+    assert 0 <= fell <= 5, "nearly all that the search decided turned out robust"
+
+
 def test_what_is_proved_on_fashion_mnist() -> None:
     table = of("fashion-mnist-certified")
     sgd, sam, at = table.row("sgd"), table.row("sam"), table.row("at")
