@@ -8,8 +8,8 @@
 # - `with Output(): assert False` passes as well, and the rest of the cell runs. In plain Python the same lines raise AssertionError.
 # ipywidgets documents that Output catches exceptions and shows them to a reader; that a notebook passes its tests is said nowhere
 # there, nor at nbclient's `allow_errors`, which is off.
-# Why it matters here: a book's sliders for rho and eps are interact functions. After a change of the library every one of them may be
-# broken while the build is green. Call the function once outside the widget, or look through metadata.widgets for "error".
+# Why it matters here: sliders for rho and eps in a notebook are usually interact functions. After a change of a library every one of them
+# may be broken while the build is green. Call the function once outside the widget, or look through metadata.widgets for "error".
 # Fails if a notebook with such a cell raises, shows the error in its outputs, or keeps no trace in its metadata.
 set -euo pipefail
 here=$(mktemp -d)
@@ -63,4 +63,5 @@ for name in ("interact", "Output"):
 assert seen["interact"][3] and seen["Output"][2] == "and on\n", "the behaviour has changed"
 PY
 "$here/venv/bin/pip" install -q --no-compile --disable-pip-version-check nbclient==0.11.0 ipywidgets==8.1.9 ipykernel==7.4.0 ipython==9.18.1
-PATH="$here/venv/bin:$PATH" JUPYTER_PATH="$here/venv/share/jupyter" "$here/venv/bin/python" "$here/widgets.py" 2> "$here/said" || { cat "$here/said"; exit 1; }
+PATH="$here/venv/bin:$PATH" JUPYTER_PATH="$here/venv/share/jupyter" "$here/venv/bin/python" "$here/widgets.py" 2> "$here/said" || \
+  { cat "$here/said"; exit 1; }
