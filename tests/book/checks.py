@@ -22,6 +22,7 @@ from tests.browser import (
     UNROUNDED,
     Visit,
     rest,
+    settle,
     slider_times,
 )
 
@@ -283,7 +284,7 @@ class Figure:
 
     def look(self) -> tuple[str, str]:
         """The plotted data and the sentence; also notes what may never stand in a figure."""
-        rest(self.tab)
+        settle(self.tab)
         data, said, drawn, texts = self.root.evaluate(LOOK)
         found = NOT_A_NUMBER.search(drawn)
         if found:
