@@ -478,13 +478,12 @@ def dark_pictures(visit: Visit) -> list[str]:
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 COLOURS = ["color-contrast", "link-in-text-block"]  # rules that look at what stands on which ground
-BOXES = f"pre, {CELLS}, svg, span.math"
+BOXES = f"pre, {CELLS}"
 
 
 # axe-core is as slow as a page has nodes, and nine of ten nodes of a chapter are parts of formulas and of
 # code, alike on all pages, and half of the rest are numbers in tables. So formulas are empty boxes of their
 # size while it runs, and code and cells are, too, while it looks at colours; `faint` looks at all of them.
-# Drawings are, as well: over an <svg> axe-core gives no verdict on contrast; `faint` looks at live figures.
 # `whole`: everything as it stands. The rules on colours run together, since what stands on which ground is
 # found once for all of them. But the pages of the library consist of names: there contrast is asked for
 # without them, `faint` sees them, and links are looked at with them: a link needs its text around it.
