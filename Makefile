@@ -32,7 +32,7 @@ export OMP_NUM_THREADS := 1
 # Tests share the cores; `make unit SHARED=` runs them one after the other. worksteal: each core begins with a
 # stretch of the list, so that what the tests of a file share is made once and not on every core.
 SHARED ?= -n auto --maxprocesses=4 --dist worksteal
-# A test in Chromium waits a quarter of a second after each key that it presses, so four of them share two cores.
+# A test in Chromium waits for frames and for what the page still does, so four of them share two cores.
 BROWSERS ?= -n 4
 # Where tests that measure times are: to look for them in all tests takes half a minute.
 TIMED := tests/book tests/widgets tests/test_import.py tests/tools/test_prose.py tests/toy/test_conventions.py

@@ -40,6 +40,52 @@ RESTED = """(ms) => new Promise((done) => requestAnimationFrame(() => requestAni
   setTimeout(done, ms))))"""
 
 
+def settle(tab: Any, ms: float = REST) -> None:
+    """As `rest`, for what waits for a timer of the page: nobody sits through the time.
+
+    After what the page still had to do, all timers of the next ``ms`` ring at once, in their order; one that
+    would ring later does not. The page must have been opened with TIMERS in it. What waits for a message of a
+    worker or of the browser (a new hash, an opened fold) needs `rest`.
+    """
+    tab.evaluate(SETTLE, ms)
+
+
+SETTLE = """(ms) => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>
+  done(window.ringWithin(ms)))))"""
+
+# Keeps the timers that a page sets, so that they can be rung before their time, each once and in their order.
+# What a timer sets while it is rung early counts from the moment at which that one would have rung.
+TIMERS = """(() => {
+  const set = window.setTimeout, clear = window.clearTimeout, waiting = new Map();
+  let ahead = 0;
+  window.setTimeout = (what, ms, ...words) => {
+    const id = set(() => ring(id), ms);
+    const call = typeof what === "function" ? () => what(...words) : () => (0, eval)(what);
+    waiting.set(id, [performance.now() + ahead + Math.max(Number(ms) || 0, 1), call]);
+    return id;
+  };
+  window.clearTimeout = (id) => {
+    waiting.delete(id);
+    clear(id);
+  };
+  const ring = (id) => {
+    const [, call] = waiting.get(id);
+    window.clearTimeout(id);
+    call();
+  };
+  window.ringWithin = (ms) => {
+    const end = performance.now() + ms;
+    for (;;) {
+      const [first] = [...waiting].filter(([, [due]]) => due <= end).sort(([, [a]], [, [b]]) => a - b);
+      if (!first) break;
+      ahead = Math.max(first[1][0] - performance.now(), 0);
+      ring(first[0]);
+    }
+    ahead = 0;
+  };
+})();"""
+
+
 @contextmanager
 def chromium() -> Iterator[Any]:
     """The system's Chromium (or $CHROMIUM). Absent: skip, or fail in continuous integration.
@@ -90,6 +136,7 @@ class Visit:
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce" if still else "no-preference",
         )
+        self.context.add_init_script(TIMERS)
         self.context.set_default_navigation_timeout(120_000)  # six hundred formulas on a busy machine
         self.tab = self.context.new_page()
         self.log: list[str] = []
@@ -169,32 +216,40 @@ CORNERS = """async (root) => {
   }
   return bad; }"""
 
-# 30 moves of the slider: how long the input event takes (drawing included), and until it is painted.
-TIME_A_SLIDER = """async (input) => {
+# Moves the slider: how long the input event takes (drawing included), and until it is painted. Asked is the
+# median of 30 moves. It lies below its limit as soon as 16 of them do, whatever others take: then it ends.
+MOVES = 30
+TIME_A_SLIDER = f"""async (input, [draw_limit, paint_limit]) => {{
   const draw = [], paint = [], low = Number(input.min), high = Number(input.max);
-  for (let k = 0; k < 30; k++) {
-    await new Promise(requestAnimationFrame);
+  const clear = (times, limit) => times.filter((t) => t < limit).length > {MOVES} / 2;
+  await new Promise(requestAnimationFrame);
+  for (let k = 0; k < {MOVES} && !(clear(draw, draw_limit) && clear(paint, paint_limit)); k++) {{
     await new Promise((done) => setTimeout(done, 3));
-    input.value = low + ((high - low) * ((k * 7) % 30)) / 29;
+    input.value = low + ((high - low) * ((k * 7) % {MOVES})) / {MOVES - 1};
     const start = performance.now();
-    input.dispatchEvent(new Event("input", {bubbles: true}));
+    input.dispatchEvent(new Event("input", {{bubbles: true}}));
     draw.push(performance.now() - start);
-    await new Promise((done) => requestAnimationFrame(() => {
+    await new Promise((done) => requestAnimationFrame(() => {{
       const channel = new MessageChannel();
       channel.port1.onmessage = done;
       channel.port2.postMessage(0);
-    }));
+    }}));
     paint.push(performance.now() - start);
-  }
-  return [draw, paint]; }"""
+  }}
+  return [draw, paint]; }}"""
+
+
+def time_moves(slider: Any) -> tuple[float, float]:
+    """Median ms of drawing and of input to painted frame, from as many moves as settle the two limits."""
+    draw, paint = slider.evaluate(TIME_A_SLIDER, [DRAW, PAINT])
+    return statistics.median(draw), statistics.median(paint)
 
 
 def slider_times(slider: Any, tries: int = 5) -> tuple[float, float]:
-    """Median ms of drawing and of input to painted frame; a busy machine gets more tries."""
+    """What `time_moves` finds; a busy machine gets more tries."""
     best = (float("inf"), float("inf"))
     for _ in range(tries):
-        draw, paint = (statistics.median(values) for values in slider.evaluate(TIME_A_SLIDER))
-        best = min(best, (draw, paint), key=lambda t: (t[0] >= DRAW or t[1] >= PAINT, t[1]))
+        best = min(best, time_moves(slider), key=lambda t: (t[0] >= DRAW or t[1] >= PAINT, t[1]))
         if best[0] < DRAW and best[1] < PAINT:
             break
     return best

@@ -21,7 +21,7 @@ def test_import_adds_at_most_300_ms_to_torch():
     code = (
         "import time; import torch; t = time.perf_counter(); import sam_edu; print(time.perf_counter() - t)"
     )
-    assert min(float(python(code)) for _ in range(3)) <= 0.3
+    assert any(float(python(code)) <= 0.3 for _ in range(3))  # a busy machine gets more tries
 
 
 def test_nothing_heavy_is_loaded_by_the_core_and_not_even_torch_by_the_name_alone():

@@ -22,6 +22,7 @@ from tests.browser import (
     UNROUNDED,
     Visit,
     rest,
+    settle,
     slider_times,
 )
 
@@ -283,7 +284,7 @@ class Figure:
 
     def look(self) -> tuple[str, str]:
         """The plotted data and the sentence; also notes what may never stand in a figure."""
-        rest(self.tab)
+        settle(self.tab)
         data, said, drawn, texts = self.root.evaluate(LOOK)
         found = NOT_A_NUMBER.search(drawn)
         if found:
@@ -437,6 +438,9 @@ FIGURE_TEXTS = ".sam-edu :is(svg text, label, output, .se-say, .se-button, .se-c
 FORMULAS = "mjx-container"
 CODE = "pre, pre span"
 CELLS = "td:not(:has(*))"  # of tables, with a number or a word in them and nothing else
+NAMES = (
+    "code, dt.sig"  # of functions and their arguments, in a line of text and as the heading of their entry
+)
 
 
 def faint(visit: Visit, least: float = 4.5, texts: str = FIGURE_TEXTS) -> tuple[int, list[str]]:
@@ -474,14 +478,16 @@ def dark_pictures(visit: Visit) -> list[str]:
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 COLOURS = ["color-contrast", "link-in-text-block"]  # rules that look at what stands on which ground
+BOXES = f"pre, {CELLS}"
 
 
 # axe-core is as slow as a page has nodes, and nine of ten nodes of a chapter are parts of formulas and of
 # code, alike on all pages, and half of the rest are numbers in tables. So formulas are empty boxes of their
 # size while it runs, and code and cells are, too, while it looks at colours; `faint` looks at all of them.
 # `whole`: everything as it stands. The rules on colours run together, since what stands on which ground is
-# found once for all of them.
-RUN_AXE = """async ([runOnly, colours, formulas, texts]) => {
+# found once for all of them. But the pages of the library consist of names: there contrast is asked for
+# without them, `faint` sees them, and links are looked at with them: a link needs its text around it.
+RUN_AXE = """async ([runOnly, looks, formulas]) => {
   const run = async (options) => (await axe.run(document, {resultTypes: ["violations"], iframes: false,
     preload: false, ...options})).violations;  // preload: it would fetch the style sheets again, from disk
   const emptied = async (selector, look) => {
@@ -497,11 +503,12 @@ RUN_AXE = """async ([runOnly, colours, formulas, texts]) => {
     const found = await look();
     put_back.forEach((put) => put());
     return found; };
-  const found = await emptied(formulas, async () => [
-    ...runOnly ? await run({runOnly, rules: {"color-contrast": {enabled: false},
-      "link-in-text-block": {enabled: false}}}) : [],
-    ...colours.length ? await emptied(texts, () => run({runOnly: {type: "rule", values: colours}})) : [],
-  ]);
+  const found = await emptied(formulas, async () => {
+    const all = runOnly ? await run({runOnly, rules: {"color-contrast": {enabled: false},
+      "link-in-text-block": {enabled: false}}}) : [];
+    for (const [values, texts] of looks)
+      all.push(...await emptied(texts, () => run({runOnly: {type: "rule", values}})));
+    return all; });
   return found.map((v) => [v.id, v.nodes.length, v.nodes[0].html.slice(0, 99), v.help]); }"""
 
 
@@ -510,13 +517,18 @@ def barriers(visit: Visit, only: list[str] | None = None, whole: bool = False) -
     colours = [name for name in COLOURS if not only or name in only]
     others = [name for name in only or () if name not in COLOURS]
     rules = {"type": "rule", "values": others} if only else {"type": "tag", "values": WCAG}
+    looks = [(colours, BOXES)] if colours else []
+    if colours == COLOURS[:1] or (colours and visit.tab.locator("dt.sig").count()):
+        looks = [([name], f"{BOXES}, {NAMES}" if name == COLOURS[0] else BOXES) for name in colours]
+    if whole:
+        looks = [(colours, "")]
     visit.tab.evaluate(AXE)
-    boxes = ["", ""] if whole else [FORMULAS, f"pre, {CELLS}"]
-    found = visit.tab.evaluate(RUN_AXE, [rules if others or not only else None, colours, *boxes])
-    problems = [f"{rule} ({count} times), such as {where!r}: {text}" for rule, count, where, text in found]
-    return problems + (
-        faint(visit, texts=f"{FORMULAS}, {CODE}, {CELLS}")[1] if "color-contrast" in colours else []
+    found = visit.tab.evaluate(
+        RUN_AXE, [rules if others or not only else None, looks, "" if whole else FORMULAS]
     )
+    problems = [f"{rule} ({count} times), such as {where!r}: {text}" for rule, count, where, text in found]
+    texts = f"{FORMULAS}, {CODE}, {CELLS}, {NAMES}, :is({NAMES}) *"
+    return problems + (faint(visit, texts=texts)[1] if "color-contrast" in colours else [])
 
 
 # Of every figure: what it is called, and whether its words are there.

@@ -168,6 +168,23 @@ def test_faint_code_is_found(visit: Any) -> None:
     assert checks.barriers(visit(code.format("#bbb"))) == ['contrast 1.92: "torch"']
 
 
+ENTRY = '<dl><dt class="sig"><span style="color: {}">f</span></dt><dd>It is called.</dd></dl>'
+
+
+@pytest.mark.parametrize("page", ['<p>Call <code style="color: {}">f</code>.</p>', ENTRY])
+@pytest.mark.parametrize("only", [None, ["color-contrast"]])
+def test_a_faint_name_is_found(visit: Any, page: str, only: list[str] | None) -> None:
+    """In a line of text and as the heading of an entry; with the rule on links and without it."""
+    assert checks.barriers(visit(page.format("#222")), only) == []
+    assert 'contrast 1.92: "f"' in checks.barriers(visit(page.format("#bbb")), only)
+
+
+@pytest.mark.parametrize("rule", checks.COLOURS)
+def test_barriers_of_colour_are_found_beside_entries(visit: Any, rule: str) -> None:
+    (found,) = checks.barriers(visit(BARRIERS[rule] + ENTRY.format("#222")))
+    assert found.startswith(rule)
+
+
 def test_a_faint_number_in_a_table_is_found(visit: Any) -> None:
     head = '<table><tr><th scope="col">a</th></tr><tr><td>1</td></tr>'
     cells = head + '<tr{}><td style="color: {}">2</td></tr></table>'

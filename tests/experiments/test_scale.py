@@ -16,11 +16,15 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from sam_edu import attacks, data, models, training
-from sam_edu.experiments import RunConfig, checkpoints, forward, run, state, sweep
+from sam_edu.experiments import RunConfig, checkpoints, forward, protocols, run, state, sweep
+from sam_edu.experiments.__main__ import main
 from sam_edu.experiments.forward import Forward
 from sam_edu.objectives import SAM, BatchLoss
+from tests.objectives.processes import METHOD
 
 QUICK = RunConfig(dataset="digits", epochs=3, train_size=301, test_size=50, batch_size=64, eval_linf=(0.1,))
+# Dask's workers are forked from a process that has imported once what a run needs.
+IMPORTED = ["distributed", "torch._dynamo", "torchattacks", "sam_edu.experiments"]
 # the last batch of 45 images does not divide by two
 SHARED = dataclasses.replace(QUICK, workers=2)
 SAM_CONFIG = dataclasses.replace(QUICK, method="sam", rho=0.1)
@@ -108,8 +112,23 @@ class TestSweep:
         for config in self.CONFIGS:
             assert distance(weights(folder, config), weights(expected_folder, config)) == 0
 
-    def test_on_local_processes(self, single, tmp_path):
-        self.check(single, sweep(self.CONFIGS, tmp_path), tmp_path)
+    def test_on_local_processes_by_the_command_line(self, single, tmp_path, monkeypatch, capsys):
+        """One test for both: each worker process imports torch anew."""
+        command, found = sys.modules[main.__module__], []
+        monkeypatch.setattr(
+            protocols, "configs", lambda name, seeds: {"SGD": self.CONFIGS[:3], "SAM": self.CONFIGS[3:]}
+        )
+
+        def watched(groups, *arguments, **options):
+            by_label = sweep(groups, *arguments, **options)
+            found.extend(record for group in by_label.values() for record in group)
+            return by_label
+
+        monkeypatch.setattr(command, "sweep", watched)
+        assert main(["sweep", "digits", "--seeds", "1", "--folder", str(tmp_path)]) == 0
+        said = capsys.readouterr().out
+        assert all(config.run_id in said for config in self.CONFIGS) and "SAM" in said.split()
+        self.check(single, found, tmp_path)
 
     def test_on_threads_which_share_torchs_random_state(self, single, tmp_path):
         with ThreadPoolExecutor(3) as pool:
@@ -117,8 +136,12 @@ class TestSweep:
 
     def test_on_dask(self, single, tmp_path):
         distributed = pytest.importorskip("distributed") if not os.environ.get("CI") else _distributed()
-        settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-        with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+        from dask import config
+
+        with config.set({"distributed.worker.multiprocessing-method": METHOD}):
+            distributed.utils.get_mp_context().set_forkserver_preload(IMPORTED)
+            cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+        with cluster, distributed.Client(cluster) as client:
             self.check(single, sweep(self.CONFIGS, tmp_path, client.get_executor()), tmp_path)
 
     def test_one_after_the_other_as_on_a_gpu(self, single, tmp_path):

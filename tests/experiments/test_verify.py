@@ -227,13 +227,6 @@ class TestStatusAndTable:
         assert line.startswith(f"{QUICK.run_id}, digits, sgd, seed 1, train ") and "images/s" in line
         assert "\n" not in line and "clean" in line and "at 0.05" in line
 
-    def test_a_sweep_on_the_command_line(self, tmp_path, monkeypatch, capsys):
-        tiny = dataclasses.replace(QUICK, epochs=1)
-        monkeypatch.setattr(protocols, "configs", lambda name, seeds: {"SGD": [tiny]})
-        monkeypatch.setattr("os.cpu_count", lambda: 1)
-        assert main(["sweep", "digits", "--seeds", "1", "--folder", str(tmp_path)]) == 0
-        assert tiny.run_id in capsys.readouterr().out
-
 
 class TestProtocols:
     def test_the_papers(self):

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.browser import TIMERS
+
 HOST = (Path(__file__).parent / "host.js").read_text(encoding="utf-8")
 
 
@@ -27,6 +29,7 @@ def page(widget: Any, *, theme: str = "light") -> str:
 <meta name="viewport" content="width=device-width"><title>figure</title>
 <link rel="icon" href="data:,"><style>
 body {{ margin: 16px; font: 16px/1.65 sans-serif; background: {ground};
-color: {ink}; --pst-color-background: {ground}; }}</style><body><script type="module">
+color: {ink}; --pst-color-background: {ground}; }}</style><script>{TIMERS}</script>
+<body><script type="module">
 {HOST.replace("export ", "")}
 await show({source}); window.ready = true;</script></body></html>"""

@@ -11,7 +11,7 @@ import pytest
 
 from sam_edu import widgets
 from sam_edu.experiments import load_records, protocols, study
-from tests.browser import rest
+from tests.browser import settle
 from tests.figures import MAKE, classwise_arguments
 from tests.widgets.page import page as page_of
 
@@ -89,7 +89,7 @@ def test_the_sentence_and_the_marks_are_right(browser: Any, tmp_path: Path) -> N
     tab.wait_for_function("window.ready")
 
     def said() -> str:
-        rest(tab)
+        settle(tab)
         return tab.locator(".se-live").text_content().replace("\u202f", " ")
 
     assert said() == (

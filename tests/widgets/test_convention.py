@@ -15,7 +15,7 @@ from scipy.stats import chi
 from sam_edu import toy, widgets
 from sam_edu.toy.worst import BALLS, right_end_better, worst_side
 from sam_edu.widgets.convention import PER_WEIGHT
-from tests.browser import DATA, DRAW, formulas_tab, rest, slider_times
+from tests.browser import DATA, DRAW, formulas_tab, settle, slider_times
 from tests.toy.precise import draw
 from tests.widgets.page import page as page_of
 
@@ -171,7 +171,7 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
         tabs.append(browser.new_page(viewport={"width": 760, "height": 900}))
         tabs[-1].goto(file.as_uri())
         tabs[-1].wait_for_function("window.ready")
-        rest(tabs[-1])
+        settle(tabs[-1])
         return tabs[-1]
 
     yield make
@@ -207,7 +207,7 @@ def test_at_radius_0_no_convention_does_anything(show: Any) -> None:
     tab = show(radius=0)
     for i, _ in enumerate(KEYS):
         tab.locator("select").select_option(index=i)
-        rest(tab)
+        settle(tab)
         assert "SAM is standard training" in said(tab)
 
 

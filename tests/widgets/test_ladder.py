@@ -13,7 +13,7 @@ import pytest
 from sam_edu import widgets
 from sam_edu.evaluation import AtRadius, EvaluationRecord, RungResult, wilson
 from sam_edu.widgets.base import HERE
-from tests.browser import rest
+from tests.browser import settle
 from tests.figures import MAKE, ladder_arguments
 from tests.widgets.page import page as page_of
 
@@ -104,7 +104,7 @@ def test_the_sentence_is_right(browser: Any, tmp_path: Path) -> None:
     tab.wait_for_function("window.ready")
 
     def said() -> str:
-        rest(tab)
+        settle(tab)
         return tab.locator(".se-live").text_content().replace("\u202f", " ")
 
     low, high = (100 * value for value in wilson(94, 100))

@@ -13,7 +13,7 @@ import pytest
 from sam_edu import toy, widgets
 from sam_edu.widgets.plane import CONVENTIONS
 from sam_edu.widgets.plane import DATA as PARAMETERS
-from tests.browser import DATA, DRAW, PAINT, formulas_tab, rest, slider_times
+from tests.browser import DATA, DRAW, PAINT, formulas_tab, settle, slider_times
 from tests.widgets.page import page as page_of
 
 N = 216  # golden vectors per convention
@@ -43,7 +43,7 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
         tabs.append(browser.new_page(viewport={"width": 760, "height": 900}))
         tabs[-1].goto(file.as_uri())
         tabs[-1].wait_for_function("window.ready")
-        rest(tabs[-1])
+        settle(tabs[-1])
         return tabs[-1]
 
     yield make
@@ -187,7 +187,7 @@ def test_every_menu_entry_draws(show: Any) -> None:
         menu = tab.get_by_label(label)
         for i in range(menu.locator("option").count()):
             menu.select_option(index=i)
-            rest(tab, 60)
+            settle(tab, 60)
             seen.add(tab.locator(".sam-edu").evaluate(DATA))
     assert len(seen) == len(CONVENTIONS) + len(PARAMETERS) - 1
 

@@ -15,7 +15,7 @@ import pytest
 
 from book.tools.author import playground_runs
 from sam_edu import data, methods, widgets
-from tests.browser import DATA, NOT_A_NUMBER, PAINT, TEXTS, TIME_A_SLIDER, rest
+from tests.browser import DATA, NOT_A_NUMBER, PAINT, TEXTS, rest, settle, time_moves
 from tests.widgets.page import page as page_of
 
 AXE = Path(__import__("axe_playwright_python").__file__).with_name("axe.min.js").read_text("utf-8")
@@ -53,12 +53,12 @@ def press(tab: Any, name: str = "Start") -> None:
 def done(tab: Any, runs: int = 1) -> list[dict[str, Any]]:
     """The runs as Python gets them, once the last one is finished."""
     tab.wait_for_function(f"model.get('runs').length === {runs}", timeout=120_000)
-    rest(tab)
+    settle(tab)
     return tab.evaluate("model.get('runs')")
 
 
 def spoken(tab: Any) -> str:
-    rest(tab)
+    settle(tab)
     return tab.locator(".se-live").text_content().replace("\u202f", " ")
 
 
@@ -142,7 +142,7 @@ def test_another_radius_of_the_test_measures_the_run_anew(show: Any) -> None:
 def test_a_link_reproduces_the_settings_and_so_the_run(show: Any) -> None:
     tab = show()
     put(tab, method="sam", rho=0.4, seed=3, decay=0.0)
-    rest(tab)
+    settle(tab)
     link = tab.get_by_role("link", name="Link to this state").get_attribute("href")
     press(tab)
     first = done(tab)
@@ -232,7 +232,7 @@ def test_the_page_stays_free_while_digits_are_trained(show: Any) -> None:
     slider = tab.locator("input[data-trait=rate]")
 
     def paint() -> float:
-        return statistics.median(slider.evaluate(TIME_A_SLIDER)[1])
+        return time_moves(slider)[1]
 
     idle = paint()
     press(tab)

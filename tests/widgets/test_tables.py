@@ -14,7 +14,7 @@ import pytest
 
 from sam_edu import toy, widgets
 from sam_edu.experiments import study
-from tests.browser import rest
+from tests.browser import rest, settle
 from tests.figures import MAKE
 from tests.widgets.page import page as page_of
 
@@ -202,7 +202,7 @@ def test_the_table_follows_the_slider_when_it_rests(show: Any) -> None:
         setTimeout(() => window.moving = ({TABLES})(), 100))""")
     slider.focus()
     tab.keyboard.press("End")
-    rest(tab)
+    settle(tab)
     tab.wait_for_function("window.moving")
     assert tab.evaluate("window.moving") == before  # not while it moves
     after = tab.evaluate(TABLES)

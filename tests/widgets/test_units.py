@@ -11,7 +11,7 @@ import pytest
 
 from sam_edu import widgets
 from sam_edu.widgets.units import changed_levels
-from tests.browser import formulas_tab, rest
+from tests.browser import formulas_tab, settle
 from tests.figures import MAKE, units_arguments
 from tests.widgets.page import page as page_of
 
@@ -76,7 +76,7 @@ def test_the_sentence_is_right(browser: Any, tmp_path: Path) -> None:
     tab.wait_for_function("window.ready")
 
     def said() -> str:
-        rest(tab)
+        settle(tab)
         return tab.locator(".se-live").text_content().replace("\u202f", " ")
 
     kept, reported = 100 * figure.at(0.1), 100 * figure.at(0.1 * 0.4)

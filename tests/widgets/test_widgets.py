@@ -22,6 +22,7 @@ from tests.browser import (
     TEXTS,
     UNROUNDED,
     rest,
+    settle,
     slider_times,
 )
 from tests.figures import MAKE, digit_arrays, grid_rows
@@ -51,7 +52,7 @@ class Shown:
         return self.tab.locator(".sam-edu").evaluate(DATA)
 
     def spoken(self) -> str:
-        rest(self.tab)
+        settle(self.tab)
         return self.tab.locator(".se-live").text_content()
 
 
@@ -198,7 +199,7 @@ def test_every_menu_changes_the_figure(show: Any, name: str) -> None:
         before = figure.data()
         shown = menu.evaluate("menu => menu.selectedIndex")
         menu.select_option(index=0 if shown == 1 else 1)
-        rest(figure.tab, 60)
+        settle(figure.tab, 60)
         assert figure.data() != before
     assert figure.log == []
 
@@ -249,6 +250,7 @@ def test_a_link_in_the_text_sets_the_same_state_at_every_click(show: Any, name: 
         figure.spoken()
         assert link.get_attribute("href") != first
         figure.tab.get_by_role("link", name="as it began").click()
+        rest(figure.tab)  # the browser tells the page of its new hash when it likes
         assert figure.spoken() == said and figure.data() == data
     assert figure.log == []
 
@@ -322,7 +324,7 @@ def test_python_and_the_page_share_one_state(show: Any) -> None:
     slider = figure.tab.locator("input[data-trait=eps]")
     assert slider.input_value() == "0.12" and "robust feature alone" in figure.spoken()
     slider.fill("0.05")
-    rest(figure.tab, 100)
+    settle(figure.tab, 100)
     assert figure.tab.evaluate("[model.get('eps'), model.saved > 0]") == [0.05, True]
     figure.tab.evaluate("cleanup(); model.set('eps', 0.2)")
     assert slider.input_value() == "0.05"  # nobody listens any more
