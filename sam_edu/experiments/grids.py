@@ -102,6 +102,8 @@ DIGITS_DECIDED: Protocol = {label: DIGITS[label] for label in ("SGD", "SAM ρ=0.
 DIGITS_SEARCHED_BASE: dict[str, Any] = {
     **DIGITS_CERTIFIED_BASE, "eval_linf": (0.06, 0.1), "certify": 40_000,
 }  # fmt: skip
+#: AT alone at the radius of its training, where the brackets are widest.
+DIGITS_LONGEST_BASE: dict[str, Any] = {**DIGITS_CERTIFIED_BASE, "eval_linf": (0.1,), "certify": 120_000}
 FASHION_CERTIFIED_BASE: dict[str, Any] = {
     **FASHION_BASE, "test_size": 200, "eval_linf": (2 / 255, 8 / 255), "eval_l2": (), "certify": 300,
 }  # fmt: skip
