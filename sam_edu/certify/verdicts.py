@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sam_edu import _check, attacks
 from sam_edu._balls import Ball
-from sam_edu._guards import check_inputs, eval_mode
+from sam_edu._guards import check_inputs, check_labels, eval_mode, hits
 from sam_edu.certify.network import Network, from_model
 from sam_edu.certify.region import Region
 from sam_edu.certify.relaxation import CHUNK, Bounds, crown, differences, lines, lower
@@ -98,7 +98,8 @@ def certify(
     Raises
     ------
     ValueError
-        If an argument is out of range, or the model is not one that can be read.
+        If an argument is out of range, a label is none of the classes, or the model is not one that can be
+        read.
 
     Examples
     --------
@@ -112,9 +113,12 @@ def certify(
     _check.choice("norm", norm, ("linf", "l2"))
     _check.integer("cases", cases)
     _check.number("seconds", seconds, low=0)
-    check_inputs(x, y)
+    y = check_inputs(x, y)
     with eval_mode(model):
-        asked = _Asked(model, from_model(model, x.shape[1:]), x, y, float(eps), norm)
+        network = from_model(model, x.shape[1:])
+        if len(y):
+            check_labels(y, len(network.layers[-1].bias))
+        asked = _Asked(model, network, x, y, float(eps), norm)
         asked.look()
         if broken is not None:
             asked.broken |= broken.cpu()
@@ -150,7 +154,7 @@ class _Asked:
     def look(self) -> None:
         """An image that is wrong without any attack is its own example."""
         with torch.no_grad():
-            wrong = (self.model(self.x).argmax(1) != self.y).cpu() if len(self.x) else self.broken
+            wrong = (~hits(self.model(self.x), self.y)).cpu() if len(self.x) else self.broken
         self._break(wrong.nonzero().flatten(), self.x[wrong.to(self.x.device)])
 
     def relax(self) -> None:
@@ -175,7 +179,7 @@ class _Asked:
                 generator=draw,
             )
             with torch.no_grad():
-                fell = (self.model(moved).argmax(1) != y).cpu()
+                fell = (~hits(self.model(moved), y)).cpu()
             self._break(left[fell], moved[fell.to(moved.device)])
 
     def search(self, block: Tensor, cases: int, seconds: float) -> None:
@@ -187,7 +191,7 @@ class _Asked:
             images = images.to(x.device)
             ball = Ball(self.norm, x[images], self.eps, (0.0, 1.0))
             points = ball.project(points.to(x).view(-1, *x.shape[1:]))
-            return (self.model(points).argmax(1) != y[images]).cpu()
+            return (~hits(self.model(points), y[images])).cpu()
 
         task = Search(self.network, rows, bounds[:-1], self.region[block], enough, fooled)
         self.proved[block] = task.run(cases, time.monotonic() + seconds * len(block))
