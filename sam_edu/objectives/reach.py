@@ -221,7 +221,8 @@ def _variables(function: FunctionType) -> list[Any]:
     found += function.__defaults__ or ()
     if function.__kwdefaults__:
         found += function.__kwdefaults__.values()
-    return found + [names[name] for name in _names(function.__code__) if name in names]
+    found += map(names.get, _names(function.__code__))  # None for what is no global name
+    return found
 
 
 def _content(cell: CellType) -> list[Any]:
