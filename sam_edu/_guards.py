@@ -113,17 +113,19 @@ def hits(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def unmasked(logits: Tensor) -> Tensor:
-    """Logits with those of classes that are ruled out (-1e9, the smallest number) raised to the next ones.
+    """Logits with those of classes that are ruled out raised to the :func:`floor` of their row."""
+    return torch.maximum(logits, floor(logits))
 
-    They say nothing about how large logits are. Ruled out is a lowest number that comes more than once and
-    lies a hundred times further below than the largest lead of a first class.
+
+def floor(logits: Tensor) -> Tensor:
+    """Below this number, (n, 1), a class counts as ruled out, by -1e9 there or by less a large number.
+
+    Such logits say nothing about how large logits are, and ``z - 1e6`` is z to two digits. The floor lies a
+    thousand times further below the highest logit of a row than two first classes usually lie apart.
     """
-    low, top = logits.amin(), logits.topk(2, dim=1).values
-    out = logits == low
-    if int(out.sum()) < 2 or bool(out.all()):
-        return logits
-    far = top.amax() - low > 100 * (top[:, 0] - top[:, 1]).amax()
-    return logits.clamp_min(logits[~out].amin()) if far else logits
+    top = logits.topk(2, dim=1).values
+    lead = (top[:, 0] - top[:, 1]).median()
+    return top[:, :1] - 1000 * (lead if lead > 0 else torch.inf)
 
 
 def input_gradient(outputs: Tensor, x: Tensor, weights: Tensor) -> Tensor:

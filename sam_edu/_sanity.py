@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sam_edu import _border, _slope, attacks
 from sam_edu._fit import Fitted
-from sam_edu._guards import at_leaf, check_labels, input_gradient, unmasked
+from sam_edu._guards import at_leaf, check_labels, floor, hits, input_gradient
 
 BOX = (0.0, 1.0)  # of images
 PROBE = 200  # samples that the extra attacks behind the flags look at
@@ -37,14 +37,14 @@ def checked_logits(model: Fitted, x: Tensor, y: Tensor, batch_size: int, order: 
         again = torch.cat([model(part) for part in x.split(batch_size)])
         single = torch.cat([_alone(model, image[None]) for image in x[few]])
     # Only differences between logits mean anything; a common offset costs digits, nothing else.
-    ruling = unmasked(logits)
+    low = floor(logits)
+    ruling = torch.maximum(logits, low)
     spread = float((ruling.double() - ruling.double().mean(1, keepdim=True)).abs().amax())
     half = model.dtype.itemsize < 4
     rounding = float(ruling.abs().amax()) * 8 * torch.finfo(model.dtype if half else torch.float32).eps
-    if (
-        float((again - logits).abs().amax()) > 1e-4 * spread + rounding
-        or float((single - logits[few]).abs().amax()) > 1e-3 * spread + rounding
-    ):
+    second = float((torch.maximum(again, low) - ruling).abs().amax())
+    lone = float((torch.maximum(single, low[few]) - ruling[few]).abs().amax())
+    if not (second <= 1e-4 * spread + rounding and lone <= 1e-3 * spread + rounding):  # NaN is another answer
         raise ValueError(
             "the model's logits change from call to call or with the batch; switch off randomness "
             "and batch statistics (eval mode) before evaluating"
@@ -119,14 +119,14 @@ def flags(
     def accuracy(
         attack: Callable[[Tensor, Tensor, torch.Generator], Tensor], besides: int | None = None
     ) -> float:
-        hits, tried = 0, 0
+        held, tried = 0, 0
         for part, labels in parts:
             attacked = attack(part, labels, torch.Generator(x.device).manual_seed(seed))
             with torch.no_grad():
-                survivors = model(attacked).argmax(1) == labels
+                survivors = hits(model(attacked), labels)
             counted = labels != besides if besides is not None else torch.ones_like(survivors)
-            hits, tried = hits + int((survivors & counted).sum()), tried + int(counted.sum())
-        return hits / max(tried, 1)
+            held, tried = held + int((survivors & counted).sum()), tried + int(counted.sum())
+        return held / max(tried, 1)
 
     def pgd(radius: float, loss: str = "ce", besides: int | None = None) -> float:
         return accuracy(

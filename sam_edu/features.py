@@ -21,7 +21,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 
 from sam_edu import _check
 from sam_edu._balls import Ball
-from sam_edu._guards import Model, at_leaf, check_inputs, check_logits, eval_mode, input_gradient
+from sam_edu._guards import Model, at_leaf, check_inputs, check_logits, eval_mode, hits, input_gradient
 
 
 def fourier_basis(height: int, width: int) -> Tensor:
@@ -81,8 +81,8 @@ def fourier_map(model: nn.Module, x: Tensor, y: Tensor, size: float, seed: int =
     with eval_mode(model), torch.no_grad():
         for i in range(height):
             for j in range(width):
-                wrong = check_logits(model(x + sign * waves[i, j]), len(x)).argmax(1) != y
-                errors[i, j] = wrong.float().mean()
+                right = hits(check_logits(model(x + sign * waves[i, j]), len(x)), y)
+                errors[i, j] = (~right).float().mean()
     return errors
 
 

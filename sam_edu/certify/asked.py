@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sam_edu import attacks
 from sam_edu._balls import Ball
+from sam_edu._guards import hits
 from sam_edu.certify.descent import descend
 from sam_edu.certify.network import Network
 from sam_edu.certify.region import Region
@@ -48,7 +49,7 @@ class Asked:
     def look(self) -> None:
         """An image that is wrong without any attack is its own example."""
         with torch.no_grad():
-            wrong = (self.model(self.x).argmax(1) != self.y).cpu() if len(self.x) else self.broken
+            wrong = (~hits(self.model(self.x), self.y)).cpu() if len(self.x) else self.broken
         self._break(wrong.nonzero().flatten(), self.x[wrong.to(self.x.device)])
 
     def relax(self) -> None:
@@ -73,7 +74,7 @@ class Asked:
                 generator=draw,
             )
             with torch.no_grad():
-                fell = (self.model(moved).argmax(1) != y).cpu()
+                fell = (~hits(self.model(moved), y)).cpu()
             self._break(left[fell], moved[fell.to(moved.device)])
             self.nearest |= dict(zip(left.tolist(), moved.cpu().flatten(1).double(), strict=True))
 
@@ -115,7 +116,7 @@ class Asked:
             images = images.to(x.device)
             ball = Ball(self.norm, x[images], self.eps, (0.0, 1.0))
             points = ball.project(points.to(x).view(-1, *x.shape[1:]))
-            return (self.model(points).argmax(1) != y[images]).cpu()
+            return (~hits(self.model(points), y[images])).cpu()
 
         return fooled
 

@@ -6,15 +6,28 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from sam_edu.models import Normalized
 
 LARGEST = 20_000_000  # entries of one matrix: 160 MB in float64
 _WEIGHTED = (nn.Linear, nn.Conv2d)
 _POOLING = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+_KNOWN = (
+    *(nn.Sequential, Normalized, nn.BatchNorm2d, nn.Identity, nn.Dropout, nn.ReLU, nn.Flatten),
+    *(*_WEIGHTED, *_POOLING),
+)
+_METHODS = (
+    "forward",
+    "_conv_forward",
+    "__call__",
+    "_call_impl",
+    "__iter__",
+)  # what is computed is said there
 
 
 @dataclass(frozen=True)
@@ -87,9 +100,9 @@ def from_model(model: nn.Module, shape: Sequence[int]) -> Network:
     Raises
     ------
     ValueError
-        If a layer is of another kind, if BatchNorm is in training mode (the verdict on an image would depend
-        on the others in its batch), if its weights are coarser than float32, or if a matrix would have
-        more than 20 million entries.
+        If a layer is of another kind or has a ``forward`` or a hook of its own, if BatchNorm is in training
+        mode (the verdict on an image would depend on the others in its batch), if weights are coarser than
+        float32, if no logits (n, classes) come out, or if a matrix would have more than 20 million entries.
 
     Examples
     --------
@@ -110,11 +123,17 @@ def from_model(model: nn.Module, shape: Sequence[int]) -> Network:
         for part in parts:
             layer, inside = _affine(part, inside)
             layers.append(layer)
+    if len(inside) != 1 or inside[0] < 2:
+        raise ValueError(
+            f"certificates compare the logits of two classes or more, (classes,) for an image; the model "
+            f"gives {inside} (a Flatten that is missing? of one logit z make two: -z and z)"
+        )
     return Network(tuple(layers))
 
 
 def _modules(model: nn.Module) -> Iterator[nn.Module]:
     """The layers in order."""
+    _does_what_it_says(model)
     if isinstance(model, nn.Sequential):
         for child in model:
             yield from _modules(child)
@@ -141,9 +160,39 @@ def _modules(model: nn.Module) -> Iterator[nn.Module]:
         )
 
 
+def _does_what_it_says(module: nn.Module) -> None:
+    """Raise where a layer of a known kind may compute something else than its kind says."""
+    kind = next((k for k in _KNOWN if isinstance(module, k)), None)
+    if kind is None:
+        return  # refused later, by its name
+    own = [name for name in _METHODS if getattr(type(module), name, None) is not getattr(kind, name, None)]
+    if own or "forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks:
+        what = f"{own[0]} of its own" if own else "forward of its own or a hook"
+        raise ValueError(
+            f"a {type(module).__name__} with a {what} may compute something else than {kind.__name__}, so "
+            "that a proof would be about another function: use the plain layer (hooks of weight_norm, "
+            "spectral_norm and pruning go by torch.nn.utils.remove_weight_norm, remove_spectral_norm, "
+            "prune.remove)"
+        )
+
+
+def _fixed(module: nn.Module) -> nn.Module:
+    """A copy in float64, with the very weights that the model computes with (a parametrization's result)."""
+    module = copy.deepcopy(module).cpu()
+    if parametrize.is_parametrized(module):
+        held: Any = module.parametrizations
+        names = list(dict(held.named_children()))
+        found = {name: getattr(module, name).detach() for name in names}
+        del module.parametrizations
+        module.__class__ = type(module).__bases__[0]  # torch's own way would change the original's class
+        for name, value in found.items():
+            module.register_parameter(name, nn.Parameter(value))
+    return module.double()
+
+
 def _affine(part: list[nn.Module], shape: tuple[int, ...]) -> tuple[Affine, tuple[int, ...]]:
     """The map of some affine layers, and the shape of what comes out."""
-    modules = [copy.deepcopy(module).cpu().double() for module in part]
+    modules = [_fixed(module) for module in part]
     zero = torch.zeros(1, *shape, dtype=torch.double)
     out = _run(modules, zero)
     if prod(shape) * out.numel() > LARGEST:
@@ -155,7 +204,8 @@ def _affine(part: list[nn.Module], shape: tuple[int, ...]) -> tuple[Affine, tupl
     size, offset = _matrix([_absolute(module) for module in modules], shape)
     if sum(isinstance(module, nn.Linear) for module in modules) == len(modules) - _flattens(modules) == 1:
         linear = next(module for module in modules if isinstance(module, nn.Linear))
-        weight, size = linear.weight.detach(), linear.weight.detach().abs()  # as they are, not rounded again
+        if linear.weight.shape == weight.shape:  # else it maps each row of its input
+            weight, size = linear.weight.detach(), linear.weight.detach().abs()  # as they are, not rounded
     terms = sum(_fan_in(module, shape) + 3 for module in modules if not isinstance(module, nn.Flatten))
     return Affine(weight, bias, size, offset, terms), tuple(out.shape[1:])
 

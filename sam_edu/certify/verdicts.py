@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from sam_edu import _check
-from sam_edu._guards import check_inputs, eval_mode
+from sam_edu._guards import check_inputs, check_labels, eval_mode
 from sam_edu.certify.asked import Asked
 from sam_edu.certify.network import from_model
 
@@ -91,7 +91,8 @@ def certify(
     Raises
     ------
     ValueError
-        If an argument is out of range, or the model is not one that can be read.
+        If an argument is out of range, a label is none of the classes, or the model is not one that can be
+        read.
 
     Examples
     --------
@@ -105,9 +106,12 @@ def certify(
     _check.choice("norm", norm, ("linf", "l2"))
     _check.integer("cases", cases)
     _check.number("seconds", seconds, low=0)
-    check_inputs(x, y)
+    y = check_inputs(x, y)
     with eval_mode(model):
-        asked = Asked(model, from_model(model, x.shape[1:]), x, y, float(eps), norm)
+        network = from_model(model, x.shape[1:])
+        if len(y):
+            check_labels(y, len(network.layers[-1].bias))
+        asked = Asked(model, network, x, y, float(eps), norm)
         asked.look()
         if broken is not None:
             asked.broken |= broken.cpu()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,12 @@ class Checkpoints:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """A checkpoint's state, or None if the file is truncated or was changed."""
+    """A checkpoint's state, or None if the file is truncated, was changed, or holds something else."""
     content = path.read_bytes()
     if hashlib.sha256(content[64:]).hexdigest().encode() != content[:64]:
         return None
-    # weights_only: a checkpoint is data, loading it must not run code
-    return torch.load(io.BytesIO(content[64:]), weights_only=True, map_location="cpu")
+    try:  # weights_only: a checkpoint is data, loading it must not run code
+        state = torch.load(io.BytesIO(content[64:]), weights_only=True, map_location="cpu")
+    except pickle.UnpicklingError:
+        return None
+    return state if isinstance(state, dict) else None

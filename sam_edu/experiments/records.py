@@ -22,6 +22,10 @@ from sam_edu.experiments.record import Record, with_nans, with_nulls
 SHIPPED = Path(__file__).resolve().parents[1] / "records"
 
 
+class OtherVersion(ValueError):
+    """A record that is whole and that this version cannot read."""
+
+
 def write(record: Record, folder: str | Path) -> Path:
     """Write the record as ``<run_id>.json`` in ``folder``; what is not a number, as JSON's null."""
     body = json.dumps(with_nulls(record.to_dict()), sort_keys=True, allow_nan=False)
@@ -38,14 +42,23 @@ def read(path: str | Path) -> Record:
     ------
     ValueError
         If the file is truncated, was edited, or does not belong to its name.
+    OtherVersion
+        (A ValueError, too.) If it is whole, and has entries that this version of sam_edu does not know, or
+        lacks some.
     """
     path = Path(path)
     try:
         outer = json.loads(path.read_text())
         ok = outer["sha256"] == _digest(json.dumps(outer["record"], sort_keys=True))
-        record = Record.from_dict(with_nans(outer["record"])) if ok else None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a whole run record ({error}); delete it and run again") from None
+    try:
+        record = Record.from_dict(with_nans(outer["record"])) if ok else None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OtherVersion(
+            f"{path} is whole, but of another version of sam_edu ({error}): read it with that version, or "
+            "choose another folder"
+        ) from None
     if record is None or _id(path) not in (record.config.run_id, _written_id(outer["record"]["config"])):
         raise ValueError(f"{path} was changed after it was written; delete it and run again")
     return record

@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from sam_edu import data
@@ -68,6 +71,8 @@ def _finished(config: RunConfig, folder: Path, look_only: bool = False) -> recor
         return None
     try:
         record = records.read(path)
+    except records.OtherVersion:  # hours of work, it may be: nothing is written over it
+        raise
     except ValueError:
         if not look_only:
             files.set_aside(path, "is not a whole run record, or was changed after it was written")
@@ -96,7 +101,7 @@ def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool
     if folder is not None and store is not None:
         if saved := workers.lead(store.load):
             _same_images(config, saved.get("data"), dataset, store.paths[0])
-            state.load(saved)
+            _go_on(state, saved, store)
         else:
             _from_weights(state, folder)
     if state.epoch < config.epochs:
@@ -109,6 +114,17 @@ def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool
                 started, everything = time.perf_counter(), {**state.to_dict(), "data": _checksum(dataset)}
                 workers.lead(store.save, everything, started)
     return workers.lead(_finish, config, dataset, state, store)
+
+
+def _go_on(state: Training, saved: dict[str, Any], store: Checkpoints) -> None:
+    try:
+        state.load(saved)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise ValueError(
+            f"{store.paths[0].parent / store.run_id}.*.ckpt is whole, but of another version of sam_edu, "
+            f"which trains otherwise ({type(error).__name__}: {' '.join(str(error).split())}): go on "
+            "with that one, or delete it and the run starts anew"
+        ) from error
 
 
 def _can_be_certified(state: Training) -> None:
@@ -158,12 +174,21 @@ def _from_weights(state: Training, folder: Path) -> None:
         return
     if state.config.run_id != about.get("run_id") and state.config.training_id != about.get("training_id"):
         return
+    if not _fit(found, state.result.state_dict()) or not {"seconds", "curves"} <= about.keys():
+        if state.workers.leads:
+            files.set_aside(path, "is whole, but of another version of sam_edu")
+        return
     if state.config.run_id == about.get("run_id"):
         _same_images(state.config, about.get("data"), _trained_on(state.dataset), path)
     elif about.get("data", _checksum(_trained_on(state.dataset))) != _checksum(_trained_on(state.dataset)):
         return
     state.result.load_state_dict(found)
     state.epoch, state.seconds, state.curves = state.config.epochs, about["seconds"], about["curves"]
+
+
+def _fit(found: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> bool:
+    """Whether the weights are those of such a network: loading others would leave it half changed."""
+    return {name: t.shape for name, t in found.items()} == {name: t.shape for name, t in ours.items()}
 
 
 def _trained(config: RunConfig, folder: Path) -> Path | None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sam_edu import data, models
-from sam_edu._guards import eval_mode
+from sam_edu._guards import eval_mode, hits
 from sam_edu.evaluation import EvaluationRecord
 from sam_edu.experiments import weights
 from sam_edu.experiments.record import Record
@@ -178,4 +178,4 @@ def _attacks(model: nn.Module, norm: str, eps: float) -> list[Any]:
 
 def _standing(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     with torch.no_grad():
-        return torch.cat([model(part).argmax(1) for part in x.split(BATCH)]) == y
+        return hits(torch.cat([model(part) for part in x.split(BATCH)]), y)

@@ -42,12 +42,13 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def about(path: Path) -> dict[str, Any]:
-    """What was written beside the weights; empty for older files and for damaged ones."""
+    """What was written beside the weights; empty for older files, for damaged and for foreign ones."""
     try:
         with safe_open(path, "pt") as file:
-            return json.loads((file.metadata() or {}).get("sam_edu", "{}"))
-    except SafetensorError:
+            found = json.loads((file.metadata() or {}).get("sam_edu", "{}"))
+    except (SafetensorError, ValueError, OSError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 def checksum(weights: Mapping[str, Tensor]) -> str:

@@ -103,9 +103,9 @@ class WeightPerturbation(ERM):
     second derivatives). Both passes are of the same function: they see the same random numbers (torch's,
     Python's, NumPy's: dropout masks, mixing weights) and the same state of the model; afterwards its state
     (running averages, queues, counters, slow copies of weights) is that of one pass, at w. This holds for the
-    modules that the closure reaches by its variables and for a batch that a pass changes in place, too. What
-    the closure, hooks and plain functions note outside of modules (global variables, lists of their own)
-    counts every pass, and what a pass takes out of a dictionary of the batch is gone in the second. Where g
+    modules that the closure reaches by its variables, for a batch that a pass changes in place, binds anew or
+    takes out of its dictionary, and for variables that the closure itself binds (``nonlocal``, ``global``).
+    What closure, hooks and plain functions note elsewhere (lists that grow) counts every pass. Where g
     is 0 or not finite, e is 0: the step is a plain one, and a GradScaler sees the infinity. Should the
     closure raise, the weights are where they were. It must not go ``backward`` itself: what that adds to
     ``p.grad`` is refused. Parameters outside of the model (of a loss, say) get their gradient at w + e but

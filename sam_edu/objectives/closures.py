@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sam_edu.objectives import trees
+from sam_edu.objectives.means import BY_SAMPLES, aside, divided_by, unreduced
 
 Closure = Callable[[], Tensor]
 Scale = Callable[[Tensor], Tensor]
 Part = slice | Tensor
-BY_SAMPLES = object()  # the mean divides by the number of samples
 
 
 class BatchLoss:
@@ -84,7 +83,8 @@ class BatchLoss:
         def contribution() -> Tensor:
             outputs, y = self._forward(part)
             if self._divisor is None:
-                self._divisor = self._divided_by(trees.mapped(Tensor.detach, outputs), part)
+                made = trees.mapped(Tensor.detach, outputs)
+                self._divisor = divided_by(self.loss_of, made, self.y, part, len(self))
             if self._divisor is BY_SAMPLES:
                 return self.loss_of(outputs, y) * ((part.stop - part.start) / len(self))
             return unreduced(self.loss_of, outputs, y).sum() / self._divisor
@@ -100,54 +100,8 @@ class BatchLoss:
         total = unreduced(self.loss_of, outputs, y).sum()
         return total if total == 0 else loss
 
-    def _divided_by(self, outputs: Any, part: slice) -> Any:
-        """Sum over mean, on outputs made of one sample's: no other pass is needed.
-
-        They shrink from row to row, and then by jumps, so that a loss that couples the samples, or counts
-        some of them only (the hardest, the median), is not taken for a mean.
-        """
-
-        def rows(s: slice, jumping: bool = False) -> Any:
-            at = torch.arange(s.start, s.stop)
-            shrinking = (1 - at / (2 * len(self))) / (1 + 2 * jumping * (at % 2))
-
-            def made(t: Tensor) -> Tensor:
-                if not t.dim():
-                    return t
-                many = t[:1].expand(s.stop - s.start, *t.shape[1:])
-                return (
-                    many * shrinking.to(t).view(-1, *[1] * (t.dim() - 1)) if t.is_floating_point() else many
-                )
-
-            return trees.mapped(made, outputs)
-
-        loss_of = aside(self.loss_of)
-        with torch.no_grad():
-            whole = rows(slice(0, len(self)))
-            mean = loss_of(whole, self.y)
-            try:
-                total = unreduced(loss_of, whole, self.y).sum()
-                other = rows(slice(0, len(self)), jumping=True)
-                again, whole_sum = loss_of(other, self.y), unreduced(loss_of, other, self.y).sum()
-            except TypeError:
-                slices = self.parts(part.stop - part.start)
-                sums = [(s.stop - s.start) * loss_of(rows(s), trees.pick(self.y, s)) for s in slices]
-                if torch.allclose(sum(sums[1:], sums[0]) / len(self), mean, rtol=1e-4):
-                    return BY_SAMPLES
-                raise
-        if mean == 0:
-            return torch.full_like(total, len(self))
-        tolerance = max(1e-4, 8 * torch.finfo(total.dtype).eps)
-        both = torch.stack([total * again, whole_sum * mean])  # NaN where no label counts
-        if both.isfinite().all() and not torch.allclose(both[0], both[1], rtol=tolerance, atol=0):
-            raise ValueError(
-                "the loss is not a weighted mean of the losses of single samples (does it compare samples, "
-                "or take the hardest ones?), so those of sub-batches do not add up to it: leave out m"
-            )
-        return total / mean
-
     def _single(self, outputs: Any, y: Any, loss_of: Any = None) -> Tensor:
-        losses = unreduced(loss_of or self.loss_of, outputs, y)
+        losses = unreduced(self.loss_of if loss_of is None else loss_of, outputs, y)
         return losses if losses.dim() == 1 else losses.flatten(1).mean(1)
 
     @property
@@ -170,41 +124,6 @@ class BatchLoss:
         if start is not None and start not in self._first:
             self._first[start] = trees.mapped(Tensor.detach, outputs)
         return outputs, y
-
-
-def aside(loss_of: Any) -> Any:
-    """The loss for looks that do not count: a copy, where it may keep counts or averages of its own."""
-    if not isinstance(loss_of, nn.Module) or type(loss_of).__module__.startswith("torch."):
-        return loss_of
-    try:
-        return copy.deepcopy(loss_of)
-    except RuntimeError:  # it holds on to a graph
-        return loss_of
-
-
-def unreduced(loss_of: Callable[..., Tensor], outputs: Any, y: Any) -> Tensor:
-    """One loss per prediction: of a function that takes ``reduction``, or of a module that has it."""
-    explained = (
-        'this needs the losses of single samples: loss_of(outputs, y, reduction="none") must give them, '
-        "as torch's own losses do"
-    )
-    if isinstance(loss_of, nn.Module) and hasattr(loss_of, "reduction"):
-        module: Any = loss_of
-        usual, module.reduction = module.reduction, "none"  # no copy: what it notes of itself is to stay
-        try:
-            losses = module(outputs, y)
-        finally:
-            module.reduction = usual
-    else:
-        try:
-            losses = loss_of(outputs, y, reduction="none")
-        except TypeError as error:
-            if "reduction" not in str(error):
-                raise
-            raise TypeError(explained) from error
-    if losses.dim() == 0:  # it has the argument or the attribute and gives one number all the same
-        raise TypeError(f"{explained}; it gave one number (is its reduction fixed when it is made?)")
-    return losses
 
 
 def needs_batch(closure: Closure, who: str) -> BatchLoss:

@@ -121,7 +121,7 @@ def length(tensors: Tensors) -> Size:
     if hasattr(tensors[0], "full_tensor"):  # sharded (DTensor): each process has a part of each tensor
         return math.hypot(*[float(torch.linalg.vector_norm(t).full_tensor()) for t in tensors])
     if tensors[0].is_cpu:
-        return math.hypot(*[norm.item() for norm in torch._foreach_norm(tensors)])
+        return math.hypot(*map(Tensor.item, torch._foreach_norm(tensors)))
     norms = torch._foreach_norm(tensors)
     return norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
 

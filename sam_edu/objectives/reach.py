@@ -9,7 +9,15 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
 import torch
@@ -20,6 +28,7 @@ from sam_edu.objectives import contents, holders
 
 LIMIT = 500  # things looked at: a closure's own surroundings, not the whole program
 _LEAVES = (Tensor, int, float, complex, str, bytes, type(None), type, ModuleType, torch.dtype, torch.device)
+_BATCHES, _SMALL = (tuple, list, dict), 8
 _LIBRARIES = ("torch", "numpy", "builtins", "_thread", "threading", "matplotlib", "pandas")
 
 
@@ -74,9 +83,15 @@ def signature(closure: Any, tensors: list[Tensor] | None = None) -> tuple[Any, .
             for thing in _variables(function):
                 kind: Any = type(thing)
                 if _is_leaf(kind):
-                    if kind is Tensor and tensors is not None:
+                    if kind is Tensor and tensors is not None and not thing.is_inference():
                         tensors.append(thing)
                     continue
+                if kind in _BATCHES and len(thing) <= _SMALL:
+                    values = list(thing.values()) if kind is dict else thing
+                    if all(map(_is_leaf, map(type, values))):  # a batch leads nowhere either
+                        if tensors is not None:
+                            tensors += [t for t in values if type(t) is Tensor and not t.is_inference()]
+                        continue
                 found.append(id(thing))
                 if isinstance(thing, FunctionType) and thing.__globals__ is closure.__globals__:
                     if thing not in functions:
@@ -86,7 +101,7 @@ def signature(closure: Any, tensors: list[Tensor] | None = None) -> tuple[Any, .
         return None
     if tensors is not None:
         given = getattr(closure, "x", None), getattr(closure, "y", None)
-        tensors += [t for t in given if type(t) is Tensor]
+        tensors += [t for t in given if type(t) is Tensor and not t.is_inference()]
     parts = getattr(closure, "model", None), closure.loss_of
     own = [isinstance(p, FunctionType) and not _of_a_library(p.__module__) for p in parts]
     return (type(closure), *[signature(p, tensors) if o else id(p) for p, o in zip(parts, own, strict=True)])
@@ -146,7 +161,7 @@ def _next(thing: Any, code: set[Any]) -> Iterator[Any]:
         yield from (thing.func, *thing.args, *thing.keywords.values())
     elif isinstance(thing, list | tuple | set | frozenset | deque):
         yield from list(thing)[:LIMIT]
-    elif isinstance(thing, dict):
+    elif isinstance(thing, dict | MappingProxyType):
         yield from list(thing.values())[:LIMIT]
     elif not _of_a_library(type(thing).__module__):
         yield from contents.attributes(thing).values()
@@ -204,7 +219,10 @@ def _variables(function: FunctionType) -> list[Any]:
     except ValueError:  # some are not filled yet
         found = [thing for cell in cells for thing in _content(cell)]
     found += function.__defaults__ or ()
-    return found + [names[name] for name in _names(function.__code__) if name in names]
+    if function.__kwdefaults__:
+        found += function.__kwdefaults__.values()
+    found += map(names.get, _names(function.__code__))  # None for what is no global name
+    return found
 
 
 def _content(cell: CellType) -> list[Any]:

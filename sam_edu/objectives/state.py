@@ -38,7 +38,7 @@ class Before:
     given: Given | None
 
     def put(self) -> None:
-        if self.given is not None and self.given.changed:
+        if self.given is not None:
             self.given.rewind()
         if self.kept is not NOTHING:
             self.kept.put()
@@ -58,7 +58,7 @@ class After:
     given: Given | None = None
 
     def put(self) -> None:
-        if self.given is not None and self.given.changed:
+        if self.given is not None:
             self.given.put()
         if self.kept is not NOTHING:
             self.kept.put()
@@ -121,7 +121,7 @@ class State:
         """Add the modules that the closure reaches; returns the random generators, theirs and its own."""
         tensors: list[Tensor] = []
         here = signature(closure, tensors)
-        self._given = self._inputs.before(closure, tensors)
+        self._given = self._inputs.before(closure, tensors, self.trained.ids)
         if here is None or here != self._reached:
             if draws_batches(closure):
                 warnings.warn(
@@ -164,8 +164,7 @@ class State:
         ``moving`` are the weights that move between the passes, and that others put back.
         """
         weights, given = before.weights.after(moving), before.given
-        if given is not None:
-            given.after()
+        self._inputs.after(given)
         names, learning = before.names or Names(self._spaces), bool(self._new)
         made = names.new()
         if learning:

@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from sam_edu import data
+from sam_edu import data, features
 from sam_edu._guards import unmasked
 from sam_edu.evaluation import evaluate
 
 LIVE = 5
 LOWEST = torch.finfo(torch.float32).min
+ADDED = {f"added {low:g}": torch.full((10 - LIVE,), low) for low in (-1e4, -1e5, -1e6, -1e7, -1e9)}
+ADDED["each by a number of its own"] = -1e6 * torch.arange(1.0, 11 - LIVE)
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +38,18 @@ def model(linear, low, before=lambda v: v):
         z = linear(before(x.flatten(1)))
         if low is None:
             return z[:, :LIVE]
-        if low == "added":
-            return z + torch.cat([torch.zeros(LIVE), torch.full((10 - LIVE,), -1e9)])
+        if isinstance(low, str):
+            return z + torch.cat([torch.zeros(LIVE), ADDED[low]])
         return z.index_fill(1, torch.arange(LIVE, 10), low)
 
     return logits
 
 
-RULED_OUT = [-1e4, -1e9, LOWEST, "added"]
+RULED_OUT = [-1e4, -1e9, LOWEST, *ADDED]
 
 
-@pytest.mark.parametrize("low", RULED_OUT)
+# z - 1e6 is z to two digits, and single verdicts near the border may hang on them
+@pytest.mark.parametrize("low", [-1e4, -1e9, LOWEST, "added -1e+09"])
 @pytest.mark.parametrize("norm, eps", [("linf", 0.1), ("l2", 0.7)])
 def test_verdicts_are_those_of_the_classes_that_count(low, norm, eps, digits):
     linear, x, y = digits
@@ -99,3 +102,30 @@ def test_an_answer_that_is_no_number_is_broken(label):
     x, y = torch.full((4, 1, 3, 3), 0.5), torch.full((4,), label)
     found = evaluate(logits, x, y, [0.04, 0.1])
     assert found.robust_accuracy(0.04) == 1 and found.robust_accuracy(0.1) == 0
+    assert not any("survive" in flag for flag in found.flags)
+
+
+@pytest.mark.parametrize("when", ["alone", "second call"])
+def test_an_answer_that_is_no_number_is_another_answer(when, digits):
+    """Of one image alone (the deviation of one number), or only now and then."""
+    linear, x, y = digits
+    calls = []
+
+    def logits(v):
+        calls.append(len(v))
+        spoiled = len(v) == 1 if when == "alone" else len(calls) == 2
+        return linear(v.flatten(1)) * (torch.nan if spoiled else 1.0)
+
+    with pytest.raises(ValueError, match="change from call to call or with the batch"):
+        evaluate(logits, x, y, 0.1)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_waves_that_lead_to_no_number_are_errors(label):
+    def logits(x):
+        z = torch.stack([1 - label + 0 * x[:, 0, 0, 0], label + 0 * x[:, 0, 0, 0]], 1)
+        return torch.where((x.flatten(1) != 0.5).any(1)[:, None], torch.nan, z)
+
+    x, y = torch.full((4, 1, 3, 3), 0.5), torch.full((4,), label)
+    assert (features.fourier_map(logits, x, y, 0.1) == 1).all()
+    assert (features.fourier_map(logits, x, y, 0.0) == 0).all()

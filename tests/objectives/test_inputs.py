@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import types
 
 import pytest
 import torch
@@ -153,6 +154,109 @@ def test_every_member_at_radius_zero_is_plain(name, first):
         assert close(model, [p.grad for p in plain.parameters()])
 
 
+class Own(torch.Tensor):
+    """As those of libraries that know pictures from masks."""
+
+
+def leaf(model, x):
+    """Asks for its gradient, and is normalised all the same."""
+    x = x.requires_grad_()
+
+    def closure():
+        with torch.no_grad():
+            x.sub_(0.5).div_(0.3)
+        return cross_entropy(model(x), Y)
+
+    return closure
+
+
+def filled(model, x):
+    """Its gradient adds up: that of an attack, by ``backward(inputs=[x])``."""
+    x = x.requires_grad_()
+
+    def closure():
+        cross_entropy(model(x), Y).backward(inputs=[x])
+        return cross_entropy(model(x.detach() + x.grad), Y)
+
+    return closure
+
+
+def keyword_only(model, x):
+    def closure(*, x=x):
+        return cross_entropy(model(x.sub_(0.5).div_(0.3)), Y)
+
+    return closure
+
+
+def in_place(read, made):
+    """A closure that normalises what ``made`` has made of the batch."""
+
+    def make(model, x):
+        held = made(x)
+        return lambda: cross_entropy(model(read(held)), Y)
+
+    return make
+
+
+def normalised(x):
+    return x.sub_(0.5).div_(0.3)
+
+
+FORMS = {
+    "leaf": leaf,
+    "keyword only": keyword_only,
+    "array": in_place(lambda a: normalised(torch.from_numpy(a)), lambda x: x.numpy()),
+    "array in a dictionary": in_place(
+        lambda b: normalised(torch.from_numpy(b["x"])), lambda x: {"x": x.numpy()}
+    ),
+    "kind of its own": in_place(
+        lambda t: normalised(t.as_subclass(torch.Tensor)), lambda x: x.as_subclass(Own)
+    ),
+    "read-only view": in_place(lambda b: normalised(b["x"]), lambda x: types.MappingProxyType({"x": x})),
+    "sparse": in_place(lambda t: t.mul_(2).to_dense(), torch.Tensor.to_sparse),
+    "conjugate": in_place(lambda z: z.mul_(1 + 2j).real, lambda x: torch.complex(x, 2 * x).conj()),
+    "expanded": in_place(lambda row: normalised(row).expand(12, 6), lambda x: x[:1]),
+    "view": in_place(lambda whole: normalised(whole[::2]), lambda x: torch.stack([x, x], 1).flatten(0, 1)),
+    "half": in_place(lambda t: t.mul_(2).double(), lambda x: x.half()),
+    "bytes": in_place(lambda t: t.mul_(2).double(), lambda x: (100 * x).byte()),
+    "gradient": filled,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_batches_of_every_form(form):
+    """Against a new batch for each pass, of a model that is moved by hand."""
+    model = net(nn.Identity)
+    objective = SAM(model, 0.3)
+    for step in range(4):
+        model.zero_grad()
+        first, moved = copy.deepcopy(model), copy.deepcopy(model)
+        g = torch.autograd.grad(FORMS[form](first, X + step)(), list(first.parameters()))
+        size = torch.cat([part.flatten() for part in g]).norm()
+        with torch.no_grad():
+            for p, part in zip(moved.parameters(), g, strict=True):
+                p += 0.3 * part / size
+        FORMS[form](moved, X + step)().backward()
+        objective.backward(FORMS[form](model, X + step))
+        assert close(model, [p.grad for p in moved.parameters()])
+
+
+@pytest.mark.parametrize(
+    "first", [lambda: nn.ReLU(inplace=True), lambda: nn.Hardtanh(0.0, 1.0, inplace=True)]
+)
+def test_writing_what_was_there_is_no_change_and_no_cause_for_alarm(first, recwarn):
+    """Pixels lie in [0, 1] already."""
+    model = net(first)
+    objective = SAM(model, 0.3)
+    for _ in range(5):
+        model.zero_grad()
+        expected, _ = by_hand(model, X, Y, 0.3)
+        x = X.clone()
+        objective.backward(lambda x=x: cross_entropy(model(x), Y))
+        assert close(model, expected) and torch.equal(x, X)
+    assert not recwarn.list
+
+
 def test_entropy_sgd_walks_on_one_batch():
     """Twelve samples and twenty steps: some are visited twice."""
     found = []
@@ -185,9 +289,9 @@ def test_a_change_that_begins_later_is_said_once():
 def test_a_batch_that_does_not_change_is_copied_in_two_steps_only(monkeypatch):
     model, copied = net(nn.Identity), []
     objective, clone = SAM(model, 0.3), torch.Tensor.clone
-    monkeypatch.setattr(torch.Tensor, "clone", lambda t, **k: (copied.append(id(t)), clone(t, **k))[1])
+    monkeypatch.setattr(torch.Tensor, "clone", lambda t, **k: (copied.append(t.data_ptr()), clone(t, **k))[1])
     for step in range(4):
         x = X * 1.0
         objective.backward(lambda x=x: cross_entropy(model(x), Y))
-        assert (id(x) in copied) == (step < 2)
+        assert (x.data_ptr() in copied) == (step < 2)
         copied.clear()

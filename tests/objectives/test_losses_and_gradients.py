@@ -131,6 +131,31 @@ def test_a_module_whose_reduction_is_settled_is_right_or_refused(loss_of):
         SAM(model, m=5).backward(BatchLoss(model, x, y, Fixed(weight=WEIGHTS)))
 
 
+def _with_decay(outputs, y, reduction="mean"):
+    """What is added is a mean in either case: right in sub-batches."""
+    return cross_entropy(outputs, y, reduction=reduction) + 0.1 * outputs.square().mean()
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("make", [
+    lambda: _with_decay, nn.CrossEntropyLoss, lambda: torch.jit.script(nn.CrossEntropyLoss()),
+    lambda: torch.compile(nn.CrossEntropyLoss(), backend="eager"),
+])  # fmt: skip
+def test_scripted_compiled_and_penalised_losses(make):
+    loss_of, (x, y) = make(), data()
+    plain, scripted = linear(), isinstance(loss_of, torch.jit.ScriptModule)
+    ERM(plain).backward(BatchLoss(plain, x, y, loss_of))
+    for method in (lambda m: SAM(m, rho=0, m=5), lambda m: ESAM(m, rho=0, beta=1.0, gamma=1.0)):
+        model = linear()
+        objective = method(model)
+        if scripted and isinstance(objective, ESAM):
+            with pytest.raises(TypeError, match="scripted loss has its reduction fixed"):
+                objective.backward(BatchLoss(model, x, y, loss_of))
+            continue
+        objective.backward(BatchLoss(model, x, y, loss_of))
+        assert torch.allclose(model.weight.grad, plain.weight.grad, rtol=1e-9)
+
+
 def _hardest(outputs, y, reduction="mean"):
     single = cross_entropy(outputs, y, reduction="none")
     return single if reduction == "none" else single.topk(max(1, len(single) // 2)).values.mean()
@@ -146,7 +171,13 @@ def _neighbours(outputs, y, reduction="mean"):
     return cross_entropy(outputs, y, reduction=reduction) + beside
 
 
-@pytest.mark.parametrize("loss_of", [_hardest, _median, _neighbours])
+def _contrastive(outputs, y, reduction="mean"):
+    """Each sample against all others of its batch."""
+    unit = functional.normalize(outputs, dim=1)
+    return cross_entropy(unit @ unit.T / 0.5, torch.arange(len(unit)), reduction=reduction)
+
+
+@pytest.mark.parametrize("loss_of", [_hardest, _median, _neighbours, _contrastive])
 @pytest.mark.parametrize("m", [1, 5])
 def test_a_loss_that_is_no_mean_of_single_losses_has_no_sub_batches(loss_of, m):
     x, y = data()
