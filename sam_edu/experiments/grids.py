@@ -100,8 +100,10 @@ DIGITS_DECIDED_BASE: dict[str, Any] = {**DIGITS_CERTIFIED_BASE, "eval_linf": (0.
 DIGITS_DECIDED: Protocol = {label: DIGITS[label] for label in ("SGD", "SAM ρ=0.4", "AT ε=0.1")}
 #: The same three at 0.06 and 0.1, with as many cases as two cores bound in an hour or two.
 DIGITS_SEARCHED_BASE: dict[str, Any] = {
-    **DIGITS_CERTIFIED_BASE, "eval_linf": (0.06, 0.1), "certify": 40_000,
-}  # fmt: skip
+    **DIGITS_CERTIFIED_BASE,
+    "eval_linf": (0.06, 0.1),
+    "certify": 40_000,
+}
 #: AT alone at the radius of its training, where the brackets are widest.
 DIGITS_LONGEST_BASE: dict[str, Any] = {**DIGITS_CERTIFIED_BASE, "eval_linf": (0.1,), "certify": 120_000}
 FASHION_CERTIFIED_BASE: dict[str, Any] = {
