@@ -5,7 +5,8 @@ that are optimised, and a complete search by cases. Nothing here trusts a solver
 whatever lines and multipliers are put into it.
 """
 
-from sam_edu.certify.network import Network, from_model
+from sam_edu.certify.network import Network
+from sam_edu.certify.reading import from_model
 from sam_edu.certify.region import Region
 from sam_edu.certify.relaxation import crown, interval, lines
 from sam_edu.certify.verdicts import Certificate, certify

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from sam_edu import _check
 from sam_edu._guards import check_inputs, check_labels, eval_mode
 from sam_edu.certify.asked import Asked
-from sam_edu.certify.network import from_model
+from sam_edu.certify.reading import from_model
 
 _FIRST = 100  # cases of each image, before the descent
 
