@@ -96,6 +96,7 @@ def certify(
 
     Examples
     --------
+    >>> import torch
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(2, 2))
     >>> model[1].weight.data, model[1].bias.data = torch.eye(2), torch.zeros(2)
     >>> x = torch.tensor([[[[0.9, 0.1]]], [[[0.6, 0.5]]]])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import soundness
-from sam_edu.certify import Region, relaxation, verdicts
+from sam_edu.certify import Region, asked, relaxation
 
 
 def test_no_attack_enters_a_proved_region():
@@ -40,7 +40,7 @@ def test_unsound_bounds_would_be_noticed(monkeypatch, fault):
         monkeypatch.setattr(Region, "around", shrunk(Region.around))
     else:
         monkeypatch.setattr(relaxation, "lines", flat(relaxation.lines))
-        monkeypatch.setattr(verdicts, "lines", relaxation.lines)
+        monkeypatch.setattr(asked, "lines", relaxation.lines)
     monkeypatch.setattr(soundness, "NORMS", ("linf",))
     monkeypatch.setattr(soundness, "FEW", (0.65,))
     monkeypatch.setattr(soundness, "TWICE", None)
