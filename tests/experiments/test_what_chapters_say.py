@@ -320,6 +320,14 @@ def test_a_long_search_proves_the_order_at_the_radius_of_the_training() -> None:
     assert 0 <= fell <= 5, "nearly all that the search decided turned out robust"
 
 
+def test_the_longest_search_leaves_at_five_points() -> None:
+    (longer,), (shorter,) = of("digits-longest"), [row for row in of("digits-searched") if row.method.attacks]
+    assert 0.04 < longer.at(0.1).mean - longer.proved(0.1).mean <= 0.05
+    assert longer.at(0.1).mean == shorter.at(0.1).mean, "the ceiling stays"
+    for new, old in zip(longer.records, shorter.records, strict=True):
+        assert new.origin["begun"] == old.config.run_id and new.origin["weights"] == old.origin["weights"]
+
+
 def test_what_is_proved_on_fashion_mnist() -> None:
     table = of("fashion-mnist-certified")
     sgd, sam, at = table.row("sgd"), table.row("sam"), table.row("at")
