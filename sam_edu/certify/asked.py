@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 
 import torch
@@ -95,9 +94,7 @@ class Asked:
             self.searches = [(block, self._begun(block)) for block in self.undecided(_BLOCK)]
         for block, task in self.searches:
             task.closed |= self.broken[block]
-            started = time.monotonic()
-            self.proved[block] = task.run(cases, started + seconds * len(block) - task.spent)
-            task.spent += time.monotonic() - started
+            self.proved[block] = task.run(cases, seconds * len(block))
             self.cases[block] = task.used
             for i in task.examples:
                 if not self.broken[block[i]]:
@@ -110,13 +107,10 @@ class Asked:
 
     def _fooled(self, block: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
         """Which points (k, d) are examples against these images of the block (k,)."""
-        x, y = self.x[block.to(self.x.device)], self.y[block.to(self.x.device)]
 
         def fooled(images: Tensor, points: Tensor) -> Tensor:
-            images = images.to(x.device)
-            ball = Ball(self.norm, x[images], self.eps, (0.0, 1.0))
-            points = ball.project(points.to(x).view(-1, *x.shape[1:]))
-            return (~hits(self.model(points), y[images])).cpu()
+            y = self.y[block[images].to(self.y.device)]
+            return (~hits(self.model(self._inside(block[images], points)), y)).cpu()
 
         return fooled
 
@@ -127,9 +121,12 @@ class Asked:
 
     def _break_at(self, image: Tensor, point: Tensor) -> None:
         """Keep an example (d,) against one image (1,)."""
-        x = self.x[image.to(self.x.device)]
-        ball = Ball(self.norm, x, self.eps, (0.0, 1.0))
-        self._break(image, ball.project(point.to(x).view(x.shape)))
+        self._break(image, self._inside(image, point[None]))
+
+    def _inside(self, images: Tensor, points: Tensor) -> Tensor:
+        """Points (k, d) as images in the balls around these images (k,)."""
+        x = self.x[images.to(self.x.device)]
+        return Ball(self.norm, x, self.eps, (0.0, 1.0)).project(points.to(x).view(x.shape))
 
     def _bounds(self, some: Tensor) -> tuple[Bounds, Tensor, Tensor]:
         region = self.region[some]

@@ -57,7 +57,6 @@ class Search:
     enough: Tensor
     fooled: Callable[[Tensor, Tensor], Tensor]
     examples: dict[int, Tensor] = field(default_factory=dict)
-    spent: float = 0.0  # seconds, kept by the caller
 
     def __post_init__(self) -> None:
         n, units = len(self.rows), sum(self.network.hidden)
@@ -69,11 +68,12 @@ class Search:
         self._waiting = self._fresh[:0]
         self.closed = torch.zeros(n, dtype=torch.bool)
         self.used = torch.zeros(n, dtype=torch.long)
+        self._spent = 0.0  # seconds
 
-    def run(self, budget: int, deadline: float = float("inf")) -> Tensor:
-        """Search with so many cases for each image, or until ``time.monotonic()`` has this value.
+    def run(self, budget: int, seconds: float = float("inf")) -> Tensor:
+        """Search with so many cases for each image, or for so many seconds in all.
 
-        A second call goes on where the first has stopped.
+        A second call goes on where the first has stopped; what that has used counts.
 
         Returns
         -------
@@ -81,13 +81,15 @@ class Search:
             (n,) bool: proved. What is neither proved nor among the examples is undecided.
         """
         n, (fresh, self._fresh) = len(self.rows), (self._fresh, self._fresh[:0])
+        started = time.monotonic() - self._spent
         while True:
             for some in torch.arange(len(fresh)).split(_BATCH):
                 self._waiting = self._waiting + self._bounded(fresh[some])
             self.used += torch.bincount(fresh.image, minlength=n)
             self._waiting = self._waiting[~self.closed[self._waiting.image]]
             goes_on = (self.used < budget)[self._waiting.image]
-            if time.monotonic() > deadline or not goes_on.any():
+            self._spent = time.monotonic() - started
+            if self._spent > seconds or not goes_on.any():
                 return (torch.bincount(self._waiting.image, minlength=n) == 0) & ~self.closed
             here, paused = self._waiting[goes_on], self._waiting[~goes_on]
             latest = here.latest(_BATCH // 2)
