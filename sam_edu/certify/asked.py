@@ -55,7 +55,7 @@ class Asked:
         for some in self.undecided(CHUNK):
             _, bound, enough = self._bounds(some)
             self.margin[some] = bound.amin(1)
-            self.proved[some] = bound.amin(1) > enough
+            self.proved[some] = (bound > enough).all(1)
 
     def attack(self) -> None:
         for left in self.undecided(_ATTACKED):
@@ -102,7 +102,7 @@ class Asked:
 
     def _begun(self, block: Tensor) -> Search:
         bounds, bound, enough = self._bounds(block)
-        rows = torch.where((bound > enough[:, None])[..., None], 0.0, self.rows[block])
+        rows = torch.where((bound > enough)[..., None], 0.0, self.rows[block])
         return Search(self.network, rows, bounds[:-1], self.region[block], enough, self._fooled(block))
 
     def _fooled(self, block: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
@@ -134,7 +134,7 @@ class Asked:
             bounds = crown(self.network, region)
             bound, _ = lower(self.network, self.rows[some], [lines(*pair) for pair in bounds[:-1]], region)
             highest = torch.maximum(region.low.abs(), region.high.abs())
-            return bounds, bound, slack(self.network, bounds, highest)
+            return bounds, bound, slack(self.network, bounds, highest, self.rows[some])
 
     def _break(self, images: Tensor, points: Tensor) -> None:
         self.broken[images] = True

@@ -36,7 +36,7 @@ class Search:
     bounds : list of pairs of Tensor
         Of the hidden layers, (n, width).
     enough : Tensor
-        What a bound must exceed, (n,).
+        What a bound must exceed, (n, m).
     fooled : callable
         ``fooled(images, points)``: which points (k, d) are examples against their image (k,).
 
@@ -111,7 +111,7 @@ class Search:
         signs = [s[:, None].float() for s in cases.signs.split(sizes, 1)]
         bounds = self._case_bounds(cases)
         start = [value[:, None] for value in cases.free.split(sizes * 2, 1)]
-        enough = self.enough[cases.image][:, None]
+        enough = self.enough[cases.image, cases.row][:, None]
         rough = [(low.float(), high.float()) for low, high in bounds]
         _, free = ascend(
             self._rough, rows.float(), rough, region.float(), _STEPS, signs, start, enough.float()
@@ -127,7 +127,7 @@ class Search:
             costs = gaps(bounds, [s[:, 0] for s in slopes[1:]])[is_open]
         cases = cases[is_open]
         if len(cases):
-            cases.split = choose(cases, costs, self.enough[cases.image], self._glance)
+            cases.split = choose(cases, costs, self.enough[cases.image, cases.row], self._glance)
         return cases
 
     def _glance(self, cases: Cases) -> Tensor:
@@ -152,13 +152,13 @@ class Search:
     def _settle(self, cases: Cases) -> None:
         """Every sign is known: a linear program, or (l2) an open end."""
         for i in range(len(cases)):
-            case, image = cases[i : i + 1], int(cases.image[i])
+            case, image, row = cases[i : i + 1], int(cases.image[i]), int(cases.row[i])
             bound, point = -float("inf"), None
             if self.region.norm == "linf":
                 on = torch.cat([low >= 0 for low, _ in self._case_bounds(case)], 1)[0]
-                row = self.rows[image, int(case.row)]
-                bound, point = settle(self.network, row, self.region[case.image], on, case.signs[0])
-            if bound > self.enough[image]:
+                where = self.region[case.image], on, case.signs[0]
+                bound, point = settle(self.network, self.rows[image, row], *where)
+            if bound > self.enough[image, row]:
                 continue
             if point is not None and bool(self.fooled(case.image, point[None])[0]):
                 self._found(image, point)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from itertools import pairwise
 
 import numpy as np
@@ -12,8 +14,9 @@ from torch import nn
 
 from sam_edu import models
 from sam_edu.certify import Region, crown, from_model, interval, lines
-from sam_edu.certify.relaxation import both_ways, lower
-from sam_edu.certify.rounding import slack
+from sam_edu.certify.network import Network
+from sam_edu.certify.relaxation import both_ways, differences, lower
+from sam_edu.certify.rounding import UNIT, slack
 from sam_edu.certify.slopes import ascend
 
 
@@ -174,12 +177,60 @@ def test_the_rounding_bound_holds_for_float32(scale):
         model[1].weight *= scale
         model[1].bias -= model[1](x).mean(0)
         network = from_model(model, (64,))
-        region = Region.around(x, 0.0, clip=None)
-        allowed = slack(network, crown(network, region), x.double()) / 2
+        bounds = crown(network, Region.around(x, 0.0, clip=None))
+        logits, pairs = (
+            torch.eye(10, dtype=torch.double).expand(200, 10, 10),
+            differences(torch.arange(200) % 10, 10)[0],
+        )
         exact = network(x.double())
-        assert ((model(x).double() - exact).abs().amax(1) <= allowed).all()
-        coarse = model.bfloat16()(x.bfloat16()).double()
-        assert ((coarse - exact).abs().amax(1) > allowed).all()
+        for rows in (logits, pairs):
+            allowed = slack(network, bounds, x.double(), rows)
+            moved = (rows @ (model(x).double() - exact)[..., None]).squeeze(-1).abs()
+            assert (moved <= allowed).all()
+            coarse = copy.deepcopy(model).bfloat16()(x.bfloat16()).double()
+            assert ((rows @ (coarse - exact)[..., None]).squeeze(-1).abs().amax(1) > allowed.amax(1)).all()
+
+
+@pytest.mark.parametrize("eps", [0.0, 0.02, 0.2])
+@pytest.mark.parametrize("widths", [[6, 8, 8, 3], [6, 10, 3], [6, 7, 7, 7, 4]])
+def test_no_error_of_the_layers_moves_a_difference_by_more(widths, eps):
+    """Each layer moved by what it may be off, with the signs that hurt most, at points where ReLUs switch."""
+    network, x = from_model(net(widths, 3), (widths[0],)), torch.rand(40, widths[0])
+    layers = [
+        dataclasses.replace(a, terms=2**18) for a in network.layers
+    ]  # errors large enough to switch some
+    network = Network(tuple(layers))
+    region = Region.around(x, eps)
+    rows = differences(torch.arange(40) % widths[-1], widths[-1])[0]
+    highest = torch.maximum(region.low.abs(), region.high.abs())
+    allowed = slack(network, crown(network, region), highest, rows)
+
+    def moved(points: torch.Tensor, signs: list[torch.Tensor]) -> torch.Tensor:
+        value = points
+        for k, (layer, sign) in enumerate(zip(layers, signs, strict=True)):
+            gamma = layer.terms * UNIT / (1 - layer.terms * UNIT)
+            value = value if k == 0 else torch.relu(value)
+            own = gamma * (value.detach().abs() @ layer.size.T + layer.offset)
+            value = value @ layer.weight.T + layer.bias + sign * own
+        return value
+
+    worst, switched = torch.zeros_like(allowed), 0
+    for m in range(rows.shape[1]):
+        for _ in range(20):
+            points = region.low + torch.rand_like(region.low) * (region.high - region.low)
+            signs = [torch.randint(-1, 2, (40, w)).double() for w in widths[1:]]
+            for _ in range(3):
+                leaves = [s.clone().requires_grad_() for s in signs]
+                away = (rows[:, m] * (moved(points, leaves) - network(points))).sum(1)
+                worst[:, m] = torch.maximum(worst[:, m], away.detach().abs())
+                signs = [g.sign() for g in torch.autograd.grad(away.sum(), leaves)]
+            first = points @ layers[0].weight.T + layers[0].bias
+            off = UNIT * layers[0].terms * (points @ layers[0].size.T + layers[0].offset)
+            switched += int((first.abs() < off).sum())
+    assert switched > 0 and (worst <= allowed).all()
+    assert (worst / allowed).amax() > 0.5  # and it is no idle bound
+    crude = slack(network, [(low - 1e9, high) for low, high in crown(network, region)], highest, rows)
+    assert (allowed <= crude * (1 + 1e-12)).all()
 
 
 @pytest.mark.parametrize("name", ["mlp", "cnn", "cnn-nobn"])

@@ -124,7 +124,7 @@ def test_a_search_that_was_stopped_goes_on_where_it_was():
 
     def search() -> Search:
         none = torch.zeros(6, dtype=torch.bool)
-        rows, enough = differences(y, 3)[0], torch.full((6,), -0.02)
+        rows, enough = differences(y, 3)[0], torch.full((6, 2), -0.02)
         return Search(network, rows, bounds[:-1], region, enough, lambda images, points: none[images])
 
     whole, parts = search(), search()
