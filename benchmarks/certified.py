@@ -145,10 +145,13 @@ def ladder(small: bool, cases: int, wanted: str, images: int) -> None:
     print(f"{'network':26}{'eps':>8}{'robust':>9}{'AA, s':>8}{heads}", flush=True)
     path = HERE / "certified.json"
     rows = json.loads(path.read_text())["rows"] if path.exists() and not small else []
+    warm: Row | None = None
     known = {(row["network"], row["eps"], row["cases"], row["images"]) for row in rows}
     for name, model, x, y, radii in networks(small, wanted, images):
         for eps in radii:
             if (name, eps, cases, images) not in known:
+                if not warm:  # what is imported at the first call counts for nobody
+                    warm = row(name, model, x[:8], y[:8], eps, cases)
                 found = row(name, model, x, y, eps, cases)
                 print(show(found), flush=True)
                 rows.append(asdict(found))
