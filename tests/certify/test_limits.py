@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from sam_edu.certify import certify, from_model
+from sam_edu.certify import asked, certify, from_model, reading
 from sam_edu.certify.asked import Asked
 from sam_edu.evaluation import evaluate
 from sam_edu.models import Normalized
@@ -123,8 +124,7 @@ def test_a_search_that_was_interrupted_goes_on_where_it_stopped(stop):
     lowest, _ = minimum_over_polygons(model, x[0], int(y), 0.5)
     with torch.no_grad():
         model[-1].bias[int(y)] -= 1e-4 + lowest
-    asked, calls = Asked(model, from_model(model, (2,)), x, y, 0.5, "linf"), 0
-    task = asked._begun(torch.tensor([0]))
+    calls, task = 0, Asked(model, from_model(model, (2,)), x, y, 0.5, "linf")._begun(torch.tensor([0]))
     fooled = task.fooled
 
     def interrupted(images, points):
@@ -178,6 +178,38 @@ def test_autocast_is_refused_before_an_attack():
         for ask in (certify, lambda *all_: evaluate(*all_, certify=True)):
             with pytest.raises(ValueError, match="autocast"):
                 ask(MODEL, X, Y, 0.1)
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_products_with_short_factors_are_refused(precision):
+    """TF32 keeps 11 bits of each factor, bfloat16 8; whether this processor has them or not."""
+    torch.set_float32_matmul_precision(precision)
+    try:
+        with pytest.raises(ValueError, match="TF32"):
+            certify(MODEL, X, Y, 0.1)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert certify(MODEL, X, Y, 0.0).proved.all()
+
+
+def test_convolutions_on_a_gpu_that_has_tf32_are_refused(monkeypatch):
+    """torch allows it there by default. With a stand-in for a layer on a GPU, and for what the GPU can do."""
+    layer = nn.Conv2d.__new__(nn.Conv2d)
+    vars(layer)["weight"] = SimpleNamespace(device=torch.device("cuda:0"))
+    for capability, refused in (((7, 5), False), ((8, 0), True)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, it=capability: it)
+        assert reading._shortens(layer) == refused
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    assert not reading._shortens(layer)
+
+
+def test_proofs_take_no_more_images_at_a_time_than_they_say(monkeypatch):
+    seen, ask = [], asked.hits
+    monkeypatch.setattr(asked, "_ATTACKED", 4)
+    monkeypatch.setattr(asked, "hits", lambda logits, y: seen.append(len(y)) or ask(logits, y))
+    many = X.repeat(4, 1, 1, 1)
+    certify(MODEL, many, Y.repeat(4), 0.3, cases=0)
+    assert max(seen) == 4 and sum(seen) >= len(many)
 
 
 @pytest.mark.parametrize(
