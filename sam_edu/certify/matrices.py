@@ -103,6 +103,8 @@ def _absolute(module: nn.Module) -> nn.Module:
     module = copy.deepcopy(module)
     if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
         module.running_mean = -module.running_mean.abs()
+    if isinstance(module, nn.AvgPool2d) and module.divisor_override:
+        module.divisor_override = abs(module.divisor_override)
     if isinstance(module, Normalized):
         module.mean = -module.mean.abs()
     for weight in module.parameters():

@@ -153,8 +153,9 @@ def _does_what_it_says(module: nn.Module) -> None:
     if kind is None:
         return  # refused later, by its name
     own = [name for name in _METHODS if getattr(type(module), name, None) is not getattr(kind, name, None)]
-    if own or "forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks:
-        what = f"{own[0]} of its own" if own else "forward of its own or a hook"
+    own += [name for name in _METHODS if name in vars(module)]
+    if own or module._forward_hooks or module._forward_pre_hooks:
+        what = f"{own[0]} of its own" if own else "hook of its own"
         raise ValueError(
             f"a {type(module).__name__} with a {what} may compute something else than {kind.__name__}, so "
             "that a proof would be about another function: use the plain layer (hooks of weight_norm, "

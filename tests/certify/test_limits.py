@@ -77,6 +77,14 @@ def test_pooling_adds_up_what_padding_has_made():
     assert from_model(model, (1, 1, 1)).layers[0].terms >= 41 * 41
 
 
+def test_a_negative_divisor_leaves_what_bounds_the_rounding_positive():
+    pools = [nn.Sequential(nn.AvgPool2d(2, divisor_override=d), nn.Flatten()) for d in (-3, 3)]
+    ours, theirs = (
+        from_model(nn.Sequential(nn.Conv2d(1, 2, 1), pool), (1, 2, 2)).layers[0] for pool in pools
+    )
+    assert ours.size.min() >= 0 and ours.offset.min() >= 0 and ours.terms == theirs.terms
+
+
 @pytest.fixture
 def elsewhere():
     kept = torch.get_default_dtype(), torch.get_default_device()
