@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -40,6 +40,11 @@ def eval_mode(model: Model) -> Iterator[None]:
             m.training = True
 
 
+def on_cpu() -> AbstractContextManager[Any]:
+    """Tensors are made on the CPU, wherever ``torch.set_default_device`` puts them; free if that is there."""
+    return nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
+
+
 def check_inputs(x: Tensor, y: Tensor, clip: Clip = (0.0, 1.0), hint: str = "") -> Tensor:
     """The labels as int64; raise with one clear line unless x is a finite batch inside ``clip`` that fits y.
 
@@ -57,7 +62,7 @@ def check_inputs(x: Tensor, y: Tensor, clip: Clip = (0.0, 1.0), hint: str = "") 
             f"x must have shape (n, ...) and y shape (n,) with whole-number classes, "
             f"got {tuple(x.shape)} and {tuple(y.shape)} of {y.dtype}"
         )
-    if len(x) == 0:
+    if x.numel() == 0:
         return y.long()
     low, high = (value.item() for value in torch.aminmax(x.detach()))
     if not (abs(low) < float("inf") and abs(high) < float("inf")):  # false for NaN as well

@@ -28,11 +28,11 @@ def square(
     standing = torch.arange(len(x), device=x.device)
     with torch.no_grad():
         trial = ball.project(x + signs * _height(eps, norm, x[0].numel()))
-        best = torch.full((len(x),), -torch.inf, device=x.device)
+        best = x.new_full((len(x),), -torch.inf)
         for query in range(queries):
             loss = margin_loss(model(trial), y)
             better = loss > best
-            found[standing[better]], best[better] = trial[better], loss[better]
+            found[standing[better]], best[better] = trial[better], loss[better].to(best)
             left = best <= 0
             if not left.all():
                 standing, best, y, ball = standing[left], best[left], y[left], ball[left]

@@ -55,7 +55,7 @@ def evaluate(
         net and hundreds of images). The rungs of each radius say what was run; older records have no
         Square in "quick".
     batch_size : int
-        Upper bound for every pass through the model.
+        Upper bound for every pass of an attack through the model; proofs take up to 512 images at a time.
     certify : bool or int
         Prove from below what can be proved, so that robust accuracy stands between two numbers
         (:mod:`sam_edu.certify`: small ReLU networks). A number says how many cases of the complete search an

@@ -47,9 +47,11 @@ class Asked:
 
     def look(self) -> None:
         """An image that is wrong without any attack is its own example."""
-        with torch.no_grad():
-            wrong = (~hits(self.model(self.x), self.y)).cpu() if len(self.x) else self.broken
-        self._break(wrong.nonzero().flatten(), self.x[wrong.to(self.x.device)])
+        for some in self.undecided(_ATTACKED):
+            x, y = self.x[some.to(self.x.device)], self.y[some.to(self.x.device)]
+            with torch.no_grad():
+                wrong = (~hits(self.model(x), y)).cpu()
+            self._break(some[wrong], x[wrong.to(x.device)])
 
     def relax(self) -> None:
         for some in self.undecided(CHUNK):

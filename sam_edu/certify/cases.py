@@ -62,7 +62,7 @@ def gaps(bounds: Bounds, slopes: list[Tensor]) -> Tensor:
     costs = []
     for (low, high), a in zip(bounds, slopes, strict=True):
         is_open = (low < 0) & (high > 0)
-        lift = -low * high / (high - low).clamp_min(1e-30)
+        lift = -low * high / (high - low).clamp_min(torch.finfo(low.dtype).tiny)
         cost = torch.where(a < 0, -a * lift, a * torch.minimum(-low, high) / 2)
         costs.append(torch.where(is_open, cost, -1.0))
     return torch.cat(costs, 1)

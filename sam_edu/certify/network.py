@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,6 +21,11 @@ class Affine:
         For a single linear layer :math:`|W|` and :math:`|b|`.
     terms : int
         The most rounded operations that one entry of the input goes through.
+    lost : Tensor
+        (out,) Underflow: how many times ``TINY`` of :mod:`sam_edu.certify.rounding` may be missing at the
+        end, for inputs up to 1.
+    peak : float
+        The largest number that can occur on the way, for inputs up to 1.
     """
 
     weight: Tensor
@@ -28,6 +33,8 @@ class Affine:
     size: Tensor
     offset: Tensor
     terms: int
+    lost: Tensor
+    peak: float
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,7 @@ class Network:
 
     def float(self) -> Network:
         """The same rounded to float32, for searches that need no exactness."""
-        rounded = ((a.weight.float(), a.bias.float(), a.size, a.offset, a.terms) for a in self.layers)
-        return Network(tuple(Affine(*parts) for parts in rounded))
+        return Network(tuple(replace(a, weight=a.weight.float(), bias=a.bias.float()) for a in self.layers))
 
     def pattern(self, x: Tensor) -> Tensor:
         """Which ReLUs are on at one flattened input (d,): (units,) bool."""

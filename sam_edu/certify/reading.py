@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch import nn
 
-from sam_edu.certify.network import Affine, Network
+from sam_edu._guards import on_cpu
+from sam_edu.certify.matrices import POOLING, WEIGHTED, affine
+from sam_edu.certify.network import Network
 from sam_edu.models import Normalized
 
-LARGEST = 20_000_000  # entries of one matrix: 160 MB in float64
-_WEIGHTED = (nn.Linear, nn.Conv2d)
-_POOLING = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+#: what is at least as fine as the rounding that proofs allow for
+EXACT = (torch.float32, torch.float64)
 _KNOWN = (
     *(nn.Sequential, Normalized, nn.BatchNorm2d, nn.Identity, nn.Dropout, nn.ReLU, nn.Flatten),
-    *(*_WEIGHTED, *_POOLING),
+    *(*WEIGHTED, *POOLING),
 )
 #: what a layer computes is said there
 _METHODS = ("forward", "_conv_forward", "__call__", "_call_impl", "__iter__")
@@ -43,16 +42,15 @@ def from_model(model: nn.Module, shape: Sequence[int]) -> Network:
     ValueError
         If a layer is of another kind or has a ``forward`` or a hook of its own, if BatchNorm is in training
         mode (the verdict on an image would depend on the others in its batch), if weights are coarser than
-        float32, if no logits (n, classes) come out, or if a matrix would have more than 20 million entries.
+        float32 or not finite, if autocast or TF32 is on, if the model does not take such inputs, if no logits
+        (n, classes) come out, or if a matrix would have more than 20 million entries.
 
     Examples
     --------
     >>> from_model(nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), (1, 2, 2)).hidden
     [3]
     """
-    coarse = {p.dtype for p in model.parameters()} - {torch.float32, torch.float64}
-    if coarse:
-        raise ValueError(f"proofs know how float32 and float64 round, not {coarse.pop()}; call model.float()")
+    _is_exact(model)
     parts: list[list[nn.Module]] = [[]]
     for module in _modules(model):
         if isinstance(module, nn.ReLU):
@@ -60,9 +58,9 @@ def from_model(model: nn.Module, shape: Sequence[int]) -> Network:
         else:
             parts[-1].append(module)
     layers, inside = [], tuple(shape)
-    with torch.no_grad():
+    with torch.no_grad(), on_cpu():
         for part in parts:
-            layer, inside = _affine(part, inside)
+            layer, inside = affine(part, inside)
             layers.append(layer)
     if len(inside) != 1 or inside[0] < 2:
         raise ValueError(
@@ -72,6 +70,52 @@ def from_model(model: nn.Module, shape: Sequence[int]) -> Network:
     return Network(tuple(layers))
 
 
+def _is_exact(model: nn.Module) -> None:
+    """Raise where the model computes in less than float32, or with numbers that are none."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(
+            f"certificates read the layers of a torch.nn.Module, got {type(model).__name__}: pass the model "
+            "itself in place of a function around it"
+        )
+    weights = [w for w in (*model.parameters(), *model.buffers()) if w.is_floating_point()]
+    coarse = {w.dtype for w in weights} - set(EXACT)
+    if coarse:
+        raise ValueError(f"proofs know how float32 and float64 round, not {coarse.pop()}; call model.float()")
+    if any(w.is_meta for w in weights):
+        raise ValueError("the weights are on the meta device and hold no numbers; load the model first")
+    if any(torch.is_autocast_enabled(kind) for kind in {"cpu", *(w.device.type for w in weights)}):
+        raise ValueError(
+            "under torch.autocast the model computes in half precision, proofs are about float32: call this "
+            "outside of it"
+        )
+    if any(_shortens(module) for module in model.modules()):
+        raise ValueError(
+            "torch is set to shorten the factors of products (TF32, bfloat16), proofs are about float32: "
+            'torch.set_float32_matmul_precision("highest"), and for convolutions on a GPU '
+            "torch.backends.cudnn.allow_tf32 = False"
+        )
+    if not all(bool(torch.isfinite(w.detach()).all()) for w in weights):
+        raise ValueError("weights or buffers of the model contain NaN or infinity; did training diverge?")
+
+
+def _shortens(module: nn.Module) -> bool:
+    """Whether torch may round the factors of this layer's products to 8 or 11 bits."""
+    if not isinstance(module, WEIGHTED):
+        return False
+    device, kind = module.weight.device, "conv" if isinstance(module, nn.Conv2d) else "matmul"
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
+        return False  # GPUs before Ampere have no such products
+    place: Any = torch.backends.mkldnn
+    if device.type == "cuda":
+        place = torch.backends.cudnn if kind == "conv" else torch.backends.cuda
+    setting = getattr(getattr(place, kind, None), "fp32_precision", None)
+    if setting is not None:  # torch 2.9 and later
+        return setting in ("tf32", "bf16")
+    if device.type == "cuda" and kind == "conv":
+        return torch.backends.cudnn.allow_tf32
+    return torch.get_float32_matmul_precision() != "highest"
+
+
 def _modules(model: nn.Module) -> Iterator[nn.Module]:
     """The layers in order."""
     _does_what_it_says(model)
@@ -79,7 +123,9 @@ def _modules(model: nn.Module) -> Iterator[nn.Module]:
         for child in model:
             yield from _modules(child)
     elif isinstance(model, Normalized):
-        yield Normalized(nn.Identity(), model.mean.flatten().tolist(), model.std.flatten().tolist())
+        alone = copy.copy(model)
+        alone._modules = {"net": nn.Identity()}  # its own numbers: made anew they would be rounded
+        yield alone
         yield from _modules(model.net)
     elif isinstance(model, nn.BatchNorm2d):
         if model.training or model.running_mean is None:
@@ -92,7 +138,7 @@ def _modules(model: nn.Module) -> Iterator[nn.Module]:
         raise ValueError("Dropout in training mode is random; call model.eval() first")
     elif isinstance(model, nn.Identity | nn.Dropout):
         return
-    elif isinstance(model, (nn.ReLU, nn.Flatten, *_WEIGHTED, *_POOLING)):
+    elif isinstance(model, (nn.ReLU, nn.Flatten, *WEIGHTED, *POOLING)):
         yield model
     else:
         raise ValueError(
@@ -107,80 +153,12 @@ def _does_what_it_says(module: nn.Module) -> None:
     if kind is None:
         return  # refused later, by its name
     own = [name for name in _METHODS if getattr(type(module), name, None) is not getattr(kind, name, None)]
-    if own or "forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks:
-        what = f"{own[0]} of its own" if own else "forward of its own or a hook"
+    own += [name for name in _METHODS if name in vars(module)]
+    if own or module._forward_hooks or module._forward_pre_hooks:
+        what = f"{own[0]} of its own" if own else "hook of its own"
         raise ValueError(
             f"a {type(module).__name__} with a {what} may compute something else than {kind.__name__}, so "
             "that a proof would be about another function: use the plain layer (hooks of weight_norm, "
             "spectral_norm and pruning go by torch.nn.utils.remove_weight_norm, remove_spectral_norm, "
             "prune.remove)"
         )
-
-
-def _fixed(module: nn.Module) -> nn.Module:
-    """A copy in float64, with the very weights that the model computes with (a parametrization's result)."""
-    module = copy.deepcopy(module).cpu()
-    if parametrize.is_parametrized(module):
-        held: Any = module.parametrizations
-        names = list(dict(held.named_children()))
-        found = {name: getattr(module, name).detach() for name in names}
-        del module.parametrizations
-        module.__class__ = type(module).__bases__[0]  # torch's own way would change the original's class
-        for name, value in found.items():
-            module.register_parameter(name, nn.Parameter(value))
-    return module.double()
-
-
-def _affine(part: list[nn.Module], shape: tuple[int, ...]) -> tuple[Affine, tuple[int, ...]]:
-    """The map of some affine layers, and the shape of what comes out."""
-    modules = [_fixed(module) for module in part]
-    zero = torch.zeros(1, *shape, dtype=torch.double)
-    out = _run(modules, zero)
-    if prod(shape) * out.numel() > LARGEST:
-        raise ValueError(
-            f"the network is too large for these certificates: a layer from {prod(shape)} to "
-            f"{out.numel()} numbers; use a smaller or narrower one"
-        )
-    weight, bias = _matrix(modules, shape)
-    size, offset = _matrix([_absolute(module) for module in modules], shape)
-    if sum(isinstance(module, nn.Linear) for module in modules) == len(modules) - _flattens(modules) == 1:
-        linear = next(module for module in modules if isinstance(module, nn.Linear))
-        if linear.weight.shape == weight.shape:  # else it maps each row of its input
-            weight, size = linear.weight.detach(), linear.weight.detach().abs()  # as they are, not rounded
-    terms = sum(_fan_in(module, shape) + 3 for module in modules if not isinstance(module, nn.Flatten))
-    return Affine(weight, bias, size, offset, terms), tuple(out.shape[1:])
-
-
-def _matrix(modules: list[nn.Module], shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    bias = _run(modules, torch.zeros(1, *shape, dtype=torch.double)).flatten()
-    unit = torch.eye(prod(shape), dtype=torch.double).view(-1, *shape)
-    columns = [_run(modules, some).flatten(1) - bias for some in unit.split(256)]
-    return torch.cat(columns).T.contiguous(), bias
-
-
-def _run(modules: list[nn.Module], x: Tensor) -> Tensor:
-    for module in modules:
-        x = module(x)
-    return x
-
-
-def _absolute(module: nn.Module) -> nn.Module:
-    """The layer with absolute values for weights, so that nothing cancels."""
-    module = copy.deepcopy(module)
-    if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
-        module.running_mean = -module.running_mean.abs()
-    if isinstance(module, Normalized):
-        module.mean = -module.mean.abs()
-    for weight in module.parameters():
-        weight.data = weight.data.abs()
-    return module
-
-
-def _fan_in(module: nn.Module, shape: tuple[int, ...]) -> int:
-    if isinstance(module, _WEIGHTED):
-        return module.weight[0].numel()
-    return prod(shape) if isinstance(module, _POOLING) else 4
-
-
-def _flattens(modules: list[nn.Module]) -> int:
-    return sum(isinstance(module, nn.Flatten) for module in modules)

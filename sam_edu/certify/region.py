@@ -67,7 +67,7 @@ class Region:
         """A point of the region where a row (n, d) is low: the minimum for l-infinity, near it for l2."""
         if self.norm == "linf":
             return torch.where(a > 0, self.low, torch.where(a < 0, self.high, self.centre))
-        step = a * (self.eps / a.norm(dim=1, keepdim=True).clamp_min(1e-30))
+        step = a / a.norm(dim=1, keepdim=True).clamp_min(torch.finfo(a.dtype).tiny) * self.eps
         return (self.centre - step).clamp(self.low, self.high)
 
 
@@ -75,14 +75,16 @@ def _in_l2(a: Tensor, down: Tensor, up: Tensor, eps: float) -> Tensor:
     """The minimum of a . delta with |delta| <= eps and down <= delta <= up."""
     if eps == 0:
         return a.new_zeros(a.shape[:-1])
-    norm = a.detach().norm(dim=-1).clamp_min(1e-30)
+    least = torch.finfo(a.dtype).tiny  # any larger floor would be one under small weights
+    norm = a.detach().norm(dim=-1).clamp_min(least)
     few, many = torch.zeros_like(norm), norm / (2 * eps)  # without the box the best is |a| / (2 eps)
     for _ in range(_HALVINGS):
         middle = (few + many) / 2
-        delta = (-a.detach() / (2 * middle.clamp_min(1e-30))[..., None]).clamp(down, up)
+        delta = (-a.detach() / (2 * middle.clamp_min(least))[..., None]).clamp(down, up)
         outside = delta.square().sum(-1) > eps**2
         few, many = torch.where(outside, middle, few), torch.where(outside, many, middle)
-    delta = (-a.detach() / (2 * many.clamp_min(1e-30))[..., None]).clamp(down, up)
+    many = many.clamp_min(least)
+    delta = (-a.detach() / (2 * many)[..., None]).clamp(down, up)
     dual = (a * delta + many[..., None] * delta.square()).sum(-1) - many * eps**2
     box = (a.clamp(min=0) * down + a.clamp(max=0) * up).sum(-1)
     return torch.maximum(dual, box)

@@ -67,7 +67,8 @@ def lines(low: Tensor, high: Tensor, slope: Tensor | None = None) -> Lines:
     """
     low, high = low[:, None], high[:, None]
     is_open = (low < 0) & (high > 0)
-    chord = torch.where(is_open, high / (high - low).clamp_min(1e-30), (low >= 0).to(low))
+    width = torch.where(is_open, high - low, 1.0)  # no floor under it: weights of 1e-32 are weights too
+    chord = torch.where(is_open, high / width, (low >= 0).to(low))
     lift = torch.where(is_open, -low * chord, 0.0)
     if slope is None:
         slope = (high > -low).to(low)

@@ -80,11 +80,12 @@ class Search:
         Tensor
             (n,) bool: proved. What is neither proved nor among the examples is undecided.
         """
-        n, (fresh, self._fresh) = len(self.rows), (self._fresh, self._fresh[:0])
-        started = time.monotonic() - self._spent
-        while True:
+        n, started = len(self.rows), time.monotonic() - self._spent
+        while True:  # what is interrupted is asked again: a case leaves one list when it is in the other
+            fresh, waiting = self._fresh, self._waiting
             for some in torch.arange(len(fresh)).split(_BATCH):
-                self._waiting = self._waiting + self._bounded(fresh[some])
+                waiting = waiting + self._bounded(fresh[some])
+            self._waiting, self._fresh = waiting, fresh[:0]
             self.used += torch.bincount(fresh.image, minlength=n)
             self._waiting = self._waiting[~self.closed[self._waiting.image]]
             goes_on = (self.used < budget)[self._waiting.image]
@@ -93,9 +94,9 @@ class Search:
                 return (torch.bincount(self._waiting.image, minlength=n) == 0) & ~self.closed
             here, paused = self._waiting[goes_on], self._waiting[~goes_on]
             latest = here.latest(_BATCH // 2)
-            now, self._waiting = here[latest], paused + here[~latest]
+            now = here[latest]
             self._settle(now[now.split < 0])
-            fresh = now[now.split >= 0].halves()
+            self._fresh, self._waiting = now[now.split >= 0].halves(), paused + here[~latest]
 
     def _found(self, image: int, point: Tensor) -> None:
         self.examples.setdefault(image, point)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from sam_edu import _check
-from sam_edu._guards import check_inputs, check_labels, eval_mode
+from sam_edu._guards import check_inputs, check_labels, eval_mode, on_cpu
 from sam_edu.certify.asked import Asked
-from sam_edu.certify.reading import from_model
+from sam_edu.certify.reading import EXACT, from_model
 
 _FIRST = 100  # cases of each image, before the descent
 
@@ -91,8 +92,8 @@ def certify(
     Raises
     ------
     ValueError
-        If an argument is out of range, a label is none of the classes, or the model is not one that can be
-        read.
+        If an argument is out of range, a label is none of the classes, x is of another dtype than the model
+        or coarser than float32, ``broken`` does not fit, or the model is not one that can be read.
 
     Examples
     --------
@@ -103,19 +104,20 @@ def certify(
     >>> certify(model, x, torch.tensor([0, 0]), eps=0.2).verdicts()
     ['proved', 'broken']
     """
-    _check.number("eps", eps, low=0)
+    eps = _check.number("eps", eps, low=0, high=float("inf"), open_high=True)
     _check.choice("norm", norm, ("linf", "l2"))
-    _check.integer("cases", cases)
-    _check.number("seconds", seconds, low=0)
+    cases = _check.integer("cases", cases)
+    seconds = _check.number("seconds", seconds, low=0)
     y = check_inputs(x, y)
-    with eval_mode(model):
+    known = _flags(broken, len(y))
+    with eval_mode(model), on_cpu():
         network = from_model(model, x.shape[1:])
+        _check_kind(x, model)
         if len(y):
             check_labels(y, len(network.layers[-1].bias))
-        asked = Asked(model, network, x, y, float(eps), norm)
+        asked = Asked(model, network, x.detach().clamp(0, 1), y, eps, norm)  # what rounding has left outside
         asked.look()
-        if broken is not None:
-            asked.broken |= broken.cpu()
+        asked.broken |= known
         asked.relax()
         asked.attack()
         if asked.network.hidden and cases:
@@ -124,3 +126,26 @@ def certify(
                 asked.descend()
             asked.search(cases, seconds)
     return Certificate(asked.eps, norm, asked.proved, asked.broken, asked.margin, asked.examples, asked.cases)
+
+
+def _check_kind(x: Tensor, model: nn.Module) -> None:
+    """Raise unless the model can take numbers of x's kind, and these are fine enough."""
+    if x.dtype not in EXACT:
+        raise ValueError(f"proofs know how float32 and float64 round, not {x.dtype}; call x.float()")
+    others = {weight.dtype for weight in model.parameters()} - {x.dtype}
+    if others:
+        raise ValueError(f"x is {x.dtype} and the model has weights of {others.pop()}; call x.to with that")
+
+
+def _flags(broken: Tensor | None, n: int) -> Tensor:
+    """``broken`` as a tensor (n,) bool on the CPU."""
+    if broken is None:
+        return torch.zeros(n, dtype=torch.bool, device="cpu")
+    if not isinstance(broken, Tensor) or broken.shape != (n,) or broken.dtype != torch.bool:
+        what = (
+            f"{tuple(broken.shape)} of {broken.dtype}"
+            if isinstance(broken, Tensor)
+            else type(broken).__name__
+        )
+        raise ValueError(f"broken must be a torch tensor ({n},) of bool, one for each image; got {what}")
+    return broken.cpu()

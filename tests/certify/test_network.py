@@ -51,7 +51,17 @@ def with_hook(kind, at):
     return model
 
 
+def with_method(layer, name, method):
+    setattr(layer, name, method)
+    return layer
+
+
 OTHERWISE = {
+    "a call of one layer": lambda: net(act=with_method(nn.ReLU(), "_call_impl", torch.abs)),
+    "a convolution of one layer": lambda: nn.Sequential(
+        with_method(nn.Conv2d(1, 2, 2), "_conv_forward", lambda x, w, b: nn.functional.conv2d(x, -w, b)),
+        *(nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)),
+    ),
     "Linear": lambda: net(last=SineLinear(8, 3)),
     "Sequential": lambda: net(inside=Residual(nn.Linear(8, 8), nn.ReLU())),
     "ReLU": lambda: net(act=Absolute()),
