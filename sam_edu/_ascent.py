@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 
@@ -65,7 +66,7 @@ def ascend(
 
 def _warn_unless_finite(extremes: list[Tensor]) -> None:
     """Look at the extremes of the first and the last gradient, at the end: a GPU need not wait for it."""
-    if not torch.isfinite(torch.stack(extremes)).all():
+    if not all(map(math.isfinite, torch.stack(extremes).tolist())):
         warnings.warn(
             "the model's input gradient is NaN or infinite somewhere (a root or logarithm at 0, a division "
             "by 0?); the attack cannot follow it there and is weaker than it looks",

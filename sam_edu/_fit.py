@@ -65,7 +65,7 @@ class Fitted(nn.Module):
         return logits.float()
 
     def _finite(self, gradient: Tensor) -> Tensor | None:
-        if torch.isfinite(torch.stack(torch.aminmax(gradient))).all():
+        if all(map(math.isfinite, torch.stack(torch.aminmax(gradient)).tolist())):
             return None
         bad = ~torch.isfinite(gradient).flatten(1)
         images = bad.any(1)

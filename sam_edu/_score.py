@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import operator
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -34,8 +36,10 @@ def predictions(outputs: Any, y: Any, loss_of: Any) -> tuple[Tensor | float, Ten
             return 0.0, 0.0
         if logits.shape[axis] == 1:  # one number for each label: counts, grades, yes or no
             return predictions(logits.squeeze(axis), y.to(logits), loss_of)
-        counted = (y >= 0) & (y < logits.shape[axis]) & (y != _ignored(loss_of))
-        return ((logits.argmax(axis) == y) & counted).sum(), counted.sum()
+        right, counted = logits.argmax(axis) == y, (y >= 0) & (y < logits.shape[axis])
+        if 0 <= (ignored := _ignored(loss_of)) < logits.shape[axis]:  # else no prediction is equal to it
+            right, counted = right & (y != ignored), counted & (y != ignored)
+        return right.sum(), counted.sum()
     if y.numel() != logits.numel() or len(y) != len(logits):
         return 0.0, 0.0
     y = y.reshape(logits.shape)
@@ -47,6 +51,14 @@ def predictions(outputs: Any, y: Any, loss_of: Any) -> tuple[Tensor | float, Ten
     if several and bool((y >= 0).all()) and torch.allclose(y.sum(1), torch.ones_like(y.sum(1))):
         return (logits.argmax(1) == y.argmax(1)).sum(), float(y.numel() // y.shape[1])
     return 0.0, 0.0
+
+
+def total(parts: Sequence[Tensor | float]) -> float:
+    """The sum, in float64 and in this order (Python's ``sum`` rounds otherwise from version to version)."""
+    inside = [part for part in parts if isinstance(part, Tensor)]
+    read = iter(torch.stack(inside).tolist() if inside else [])
+    numbers = [next(read) if isinstance(part, Tensor) else part for part in parts]
+    return float(functools.reduce(operator.add, numbers, 0.0))
 
 
 def _classes(logits: Tensor, y: Tensor, loss_of: Any) -> int | None:

@@ -60,7 +60,7 @@ def evaluate(
         Prove from below what can be proved, so that robust accuracy stands between two numbers
         (:mod:`sam_edu.certify`: small ReLU networks). A number says how many cases of the complete search an
         image may use (True: 1000). In "standard" all rungs after the first PGD try only what is neither
-        broken nor proved.
+        broken nor proved, and what promises little after 100 cases is left to them.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def evaluate(
             at, proved = (fitted, images, y, radius, norm, batch_size, standing), None
             results = [_climb(rung, *at) for rung in first]
             if cases is not None:
-                proofs = _proofs.prove(network, x, y, radius, norm, standing, cases)
+                proofs = _proofs.prove(network, x, y, radius, norm, standing, cases, last=not then)
                 results.append(_struck(proofs, standing))
                 proved = proofs.proved
             results += [_climb(rung, *at, spared=proved) for rung in then]

@@ -158,7 +158,11 @@ def train_epoch(
         raise ValueError(
             f"the last batch has {last} of {n} rows, too few for {share[1]} processes: drop_last=True"
         )
-    total = torch.zeros(4, dtype=torch.float64, device=device)
+    # read once, after the last step: a GPU need not wait, and a CPU spares a dozen small operations each step
+    losses: list[Tensor | float] = []
+    right: list[Tensor | float] = []
+    counted: list[Tensor | float] = []
+    seen = 0
     order = torch.randperm(n, generator=generator).to(device)
     rank, processes = share
     for whole in order.split(batch_size):
@@ -175,12 +179,13 @@ def train_epoch(
         loss, logits = step(objective, optimizer, batch, labels, attack, part_of, scaler)
         if after_step is not None:
             after_step()
-        total[0] += loss * (len(whole) / processes)
-        total[1] += len(whole)
-        right, counted = score.predictions(logits, labels, loss_of)
-        total[2] += right
-        total[3] += counted * len(whole) / len(chosen)
-    mean_loss, accuracy = (total[0] / total[1]).item(), (total[2] / total[3]).item()
+        losses.append(loss * (len(whole) / processes))
+        seen += len(whole)
+        hits, answers = score.predictions(logits, labels, loss_of)
+        right.append(hits)
+        counted.append(answers if processes == 1 else answers * len(whole) / len(chosen))
+    mean_loss, answered = score.total(losses) / seen, score.total(counted)
+    accuracy = score.total(right) / answered if answered else float("nan")
     if not abs(mean_loss) < float("inf"):
         _ready.check_finite(x)
         raise FloatingPointError(

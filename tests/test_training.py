@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from sam_edu import attacks, data, models, training
+from sam_edu import _score, attacks, data, models, training
 from sam_edu.objectives import ERM, SAM
 
 
@@ -181,3 +181,14 @@ def test_bad_input(settings, hint):
     with pytest.raises((ValueError, TypeError)) as error:
         training.fit(ERM(model), sgd(model), d.train_x, d.train_y, **settings)
     assert hint in str(error.value) and "\n" not in str(error.value)
+
+
+def test_sums_of_an_epoch_are_those_of_one_addition_after_the_other():
+    """In float64 and in order: not Python's ``sum``, which rounds otherwise since 3.12."""
+    rng = torch.Generator().manual_seed(0)
+    parts = list(torch.rand(4001, generator=rng, dtype=torch.float64))
+    expected = torch.zeros((), dtype=torch.float64)
+    for part in parts:
+        expected += part
+    assert _score.total(parts) == expected.item() != math.fsum(part.item() for part in parts)
+    assert _score.total([torch.tensor(2), 0.5, torch.tensor(3)]) == 5.5 and _score.total([]) == 0

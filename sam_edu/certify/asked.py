@@ -102,6 +102,11 @@ class Asked:
                 if not self.broken[block[i]]:
                     self._break_at(block[i : i + 1], task.examples[i])
 
+    def give_up(self, share: float) -> None:
+        """Leave images of whose cases more than this share is open."""
+        for _, task in self.searches:
+            task.closed |= task.left() > share
+
     def _begun(self, block: Tensor) -> Search:
         bounds, bound, enough = self._bounds(block)
         rows = torch.where((bound > enough)[..., None], 0.0, self.rows[block])

@@ -29,6 +29,8 @@ class Cases:
     split: Tensor
 
     def __getitem__(self, chosen: Tensor | slice) -> Cases:
+        if isinstance(chosen, Tensor) and chosen.dtype == torch.long:  # whole rows: faster than an index
+            return Cases(*(value.index_select(0, chosen) for value in vars(self).values()))
         return Cases(*(value[chosen] for value in vars(self).values()))
 
     def __len__(self) -> int:
@@ -46,11 +48,10 @@ class Cases:
 
     def halves(self) -> Cases:
         """Each case twice: its unit on, its unit off."""
-        here = torch.arange(len(self))
-        on, off = self[here], self[here]
-        on.signs, off.signs = on.signs.clone(), off.signs.clone()
-        on.signs[here, self.split], off.signs[here, self.split] = 1, -1
-        return on + off
+        both, here = self + self, torch.arange(len(self))
+        on, off = both.signs.chunk(2)
+        on[here, self.split], off[here, self.split] = 1, -1
+        return both
 
 
 def gaps(bounds: Bounds, slopes: list[Tensor]) -> Tensor:
@@ -90,7 +91,8 @@ def choose(cases: Cases, costs: Tensor, enough: Tensor, glance: Callable[[Cases]
     wide = cases[many]
     wide.split = unit.flatten()
     halves = wide.halves()
-    bound = torch.cat([glance(halves[some]) for some in torch.arange(len(halves)).split(_AT_ONCE)])
+    starts = range(0, len(halves), _AT_ONCE)
+    bound = torch.cat([glance(halves[at : at + _AT_ONCE]) for at in starts])
     gain = torch.minimum(bound.view(2, len(cases), tried), enough[None, :, None].to(bound)).sum(0)
     best = torch.where(cost >= 0, gain, -torch.inf).argmax(1, keepdim=True)
     return torch.where(cost[:, 0] < 0, -1, unit.gather(1, best)[:, 0])

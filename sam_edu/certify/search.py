@@ -60,7 +60,9 @@ class Search:
 
     def __post_init__(self) -> None:
         n, units = len(self.rows), sum(self.network.hidden)
-        self._rough = self.network.float()
+        self._rough, self._rough_region = self.network.float(), self.region.float()
+        self._rough_rows = self.rows.float()
+        self._rough_bounds = [(low.float(), high.float()) for low, high in self.bounds]
         image, row = self.rows.abs().sum(-1).nonzero(as_tuple=True)
         slope = torch.cat([(high > -low).float() for low, high in self.bounds], 1)[image]
         none = torch.zeros(len(image), units, dtype=torch.int8)
@@ -98,6 +100,12 @@ class Search:
             self._settle(now[now.split < 0])
             self._fresh, self._waiting = now[now.split >= 0].halves(), paused + here[~latest]
 
+    def left(self) -> Tensor:
+        """Which share of each image's cases is open, (n,); a case that k splits have led to counts 2^-k."""
+        weight = 0.5 ** (self._waiting.signs != 0).sum(1)
+        whole = (self.rows != 0).any(-1).sum(1).clamp_min(1)
+        return torch.zeros(len(whole)).index_add(0, self._waiting.image, weight) / whole
+
     def _found(self, image: int, point: Tensor) -> None:
         self.examples.setdefault(image, point)
         self.closed[image] = True
@@ -110,7 +118,7 @@ class Search:
         region, sizes = self.region[cases.image], self.network.hidden
         rows = self.rows[cases.image, cases.row][:, None]
         signs = [s[:, None].float() for s in cases.signs.split(sizes, 1)]
-        bounds = self._case_bounds(cases)
+        bounds = _of_cases(self.bounds, cases)
         start = [value[:, None] for value in cases.free.split(sizes * 2, 1)]
         enough = self.enough[cases.image, cases.row][:, None]
         rough = [(low.float(), high.float()) for low, high in bounds]
@@ -134,21 +142,12 @@ class Search:
     def _glance(self, cases: Cases) -> Tensor:
         """A bound of each case in float32 with the slopes that it has."""
         sizes = self.network.hidden
-        rows, region = self.rows[cases.image, cases.row][:, None].float(), self.region[cases.image].float()
-        bounds = [(low.float(), high.float()) for low, high in self._case_bounds(cases)]
+        rows, region = self._rough_rows[cases.image, cases.row][:, None], self._rough_region[cases.image]
+        bounds = _of_cases(self._rough_bounds, cases)  # rounded, then cut at 0: as the other way round
         signs = [s[:, None].float() for s in cases.signs.split(sizes, 1)]
         free = [value[:, None] for value in cases.free.split(sizes * 2, 1)]
         with torch.no_grad():
             return evaluated(self._rough, rows, bounds, region, free, signs)[0][:, 0]
-
-    def _case_bounds(self, cases: Cases) -> Bounds:
-        found = []
-        for (low, high), sign in zip(self.bounds, cases.signs.split(self.network.hidden, 1), strict=True):
-            low, high = low[cases.image], high[cases.image]
-            low = torch.where(sign > 0, low.clamp(min=0), low)
-            high = torch.where(sign < 0, high.clamp(max=0), high)
-            found.append((low, high))
-        return found
 
     def _settle(self, cases: Cases) -> None:
         """Every sign is known: a linear program, or (l2) an open end."""
@@ -156,7 +155,7 @@ class Search:
             case, image, row = cases[i : i + 1], int(cases.image[i]), int(cases.row[i])
             bound, point = -float("inf"), None
             if self.region.norm == "linf":
-                on = torch.cat([low >= 0 for low, _ in self._case_bounds(case)], 1)[0]
+                on = torch.cat([low >= 0 for low, _ in _of_cases(self.bounds, case)], 1)[0]
                 where = self.region[case.image], on, case.signs[0]
                 bound, point = settle(self.network, self.rows[image, row], *where)
             if bound > self.enough[image, row]:
@@ -165,3 +164,14 @@ class Search:
                 self._found(image, point)
             else:
                 self.closed[image] = True
+
+
+def _of_cases(bounds: Bounds, cases: Cases) -> Bounds:
+    """The bounds of each case's image, cut at 0 where the case says on which side of it the unit is."""
+    found, sizes = [], [low.shape[1] for low, _ in bounds]
+    for (low, high), sign in zip(bounds, cases.signs.split(sizes, 1), strict=True):
+        low, high = low.index_select(0, cases.image), high.index_select(0, cases.image)
+        low = torch.where(sign > 0, low.clamp(min=0), low)
+        high = torch.where(sign < 0, high.clamp(max=0), high)
+        found.append((low, high))
+    return found

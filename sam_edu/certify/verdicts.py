@@ -63,6 +63,7 @@ def certify(
     cases: int = 1000,
     seconds: float = float("inf"),
     broken: Tensor | None = None,
+    give_up: float = 1.0,
 ) -> Certificate:
     """Decide for each image whether any point of its region is classified wrongly.
 
@@ -89,6 +90,10 @@ def certify(
     broken : Tensor, optional
         (n,) bool: images that an attack has broken already; they are left alone.
 
+    give_up : float
+        Leave an image undecided if more than this share of its cases is open after the first 100; a case that
+        k splits have led to counts :math:`2^{-k}`. 1: never. For those who have attacks to fall back upon.
+
     Raises
     ------
     ValueError
@@ -109,6 +114,7 @@ def certify(
     cases = _check.integer("cases", cases)
     seconds = _check.number("seconds", seconds, low=0)
     y = check_inputs(x, y)
+    give_up = _check.number("give_up", give_up, low=0, high=1)
     known = _flags(broken, len(y))
     with eval_mode(model), on_cpu():
         network = from_model(model, x.shape[1:])
@@ -124,6 +130,7 @@ def certify(
             asked.search(min(cases, _FIRST), seconds)
             if seconds:
                 asked.descend()
+            asked.give_up(give_up)
             asked.search(cases, seconds)
     return Certificate(asked.eps, norm, asked.proved, asked.broken, asked.margin, asked.examples, asked.cases)
 

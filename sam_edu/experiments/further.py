@@ -89,7 +89,7 @@ def _at(
     robust, proved = torch.tensor(entry.robust) & ~fallen, torch.tensor(entry.proved)
     left = (robust & ~proved).nonzero().flatten()
     open_still = torch.ones(len(left), dtype=torch.bool)
-    found = _proofs.prove(model, x[left], y[left], entry.eps, norm, open_still, cases)
+    found = _proofs.prove(model, x[left], y[left], entry.eps, norm, open_still, cases, last=True)
     proved[left] = found.proved
     fallen[left] |= found.broken
     robust &= ~fallen

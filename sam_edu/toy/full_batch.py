@@ -18,6 +18,8 @@ from sam_edu.toy.model import NRFModel
 from sam_edu.toy.numerics import normal_panels
 from sam_edu.toy.softplus import BEND
 
+_SIDES = np.array([1.0, -1.0])  # s = y x_1
+
 
 def expected_logistic(model: NRFModel, w: NDArray) -> tuple[NDArray, NDArray]:
     """Loss (...) and gradient (..., 3) at w = (w1, e, z) of shape (..., 3).
@@ -25,18 +27,34 @@ def expected_logistic(model: NRFModel, w: NDArray) -> tuple[NDArray, NDArray]:
     e and z are the parts of the non-robust weights along and across (1, ..., 1): given s the margin is
     N(w1 s + e c, e^2 + z^2). The derivatives in e and z use Stein's identity.
     """
-    s = np.array([1.0, -1.0])
-    mean = w[..., :1] * s + w[..., 1:2] * model.c
+    nodes = _nodes(model, w)
+    return _loss(*nodes), _gradient(model, w, *nodes)
+
+
+def _nodes(model: NRFModel, w: NDArray) -> tuple[NDArray, NDArray]:
+    """Margins (..., 2, Q), for s = 1 and -1, and their weights."""
+    mean = w[..., :1] * _SIDES + w[..., 1:2] * model.c
     spread = np.maximum(np.hypot(w[..., 1], w[..., 2]), 1e-9)[..., None]
     t, weights = normal_panels(0.0, (-mean[..., None] + BEND) / spread[..., None])
     margin = mean[..., None] + spread[..., None] * t
-    weights = weights * np.array([model.p, 1 - model.p])[:, None]
+    return margin, weights * np.array([model.p, 1 - model.p])[:, None]
+
+
+def _loss(margin: NDArray, weights: NDArray) -> NDArray:
+    return np.asarray((weights * np.logaddexp(0, -margin)).sum((-2, -1)))
+
+
+def _gradient(model: NRFModel, w: NDArray, margin: NDArray, weights: NDArray) -> NDArray:
     wrong = expit(-margin)
-    loss = (weights * np.logaddexp(0, -margin)).sum((-2, -1))
     slope = (weights * wrong).sum(-1)
     bend = (weights * wrong * (1 - wrong)).sum((-2, -1))
     along = w[..., 1] * bend - model.c * slope.sum(-1)
-    return loss, np.stack([-(slope @ s), along, w[..., 2] * bend], axis=-1)
+    return np.stack([-(slope @ _SIDES), along, w[..., 2] * bend], axis=-1)
+
+
+def _gradient_at(model: NRFModel, w: NDArray) -> NDArray:
+    """The gradient alone: most calls look at one of the two."""
+    return _gradient(model, w, *_nodes(model, w))
 
 
 def worst_perturbations(model: NRFModel, w: NDArray, rho: float) -> tuple[NDArray, NDArray]:
@@ -54,7 +72,7 @@ def worst_perturbations(model: NRFModel, w: NDArray, rho: float) -> tuple[NDArra
         ]
     )
     for _ in range(25):
-        u = _normalised(expected_logistic(model, w + rho * u)[1])
+        u = _normalised(_gradient_at(model, w + rho * u))
     u = u[_distinct_rows(u, 2)]
     for _ in range(25):
         new = _newton_on_sphere(model, w, rho, u)
@@ -62,7 +80,7 @@ def worst_perturbations(model: NRFModel, w: NDArray, rho: float) -> tuple[NDArra
         u = new[_distinct_rows(new, 7)]
         if moved < 1e-9:
             break
-    return rho * u, expected_logistic(model, w + rho * u)[0]
+    return rho * u, _loss(*_nodes(model, w + rho * u))
 
 
 def _normalised(u: NDArray) -> NDArray:
@@ -78,8 +96,8 @@ def _distinct_rows(u: NDArray, digits: int) -> NDArray:
 def _newton_on_sphere(model: NRFModel, w: NDArray, rho: float, u: NDArray) -> NDArray:
     """One step for each unit vector in u (n, 3) towards a maximum of the loss at w + rho*u."""
     h = 1e-5
-    gradient = rho * expected_logistic(model, w + rho * u)[1]
-    ends = [expected_logistic(model, w + rho * (u + sign * h * np.eye(3)[:, None]))[1] for sign in (1, -1)]
+    gradient = rho * _gradient_at(model, w + rho * u)
+    ends = [_gradient_at(model, w + rho * (u + sign * h * np.eye(3)[:, None])) for sign in (1, -1)]
     hessian = np.moveaxis(rho * (ends[0] - ends[1]) / (2 * h), 0, 1)
     across = np.eye(3) - u[:, :, None] * u[:, None, :]
     radial = (gradient * u).sum(-1)[:, None, None]
@@ -95,7 +113,7 @@ def _newton_on_sphere(model: NRFModel, w: NDArray, rho: float, u: NDArray) -> ND
 def full_batch_optimum(model: NRFModel, rho: float, start: NDArray) -> NDArray:
     """The minimiser (w1, e) of the largest expected loss within rho, from ``start``."""
     w = np.array([*start, 0.0])
-    flat = float(expected_logistic(model, w)[0])
+    flat = float(_loss(*_nodes(model, w)))
     found, losses = worst_perturbations(model, w, rho)
     level = losses.max()
     for _ in range(15):
@@ -142,10 +160,10 @@ def _minimise_largest(model: NRFModel, w: NDArray, level: float, e: NDArray) -> 
     """
 
     def slack(v: NDArray) -> NDArray:
-        return np.asarray(v[2] - expected_logistic(model, np.array([v[0], v[1], 0.0]) + e)[0] / level)
+        return np.asarray(v[2] - _loss(*_nodes(model, np.array([v[0], v[1], 0.0]) + e)) / level)
 
     def slope(v: NDArray) -> NDArray:
-        gradient = expected_logistic(model, np.array([v[0], v[1], 0.0]) + e)[1] / level
+        gradient = _gradient_at(model, np.array([v[0], v[1], 0.0]) + e) / level
         return np.column_stack([-gradient[:, :2], np.ones(len(e))])
 
     found = minimize(

@@ -187,7 +187,11 @@ def _dip(rates: NDArray) -> NDArray:
 
 
 def _bend(g: NDArray) -> NDArray:
-    """artanh(g) - g."""
+    """artanh(g) - g: its series where g is small, and only there, since powers are slow."""
+    found, small = np.empty_like(g), np.abs(g) < 0.03
+    near, far = g[small], g[~small]
+    series = near**2 * (1 / 5 + near**2 * (1 / 7 + near**2 * (1 / 9 + near**2 / 11)))
+    found[small] = near**3 * (1 / 3 + series)
     with np.errstate(divide="ignore", invalid="ignore"):
-        series = g**3 * (1 / 3 + g**2 * (1 / 5 + g**2 * (1 / 7 + g**2 * (1 / 9 + g**2 / 11))))
-        return np.where(np.abs(g) < 0.03, series, np.arctanh(np.clip(g, -1, 1)) - g)
+        found[~small] = np.arctanh(np.clip(far, -1, 1)) - far
+    return found

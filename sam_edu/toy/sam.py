@@ -110,8 +110,11 @@ def _worst_case(model: NRFModel, rho: NDArray, perturbed: str, norm: str) -> NDA
 
 
 def _averaged(model: NRFModel, rho: NDArray) -> NDArray:
+    if rho.size > 1:  # one after the other: thousands of nodes of one radius fit a processor's cache
+        return np.reshape([_averaged(model, one) for one in rho.ravel()], rho.shape)
+
     def slope(w1: NDArray) -> NDArray:
-        return gaussian_slope(model, w1, np.broadcast_to(rho[..., None], w1.shape))
+        return gaussian_slope(model, w1, rho[..., None])
 
     high = expand(slope, np.full_like(rho, 2 * standard_optimum(model)))
     lost = np.isinf(high)

@@ -137,3 +137,30 @@ def test_a_search_that_was_stopped_goes_on_where_it_was():
     closed.closed[:] = True
     used = closed.used.clone()
     assert not closed.run(4000).any() and closed.used.equal(used)
+
+
+def test_the_share_that_is_open_counts_splits_and_an_image_with_too_much_of_it_is_given_up():
+    """Nothing is lost by it: what is decided has the verdict of the whole search, the rest is undecided."""
+    draw = torch.Generator().manual_seed(0)
+    model, x = net([4, 40, 40, 3], 2), torch.rand(12, 4, generator=draw)
+    y = model(x).argmax(1)
+    network, region = from_model(model, (4,)), Region.around(x, 0.35)
+    rows, bounds = differences(y, 3)[0], crown(network, region)[:-1]
+    none = torch.zeros(12, dtype=torch.bool)
+    search = Search(network, rows, bounds, region, torch.zeros(12, 2), lambda images, points: none[images])
+    before = torch.ones(12)
+    for budget in (1, 20, 100, 400):
+        proved = search.run(budget)
+        waiting, left = search._waiting, search.left()
+        by_hand = [
+            sum(0.5 ** int(signs.count_nonzero()) for signs in waiting.signs[waiting.image == i]) / 2
+            for i in range(12)
+        ]
+        assert left.tolist() == pytest.approx(by_hand)
+        assert (left <= before + 1e-6).all() and not (left[proved] > 0).any()
+        before = left
+    patient, hasty = certify(model, x, y, 0.35, cases=400), certify(model, x, y, 0.35, cases=400, give_up=0.0)
+    assert (hasty.proved <= patient.proved).all() and (hasty.broken <= patient.broken).all()
+    assert int(hasty.cases.sum()) < int(patient.cases.sum())
+    lost = patient.proved & ~hasty.proved
+    assert lost.any() and (patient.cases[lost] > 100).all()
