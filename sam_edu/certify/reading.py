@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import nn
 
 from sam_edu._guards import on_cpu
+from sam_edu._precision import shortens
 from sam_edu.certify.matrices import POOLING, WEIGHTED, affine
 from sam_edu.certify.network import Network
 from sam_edu.models import Normalized
@@ -88,7 +88,7 @@ def _is_exact(model: nn.Module) -> None:
             "under torch.autocast the model computes in half precision, proofs are about float32: call this "
             "outside of it"
         )
-    if any(_shortens(module) for module in model.modules()):
+    if any(shortens(module) for module in model.modules()):
         raise ValueError(
             "torch is set to shorten the factors of products (TF32, bfloat16), proofs are about float32: "
             'torch.set_float32_matmul_precision("highest"), and for convolutions on a GPU '
@@ -96,24 +96,6 @@ def _is_exact(model: nn.Module) -> None:
         )
     if not all(bool(torch.isfinite(w.detach()).all()) for w in weights):
         raise ValueError("weights or buffers of the model contain NaN or infinity; did training diverge?")
-
-
-def _shortens(module: nn.Module) -> bool:
-    """Whether torch may round the factors of this layer's products to 8 or 11 bits."""
-    if not isinstance(module, WEIGHTED):
-        return False
-    device, kind = module.weight.device, "conv" if isinstance(module, nn.Conv2d) else "matmul"
-    if device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
-        return False  # GPUs before Ampere have no such products
-    place: Any = torch.backends.mkldnn
-    if device.type == "cuda":
-        place = torch.backends.cudnn if kind == "conv" else torch.backends.cuda
-    setting = getattr(getattr(place, kind, None), "fp32_precision", None)
-    if setting is not None:  # torch 2.9 and later
-        return setting in ("tf32", "bf16")
-    if device.type == "cuda" and kind == "conv":
-        return torch.backends.cudnn.allow_tf32
-    return torch.get_float32_matmul_precision() != "highest"
 
 
 def _modules(model: nn.Module) -> Iterator[nn.Module]:

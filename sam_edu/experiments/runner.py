@@ -6,7 +6,7 @@ import copy
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sam_edu import data
+from sam_edu._precision import whole_float32
 from sam_edu.experiments import files, further, records, weights
 from sam_edu.experiments.checkpoints import Checkpoints
 from sam_edu.experiments.config import RunConfig
@@ -135,7 +136,8 @@ def _can_be_certified(state: Training) -> None:
     from sam_edu.certify import from_model  # only where it is asked for: it imports SciPy's optimizers
 
     try:
-        from_model(copy.deepcopy(state.result).eval(), state.dataset.shape)
+        with whole_float32():  # as in _finish
+            from_model(copy.deepcopy(state.result).eval(), state.dataset.shape)
     except ValueError as error:
         raise ValueError(
             f"certify = {config.certify} does not go with model {config.model!r} of width {config.width} on "
@@ -147,14 +149,20 @@ def _finish(
     config: RunConfig, dataset: data.Dataset, state: Training, store: Checkpoints | None
 ) -> records.Record:
     """Evaluate and record, after the weights: should that fail, nothing has to be trained again."""
+    # proofs refuse shortened products (TF32); the training may have had them
+    exact: AbstractContextManager[None] = whole_float32() if config.certify else nullcontext()
     if store is None:
-        return measure(config, dataset, state)
+        with exact:
+            return measure(config, dataset, state)
     about = {"run_id": config.run_id, "training_id": config.training_id, "curves": state.curves,
              "seconds": state.seconds, "data": _checksum(_trained_on(dataset))}  # fmt: skip
     folder = store.paths[0].parent
     digest = weights.write(folder / f"{config.run_id}.safetensors", state.result.state_dict(), about)
     before = further.earlier(config, folder, digest, _checksum(dataset))
-    record = further.searched(before, config, dataset, state) if before else measure(config, dataset, state)
+    with exact:
+        record = (
+            further.searched(before, config, dataset, state) if before else measure(config, dataset, state)
+        )
     record.origin["weights"] = digest
     records.write(record, folder)
     store.remove()

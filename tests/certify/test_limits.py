@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from sam_edu.certify import asked, certify, from_model, reading
+from sam_edu import _precision
+from sam_edu.certify import asked, certify, from_model
 from sam_edu.certify.asked import Asked
 from sam_edu.evaluation import evaluate
 from sam_edu.models import Normalized
@@ -206,9 +207,9 @@ def test_convolutions_on_a_gpu_that_has_tf32_are_refused(monkeypatch):
     vars(layer)["weight"] = SimpleNamespace(device=torch.device("cuda:0"))
     for capability, refused in (((7, 5), False), ((8, 0), True)):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, it=capability: it)
-        assert reading._shortens(layer) == refused
+        assert _precision.shortens(layer) == refused
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    assert not reading._shortens(layer)
+    assert not _precision.shortens(layer)
 
 
 def test_proofs_take_no_more_images_at_a_time_than_they_say(monkeypatch):

@@ -61,7 +61,7 @@ def test_verdicts_are_kept_and_the_numbers_belong_to_them(both):
 def test_an_example_of_a_smaller_radius_counts_at_a_larger_one(both, monkeypatch):
     _, short, _, _ = both
 
-    def all_fall(model, x, y, eps, norm, cases, broken):
+    def all_fall(model, x, y, eps, norm, cases, broken, give_up):
         none, yes = torch.zeros(len(x), dtype=torch.bool), torch.ones(len(x), dtype=torch.bool)
         return certify.Certificate(eps, norm, none, yes, none.double(), dict(enumerate(x)), none.long())
 
@@ -88,3 +88,18 @@ def test_other_weights_ladders_images_or_longer_searches_are_left_alone(both):
     for other in ({"test_size": 50}, {"ladder": "standard"}, {"eval_linf": (0.05,)}, {"certify": 1}):
         assert found(**other) is None, other
     assert found(eval_l2=(0.5,)) is None
+
+
+def test_a_run_with_proofs_ends_with_proofs_whatever_products_it_was_trained_with(tmp_path):
+    """Proofs refuse shortened products; a run turns them off for as long as it measures, and on again."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        set_so = torch.backends.mkldnn.matmul.fp32_precision
+        for folder in (None, tmp_path):
+            record = run(replace(SHORT, epochs=1, seed=5, eval_linf=(0.03,)), folder)
+            assert record.linf.at[0].proved is not None
+            assert torch.get_float32_matmul_precision() == "high"
+            assert torch.backends.mkldnn.matmul.fp32_precision == set_so
+    finally:
+        torch.set_float32_matmul_precision(before)
