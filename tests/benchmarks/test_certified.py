@@ -45,5 +45,5 @@ def test_the_recorded_verdicts_are_autoattacks():
     assert sum(cost["missed"] for cost in both) <= 0.002 * images * 2
     small = [row["certified"]["ratio"] for row in rows if row["eps"] == 0.03 and row["certified"]]
     assert len(small) >= 2 and max(small) < 0.12
-    assert all(row["certified"]["ratio"] < 1 for row in rows if row["certified"] and row["left"] == 0)
+    assert all(row["certified"]["ratio"] < 1 for row in rows if row["certified"])  # nowhere slower
     assert all(row["quick"]["ratio"] < 0.2 for row in rows)
