@@ -6,7 +6,7 @@ import copy
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -114,7 +114,9 @@ def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool
             if store is not None and (workers.lead(store.due) or state.epoch == config.epochs):
                 started, everything = time.perf_counter(), {**state.to_dict(), "data": _checksum(dataset)}
                 workers.lead(store.save, everything, started)
-    return workers.lead(_finish, config, dataset, state, store)
+    # proofs refuse shortened products (TF32); the training may have had them
+    with whole_float32() if config.certify else nullcontext():
+        return workers.lead(_finish, config, dataset, state, store)
 
 
 def _go_on(state: Training, saved: dict[str, Any], store: Checkpoints) -> None:
@@ -136,7 +138,7 @@ def _can_be_certified(state: Training) -> None:
     from sam_edu.certify import from_model  # only where it is asked for: it imports SciPy's optimizers
 
     try:
-        with whole_float32():  # as in _finish
+        with whole_float32():  # as at the end of _do
             from_model(copy.deepcopy(state.result).eval(), state.dataset.shape)
     except ValueError as error:
         raise ValueError(
@@ -149,20 +151,14 @@ def _finish(
     config: RunConfig, dataset: data.Dataset, state: Training, store: Checkpoints | None
 ) -> records.Record:
     """Evaluate and record, after the weights: should that fail, nothing has to be trained again."""
-    # proofs refuse shortened products (TF32); the training may have had them
-    exact: AbstractContextManager[None] = whole_float32() if config.certify else nullcontext()
     if store is None:
-        with exact:
-            return measure(config, dataset, state)
+        return measure(config, dataset, state)
     about = {"run_id": config.run_id, "training_id": config.training_id, "curves": state.curves,
              "seconds": state.seconds, "data": _checksum(_trained_on(dataset))}  # fmt: skip
     folder = store.paths[0].parent
     digest = weights.write(folder / f"{config.run_id}.safetensors", state.result.state_dict(), about)
     before = further.earlier(config, folder, digest, _checksum(dataset))
-    with exact:
-        record = (
-            further.searched(before, config, dataset, state) if before else measure(config, dataset, state)
-        )
+    record = further.searched(before, config, dataset, state) if before else measure(config, dataset, state)
     record.origin["weights"] = digest
     records.write(record, folder)
     store.remove()
