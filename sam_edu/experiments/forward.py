@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
+import warnings
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 #: Gradients with respect to pixels pass through float16 multiplied by this. Unscaled, most of them are
 #: smaller than the smallest float16, and the attack would see zeros. (Weights have the GradScaler.)
 INPUT_SCALE = 256.0
+#: Images times epochs from which on it matters whether a CPU has a precision, or emulates it.
+MANY = 100_000
 
 
 class Forward(nn.Module):
@@ -45,3 +50,34 @@ class Forward(nn.Module):
         if attacked:
             logits.register_hook(lambda g: g * INPUT_SCALE)
         return logits
+
+
+def warn_if_emulated(precision: str, images: int) -> None:
+    """Warn before ``images`` pass through a network on a CPU that has no products of this precision.
+
+    Such a CPU works them out by other means, several times slower than float32; one that has them takes about
+    half the time of float32.
+    """
+    if precision == "float32" or images < MANY:
+        return
+    float32, half = (_seconds(dtype) for dtype in (torch.float32, DTYPES[precision]))
+    if half > 1.5 * float32:
+        warnings.warn(
+            f"this CPU emulates {precision}: a convolution takes {half / float32:.0f} times as long as in "
+            'float32. Choose precision="float32" (the protocol "cifar10-fast-float32" has the rows of '
+            '"cifar10-fast-cpu" in it), or a GPU',
+            stacklevel=2,
+        )
+
+
+@torch.no_grad()
+def _seconds(dtype: torch.dtype) -> float:
+    """Of one convolution: the best of three calls, after one that prepares."""
+    layout, times = torch.channels_last, []  # ones, since random numbers would shift the seeds of a run
+    x, filters = torch.ones(32, 32, 32, 32), torch.ones(32, 32, 3, 3)
+    x, filters = x.to(dtype, memory_format=layout), filters.to(dtype, memory_format=layout)
+    for _ in range(4):
+        started = time.perf_counter()
+        conv2d(x, filters, padding=1)
+        times.append(time.perf_counter() - started)
+    return min(times[1:])

@@ -14,6 +14,7 @@ from typing import Any
 from sam_edu.experiments.cifar_grids import (
     CIFAR_FAST,
     CIFAR_FAST_BASE,
+    CIFAR_FAST_CPU_BASE,
     CIFAR_FAST_GPU_BASE,
     CIFAR_SMALL,
     CIFAR_SMALL_BASE,
@@ -67,7 +68,8 @@ PROTOCOLS: Mapping[str, tuple[dict[str, Any], Protocol]] = {
     "fashion-mnist-certified": (FASHION_CERTIFIED_BASE, FASHION_CERTIFIED),
     "digits-cnn": (DIGITS_CNN_BASE, DIGITS_CNN),
     "cifar10-small": (CIFAR_SMALL_BASE, CIFAR_SMALL),
-    "cifar10-fast-cpu": (CIFAR_FAST_BASE, CIFAR_FAST),
+    "cifar10-fast-cpu": (CIFAR_FAST_CPU_BASE, CIFAR_FAST),
+    "cifar10-fast-float32": (CIFAR_FAST_BASE, CIFAR_FAST),
     "cifar10-fast": (CIFAR_FAST_GPU_BASE, CIFAR_FAST),
     "cifar10": (PAPER_BASE, PAPER),
     "cifar100": ({**PAPER_BASE, "dataset": "cifar100"}, PAPER),
