@@ -36,6 +36,8 @@ class Asked:
         self.margin = torch.full((n,), torch.nan, dtype=torch.double)
         self.examples: dict[int, Tensor] = {}
         self.nearest: dict[int, Tensor] = {}  # where the attack has ended
+        # of images that CROWN leaves open: ends of the hidden units, bound and enough of each row
+        self._relaxed: dict[int, tuple[Tensor, ...]] = {}
         self.cases = torch.zeros(n, dtype=torch.long)
         self.searches: list[tuple[Tensor, Search]] = []
         self.rows, _ = differences(y.cpu(), len(network.layers[-1].bias))
@@ -55,9 +57,12 @@ class Asked:
 
     def relax(self) -> None:
         for some in self.undecided(CHUNK):
-            _, bound, enough = self._bounds(some)
+            bounds, bound, enough = self._bounds(some)
             self.margin[some] = bound.amin(1)
             self.proved[some] = (bound > enough).all(1)
+            left = (~self.proved[some]).nonzero().flatten()
+            known = [t[left] for pair in bounds[:-1] for t in pair] + [bound[left], enough[left]]
+            self._relaxed |= dict(zip(some[left].tolist(), zip(*known, strict=True), strict=True))
 
     def attack(self) -> None:
         for left in self.undecided(_ATTACKED):
@@ -108,9 +113,11 @@ class Asked:
             task.closed |= task.left() > share
 
     def _begun(self, block: Tensor) -> Search:
-        bounds, bound, enough = self._bounds(block)
+        known = (self._relaxed[i] for i in block.tolist())
+        *ends, bound, enough = (torch.stack(of_each) for of_each in zip(*known, strict=True))
+        bounds = list(zip(ends[::2], ends[1::2], strict=True))
         rows = torch.where((bound > enough)[..., None], 0.0, self.rows[block])
-        return Search(self.network, rows, bounds[:-1], self.region[block], enough, self._fooled(block))
+        return Search(self.network, rows, bounds, self.region[block], enough, self._fooled(block))
 
     def _fooled(self, block: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
         """Which points (k, d) are examples against these images of the block (k,)."""

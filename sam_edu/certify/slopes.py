@@ -18,6 +18,7 @@ from sam_edu.certify.region import Region
 from sam_edu.certify.relaxation import Bounds, Lines, lines, lower
 
 _RATE, _DECAY = 0.2, 0.95
+_FIRST, _SECOND = 0.9, 0.99
 
 
 def evaluated(
@@ -57,9 +58,14 @@ def ascend(
     start: Sequence[Tensor] | None = None,
     enough: Tensor | float = torch.inf,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Raise the lower bound of ``rows @ z`` by its slopes, and by multipliers where a case is assumed.
+    r"""Raise the lower bound of ``rows @ z`` by its slopes, and by multipliers where a case is assumed.
 
-    The ascent is Adam's (Kingma, Ba 2015, arXiv 1412.6980), each bound by itself; the best one seen is kept.
+    The ascent is Adam's (Kingma, Ba 2015, arXiv 1412.6980), each bound by itself; the best one seen is kept:
+
+    .. math:: m \leftarrow 0.9\,m + 0.1\,g, \quad v \leftarrow 0.99\,v + 0.01\,g^2, \quad
+              \alpha \leftarrow \alpha + 0.2 \cdot 0.95^t\,\hat m / (\sqrt{\hat v} + 10^{-12})
+
+    with both averages divided by what they lack at step t.
 
     Parameters
     ----------
@@ -81,30 +87,29 @@ def ascend(
     free : list of Tensor
         The slopes and multipliers behind it.
     """
-    k = len(bounds)
+    k, n = len(bounds), len(bounds[0][0])
     if start is None:
-        shape = (len(bounds[0][0]), rows.shape[1], -1)
+        shape = (n, rows.shape[1], -1)
         start = [(high > -low).to(low)[:, None].expand(*shape) for low, high in bounds]
         start += [torch.zeros_like(s) for s in start] if signs is not None else []
-    free = [s.clone().requires_grad_() for s in start]
-    kept, best = [s.detach().clone() for s in free], torch.full((), -torch.inf, dtype=rows.dtype)
-    adam = torch.optim.Adam(free, lr=_RATE, betas=(0.9, 0.99), eps=1e-12, maximize=True)
-    decay = torch.optim.lr_scheduler.ExponentialLR(adam, _DECAY)
-    default = [lines(*pair) for pair in bounds]
+    widths = [s.shape[-1] for s in start]
+    free = torch.cat(list(start), -1)  # one tensor: most cases are so small that each operation counts
+    slopes, default = sum(widths[:k]), [lines(*pair) for pair in bounds]
+    best, kept = torch.full((), -torch.inf, dtype=rows.dtype), free
+    first, second = torch.zeros_like(free), torch.zeros_like(free)  # Adam's averages of g and of g^2
     for step in range(steps + 1):
-        bound, _ = _evaluated(network, rows, default, region, free, signs)
-        better = bound.detach() > best
+        free.requires_grad_()
+        bound, _ = _evaluated(network, rows, default, region, free.split(widths, -1), signs)
+        better, here = bound.detach() > best, free.detach()
         best = torch.where(better, bound.detach(), best)
-        kept = [
-            torch.where(better[..., None], new.detach(), old) for old, new in zip(kept, free, strict=True)
-        ]
+        kept = torch.where(better[..., None], here, kept)
         if step == steps or bool((best > enough).all()):
-            return best, kept
-        adam.zero_grad()
-        bound.sum().backward()
-        adam.step()
-        decay.step()
-        with torch.no_grad():
-            for i, value in enumerate(free):
-                value.clamp_(0, 1 if i < k else None)
+            return best, list(kept.split(widths, -1))
+        (gradient,) = torch.autograd.grad(bound.sum(), free)
+        first = torch.lerp(gradient, first, _FIRST)
+        second = torch.lerp(gradient.square(), second, _SECOND)
+        size = _RATE * _DECAY**step / (1 - _FIRST ** (step + 1))
+        root = (second / (1 - _SECOND ** (step + 1))).sqrt_().add_(1e-12)
+        free = torch.addcdiv(here, first, root, value=size).clamp_(min=0)
+        free[..., :slopes].clamp_(max=1)
     raise AssertionError("the loop returns")
