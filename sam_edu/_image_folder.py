@@ -48,17 +48,9 @@ def read_image_folder(root: Path) -> tuple[Tensor, Tensor, Tensor, Tensor, tuple
             raise ValueError(f"train has the classes {classes}, test {list(found)}; make them equal")
         classes = list(found)
         paths = [path for name in classes for path in found[name]]
-        images = [_read(path) for path in paths]
-        other = next((i for i, image in enumerate(images) if image.shape != images[0].shape), None)
-        if other is not None:
-            sizes = " and ".join(
-                f"{i.shape[1]} x {i.shape[0]} ({p})"
-                for i, p in ((images[0], paths[0]), (images[other], paths[other]))
-            )
-            raise ValueError(f"the images in {root / part} differ in size: {sizes}; scale them to one size")
         labels = torch.tensor([i for i, name in enumerate(classes) for _ in found[name]])
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-        parts += [_stacked([images[i] for i in order.tolist()]), labels[order]]
+        order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(0))
+        parts += [_stacked(paths, order, root / part), labels[order]]
     return parts[0], parts[1], parts[2], parts[3], tuple(classes)
 
 
@@ -145,8 +137,15 @@ def _grey(values: np.ndarray) -> np.ndarray:
     return np.repeat(values[:, :, None], 3, axis=2)
 
 
-def _stacked(images: list[np.ndarray]) -> Tensor:
-    if all(image.dtype == np.uint8 for image in images):
-        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous().float().div_(255)
-    whole = np.stack([image / np.float32(255) if image.dtype == np.uint8 else image for image in images])
-    return torch.from_numpy(whole).permute(0, 3, 1, 2).contiguous()
+def _stacked(paths: list[Path], order: Tensor, part: Path) -> Tensor:
+    """The images in this order, (n, 3, height, width): each goes to its place at once."""
+    first = _read(paths[0]).shape
+    whole = np.empty((len(paths), 3, *first[:2]), np.float32)
+    for path, place in zip(paths, order.argsort().tolist(), strict=True):
+        image = _read(path)
+        if image.shape != first:
+            pairs = ((first, paths[0]), (image.shape, path))
+            sizes = " and ".join(f"{size[1]} x {size[0]} ({file})" for size, file in pairs)
+            raise ValueError(f"the images in {part} differ in size: {sizes}; scale them to one size")
+        whole[place] = (image / np.float32(255) if image.dtype == np.uint8 else image).transpose(2, 0, 1)
+    return torch.from_numpy(whole)

@@ -19,6 +19,7 @@ from sam_edu import _check, _sources
 from sam_edu._image_folder import read_image_folder
 
 NAMES = ("digits", "fashion-mnist", "cifar10", "cifar100", "cifar10-jpeg", "folder")
+_AT_ONCE = 4096  # images whose bytes are summed together
 
 
 def class_names(name: str) -> tuple[str, ...]:
@@ -82,9 +83,10 @@ class Dataset:
         """SHA-256 over all images (rounded to grey levels of 1/255) and labels, 16 hex digits."""
         digest = hashlib.sha256()
         for part in (self.train_x, self.train_y, self.test_x, self.test_y):
-            if part.is_floating_point():
-                part = (part * 255).round().to(torch.uint8)
-            digest.update(part.contiguous().numpy().tobytes())
+            for some in part.split(_AT_ONCE):  # two copies of all of CIFAR-10 would be a gigabyte
+                if some.is_floating_point():
+                    some = (some * 255).round().to(torch.uint8)
+                digest.update(some.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
     def subset(
@@ -117,8 +119,8 @@ class Dataset:
             self,
             train_x=self.train_x[keep],
             train_y=self.train_y[keep],
-            test_x=self.test_x[:test],
-            test_y=self.test_y[:test],
+            test_x=self.test_x[:test].clone(),  # a view would keep the others in memory
+            test_y=self.test_y[:test].clone(),
             validation_x=held[0],
             validation_y=held[1],
         )

@@ -292,3 +292,17 @@ def test_a_test_folder_with_other_classes_is_not_silently_relabelled(tmp_path):
     with pytest.raises(ValueError) as error:
         data.load("folder", root=tmp_path)
     one_line(error, "cat", "train", "test")
+
+
+def test_a_part_does_not_keep_the_whole_in_memory():
+    small = data.load("digits").subset(10, 20, validation=5)
+    for part in (small.train_x, small.test_x, small.test_y, small.validation_x):
+        assert part.untyped_storage().nbytes() == part.nbytes
+
+
+def test_a_checksum_is_that_of_all_bytes_in_their_order(monkeypatch):
+    """However many images are summed together."""
+    digits = data.load("digits").subset(100, 30)
+    whole = digits.checksum()
+    monkeypatch.setattr(data, "_AT_ONCE", 7)
+    assert digits.checksum() == whole

@@ -98,7 +98,7 @@ DIGITS_CERTIFIED: Protocol = {
 #: digits-certified gives it their verdicts, and only the rest is searched.
 DIGITS_DECIDED_BASE: dict[str, Any] = {**DIGITS_CERTIFIED_BASE, "eval_linf": (0.06,), "certify": 5_000}
 DIGITS_DECIDED: Protocol = {label: DIGITS[label] for label in ("SGD", "SAM ρ=0.4", "AT ε=0.1")}
-#: The same three at 0.06 and 0.1, with as many cases as two cores bound in an hour or two.
+#: All six at 0.06 and 0.1, with as many cases as two cores bound in an hour or two.
 DIGITS_SEARCHED_BASE: dict[str, Any] = {
     **DIGITS_CERTIFIED_BASE,
     "eval_linf": (0.06, 0.1),

@@ -63,7 +63,7 @@ PROTOCOLS: Mapping[str, tuple[dict[str, Any], Protocol]] = {
     "fashion-mnist-cnn": (FASHION_CNN_BASE, FASHION_CNN),
     "digits-certified": (DIGITS_CERTIFIED_BASE, DIGITS_CERTIFIED),
     "digits-decided": (DIGITS_DECIDED_BASE, DIGITS_DECIDED),
-    "digits-searched": (DIGITS_SEARCHED_BASE, DIGITS_DECIDED),
+    "digits-searched": (DIGITS_SEARCHED_BASE, DIGITS_CERTIFIED),
     "digits-longest": (DIGITS_LONGEST_BASE, {"AT ε=0.1": DIGITS["AT ε=0.1"]}),
     "fashion-mnist-certified": (FASHION_CERTIFIED_BASE, FASHION_CERTIFIED),
     "digits-cnn": (DIGITS_CNN_BASE, DIGITS_CNN),
