@@ -17,42 +17,43 @@ def shortens(module: nn.Module) -> bool:
     device, kind = module.weight.device, "conv" if isinstance(module, nn.Conv2d) else "matmul"
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
         return False  # GPUs before Ampere have no such products
-    place: Any = torch.backends.mkldnn
-    if device.type == "cuda":
-        place = torch.backends.cudnn if kind == "conv" else torch.backends.cuda
-    setting = getattr(getattr(place, kind, None), "fp32_precision", None)
-    if setting is not None:  # torch 2.9 and later
-        return setting in ("tf32", "bf16")
+    setting = _settings().get(("cuda" if device.type == "cuda" else "cpu", kind))
+    if setting is not None:
+        return setting.fp32_precision in ("tf32", "bf16")
     if device.type == "cuda" and kind == "conv":
         return torch.backends.cudnn.allow_tf32
     return torch.get_float32_matmul_precision() != "highest"
 
 
+def _settings() -> dict[tuple[str, str], Any]:
+    """Torch's settings, by device and product; none before torch 2.9."""
+    backends: Any = torch.backends
+    found = {
+        ("cuda", "conv"): getattr(backends.cudnn, "conv", None),
+        ("cuda", "matmul"): getattr(backends.cuda, "matmul", None),
+        ("cpu", "conv"): getattr(backends.mkldnn, "conv", None),
+        ("cpu", "matmul"): getattr(backends.mkldnn, "matmul", None),
+    }
+    return {place: one for place, one in found.items() if getattr(one, "fp32_precision", None) is not None}
+
+
 @contextmanager
 def whole_float32() -> Iterator[None]:
     """Within it no product is shortened; what was set before is set again after it."""
-    backends: Any = torch.backends
-    places = (
-        (backends.cudnn, "conv"),
-        (backends.cuda, "matmul"),
-        (backends.mkldnn, "conv"),
-        (backends.mkldnn, "matmul"),
-    )
-    settings: list[Any] = [getattr(place, kind, None) for place, kind in places]
-    settings = [setting for setting in settings if getattr(setting, "fp32_precision", None) is not None]
+    settings, cudnn = list(_settings().values()), torch.backends.cudnn
     before = [setting.fp32_precision for setting in settings]
-    if not settings:  # torch before 2.9
-        convolutions, products = backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    if not settings:
+        convolutions, products = cudnn.allow_tf32, torch.get_float32_matmul_precision()
     try:
         for setting in settings:
             setting.fp32_precision = "ieee"
         if not settings:
-            backends.cudnn.allow_tf32 = False
+            cudnn.allow_tf32 = False
             torch.set_float32_matmul_precision("highest")
         yield
     finally:
         for setting, old in zip(settings, before, strict=True):
             setting.fp32_precision = old
         if not settings:
-            backends.cudnn.allow_tf32 = convolutions
+            cudnn.allow_tf32 = convolutions
             torch.set_float32_matmul_precision(products)
