@@ -28,7 +28,7 @@ def batch_norm(
     """Right: running statistics see the pass at w alone. Wrong: they see the pass at w + e as well."""
     optimizer.zero_grad()
     if right:
-        loss = SAM(model, rho).backward(lambda: cross_entropy(model(x), y))
+        loss = _sam(model, optimizer, rho).backward(lambda: cross_entropy(model(x), y))
     else:
         loss = cross_entropy(model(x), y)
         weights = [p.detach() for p in model.parameters()]
@@ -60,7 +60,7 @@ def weight_decay(
         return loss if right else loss + decay / 2 * _squared_length(model)
 
     optimizer.zero_grad()
-    loss = SAM(model, rho).backward(closure)
+    loss = _sam(model, optimizer, rho).backward(closure)
     if right:
         for p in model.parameters():
             if p.grad is not None:
@@ -91,7 +91,7 @@ def accumulation(
             return cross_entropy(model(some), labels, reduction="sum") / len(x)
 
         if right:
-            total += SAM(model, rho).backward(closure)
+            total += _sam(model, optimizer, rho).backward(closure)
         else:
             loss = closure()
             loss.backward()
@@ -120,7 +120,7 @@ def precision(
 
     optimizer.zero_grad()
     if right:
-        loss = SAM(model, rho).backward(closure, scaler.scale)
+        loss = _sam(model, optimizer, rho).backward(closure, scaler.scale)
     else:
         loss = closure()
         scaler.scale(loss).backward()
@@ -146,7 +146,7 @@ def m_sharpness(
 ) -> Tensor:
     """Right: one e for the batch, as announced. Wrong: one e for each m samples (parts, or workers)."""
     optimizer.zero_grad()
-    loss = SAM(model, rho, m=None if right else m).backward(BatchLoss(model, x, y))
+    loss = _sam(model, optimizer, rho, None if right else m).backward(BatchLoss(model, x, y))
     optimizer.step()
     return loss
 
@@ -217,6 +217,17 @@ TRAPS: dict[str, Trap] = {
         "Stale gradients", "cleared after the attack", "left in the climb", stale_gradient, "climb"
     ),
 }
+
+
+_objectives: WeakKeyDictionary[torch.optim.Optimizer, SAM] = WeakKeyDictionary()
+
+
+def _sam(model: nn.Module, optimizer: torch.optim.Optimizer, rho: float, m: int | None = None) -> SAM:
+    """One objective for the life of an optimizer: to make one means to look through the model."""
+    sam = _objectives.get(optimizer)
+    if sam is None or (sam.model, sam.rho, sam.m) != (model, rho, m):
+        sam = _objectives[optimizer] = SAM(model, rho, m)
+    return sam
 
 
 _scalers: WeakKeyDictionary[torch.optim.Optimizer, torch.amp.GradScaler] = WeakKeyDictionary()
