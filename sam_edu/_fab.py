@@ -2,7 +2,7 @@
 
 FAB (Croce, Hein, ICML 2020, arXiv 1907.02044) steps onto the linearised decision boundary, inside the box,
 and back towards the image. Its targeted form has one boundary at a time; the library still looks for the
-nearest, takes gradients of the weights as well, and projects with some ninety operations: here thirty.
+nearest, takes gradients of the weights as well, and projects with twice as many operations as here.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class FABT(FABAttack_PT):
         y, target = y[right], logits.sort(dim=-1)[1][right, -self.target_class]
         pair, shape = torch.stack((target, y), 1), (len(right), *x.shape[1:])
         sides = logits.new_tensor([[1.0, -1.0]]).expand(len(right), 2)
+        # what the logits are weighted with: 1 for the target, -1 for the label
         towards = torch.zeros_like(logits[right]).scatter_add_(1, pair, sides)
         start = x[right].flatten(1)
         both = torch.stack((start, start))  # where the search is, and where it began
@@ -47,9 +48,7 @@ class FABT(FABAttack_PT):
             if fooled.any():
                 change = at - start
                 length = change.abs().amax(1)
-                closer = fooled & ~(
-                    length >= distance
-                )  # NaN is closer, too, and stays: such an image is lost
+                closer = fooled & ~(length >= distance)  # NaN, too, and for good: such an image is lost
                 distance = torch.where(closer, length, distance)
                 closest = torch.where(closer[:, None], at, closest)
                 at.copy_(torch.where(fooled[:, None], change.mul_(self.beta).add_(start), at))
