@@ -83,7 +83,8 @@ def certify(
         Radius >= 0 in pixel units.
     norm : {"linf", "l2"}
     cases : int
-        How many cases of the complete search an image may use; 0 leaves it out.
+        After how many cases of the complete search an image is left (a batch that has begun is finished); 0
+        leaves it out.
     seconds : float
         Time for the search of an image, on average over the 16 that are searched together. A number of cases
         gives the same verdicts everywhere, a time does not.
