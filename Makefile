@@ -34,8 +34,10 @@ export OMP_NUM_THREADS := 1
 SHARED ?= -n auto --maxprocesses=4 --dist worksteal
 # A test in Chromium waits for frames and for what the page still does, so four of them share two cores.
 BROWSERS ?= -n 4
-# Where tests that measure times are: to look for them in all tests takes half a minute.
-TIMED := tests/book tests/widgets tests/test_import.py tests/tools/test_prose.py tests/toy/test_conventions.py
+# Where tests that measure times are: to look for them in all tests takes half a minute. Those of pages and figures
+# mostly wait for frames, each on a core of its own; the others are alone.
+FRAMED := tests/book tests/widgets
+TIMED := tests/test_import.py tests/tools/test_prose.py tests/toy/test_conventions.py
 
 # The JavaScript that we wrote, but for book/tools/print/page.js, which is one function and ends without a semicolon.
 SCRIPTS := 'sam_edu/**/*.js' 'book/assets/js/*.js' 'book/template/*.js' 'tests/**/*.js' 'benchmarks/*.js'
@@ -125,7 +127,8 @@ browser:     ## every page of the unpacked archive, opened offline in Chromium
 	@$(BIN)/python -m zipfile -e _build/pocket/$(NAME_OF_BOOK).zip _build/pocket
 	$(BIN)/python -m pytest -q $(BROWSERS) --dist loadgroup -m "not timing" tests/book
 timing: export BOOK_HTML := $(CURDIR)/_build/pocket/$(NAME_OF_BOOK)
-timing:      ## how fast figures answer and the library loads, alone (after `make browser`)
+timing:      ## how fast figures answer and the library loads, when nothing else runs (after `make browser`)
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m timing $(FRAMED)
 	$(BIN)/python -m pytest -q -m timing $(TIMED)
 
 # --- the book to take along -----------------------------------------------------------------------------
