@@ -133,7 +133,9 @@ def test_a_search_that_was_interrupted_goes_on_where_it_stopped(stop):
     lowest, _ = minimum_over_polygons(model, x[0], int(y), 0.5)
     with torch.no_grad():
         model[-1].bias[int(y)] -= 1e-4 + lowest
-    calls, task = 0, Asked(model, from_model(model, (2,)), x, y, 0.5, "linf")._begun(torch.tensor([0]))
+    asked = Asked(model, from_model(model, (2,)), x, y, 0.5, "linf")
+    asked.relax()
+    calls, task = 0, asked._begun(torch.tensor([0]))
     fooled = task.fooled
 
     def interrupted(images, points):
