@@ -87,15 +87,15 @@ def ascend(
     free : list of Tensor
         The slopes and multipliers behind it.
     """
-    k, n = len(bounds), len(bounds[0][0])
+    k = len(bounds)
     if start is None:
-        shape = (n, rows.shape[1], -1)
+        shape = (len(bounds[0][0]), rows.shape[1], -1)
         start = [(high > -low).to(low)[:, None].expand(*shape) for low, high in bounds]
         start += [torch.zeros_like(s) for s in start] if signs is not None else []
     widths = [s.shape[-1] for s in start]
     free = torch.cat(list(start), -1)  # one tensor: most cases are so small that each operation counts
     slopes, default = sum(widths[:k]), [lines(*pair) for pair in bounds]
-    best, kept = torch.full((), -torch.inf, dtype=rows.dtype), free
+    best, kept = torch.full((), -torch.inf, dtype=rows.dtype), free.detach()
     first, second = torch.zeros_like(free), torch.zeros_like(free)  # Adam's averages of g and of g^2
     for step in range(steps + 1):
         free.requires_grad_()
