@@ -62,7 +62,9 @@ def spend(runs: Sequence[RunConfig], folder: Path, minutes: float, together: int
     until = time.monotonic() + 60 * minutes
     context = multiprocessing.get_context("spawn")  # a forked process cannot use the GPU of its parent
     begun = context.Value("i", 0)
-    workers = [context.Process(target=work, args=(runs, begun, folder, until)) for _ in range(together)]
+    workers = [
+        context.Process(target=work, args=(runs, begun, folder, until, together)) for _ in range(together)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -77,9 +79,11 @@ def _end(worker: SpawnProcess, until: float) -> None:
     worker.join()
 
 
-def work(runs: Sequence[RunConfig], begun: Synchronized[int], folder: Path, until: float) -> None:
-    """One process: take the next run, as long as there is one and time."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // TOGETHER) if torch.cuda.is_available() else 1)
+def work(
+    runs: Sequence[RunConfig], begun: Synchronized[int], folder: Path, until: float, together: int = 1
+) -> None:
+    """One process of so many: take the next run, as long as there is one and time."""
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // together) if torch.cuda.is_available() else 1)
     while time.monotonic() < until:
         with begun.get_lock():
             number = begun.value
