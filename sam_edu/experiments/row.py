@@ -96,6 +96,19 @@ class Row:
             raise ValueError(f"{self.label}: these runs asked for no proofs; see the protocols *-certified")
         return Spread.of([entry.bracket[0] for entry in entries])
 
+    def validated(self, eps: float) -> Spread:
+        """Accuracy at radius ``eps`` (l-infinity) on the training images that were set aside for choices.
+
+        Raises
+        ------
+        ValueError
+            If these runs set none aside (``validation_size``), or were not attacked there at this radius.
+        """
+        held = [record.validation for record in self.records]
+        if None in held:
+            raise ValueError(f"{self.label}: these runs set no images aside (validation_size)")
+        return Spread.of([found.robust_accuracy(eps) for found in held if found is not None])
+
     def minus(self, other: Row, eps: float, norm: str = "linf") -> Spread:
         """Paired difference to another row, over the seeds that both have.
 

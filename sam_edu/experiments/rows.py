@@ -95,6 +95,22 @@ class Rows:
         """SGD with other settings."""
         return [row for row in self if row.control]
 
+    def chosen(self, rows: Iterable[Row], eps: float) -> Row:
+        """The most robust of some rows at ``eps``, judged on the training images set aside for choices.
+
+        By the mean over the seeds that all of them have (:meth:`Row.validated`); of equals the first.
+
+        Raises
+        ------
+        ValueError
+            If there are no rows, they share no seed, or set no images aside.
+        """
+        rows = list(rows)
+        common = [seed for seed in rows[0].seeds if all(seed in row.seeds for row in rows)] if rows else []
+        if not common:
+            raise ValueError(f"a choice needs rows that share a seed, got {rows}")
+        return max(rows, key=lambda row: row.of(common).validated(eps).mean)
+
     def select(self, rows: Iterable[Row]) -> Self:
         """The same with some of the rows."""
         chosen = [row for row in rows if row in self._rows]

@@ -126,6 +126,30 @@ def test_names_beside_crowded_points_do_not_touch() -> None:
     assert min(np.diff(at)) > 12.5 and {t.xyann[1] for t in ax.texts if t.get_text() == "far"} == {0}
 
 
+def test_images_set_aside_choose_among_rows_over_the_seeds_that_all_have() -> None:
+    fast = study("cifar10-fast-float32", partial=True)
+    rows = [fast.row("sgd"), fast.row("sgd", epochs=18), fast.row("sam", rho=0.1)]
+    kept = {row.label: [record.validation.robust_accuracy(2 / 255) for record in row.records] for row in rows}
+    assert (
+        fast.row("sgd").validated(2 / 255).mean == pytest.approx(np.mean(kept["SGD"]))
+        and len(kept["SGD"]) > 1
+    )
+    best = max(kept, key=lambda label: kept[label][0])  # 18 epochs have one seed, the first
+    assert fast.chosen(rows, 2 / 255).label == best
+    assert fast.chosen(rows[:2], 2 / 255) is rows[int(kept["SGD, 18 epochs"][0] > kept["SGD"][0])]
+
+
+def test_a_choice_without_images_set_aside_or_common_seeds_says_so(digits: Study) -> None:
+    with pytest.raises(ValueError, match=r"SGD: these runs set no images aside .validation_size."):
+        digits.row("sgd").validated(0.1)
+    with pytest.raises(ValueError, match=r"share a seed, got \[\]"):
+        digits.chosen([], 0.1)
+    with pytest.raises(ValueError, match="share a seed"):
+        digits.chosen([digits.row("sgd").of([0]), digits.row("sam", rho=0.4).of([1])], 0.1)
+    with pytest.raises(KeyError):
+        study("cifar10-fast-float32", partial=True).row("sgd").validated(1 / 255)
+
+
 def test_live_figures_are_handed_the_study(digits: Study) -> None:
     grid = widgets.RhoEpsGrid(digits, rho=0.4, eps=0.1)
     assert [row["label"] for row in grid.rows] == [row.label for row in digits]

@@ -1,0 +1,103 @@
+"""How much of a plan has been run, how its trainings went and how fast they were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sam_edu import plots
+from sam_edu.experiments import protocols, summary
+from sam_edu.experiments.study import Study, study
+from sam_edu.experiments.study_plots import apart
+
+
+class Inventory:
+    """The runs that some protocols plan, beside those of which there is a record.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Protocols with the same rows (:mod:`sam_edu.experiments.protocols`).
+    seeds : int
+        How many are planned.
+    folders : path or None
+        Where to look for records; default: those shipped with the book.
+
+    Attributes
+    ----------
+    planned, made : int
+        Number of runs.
+
+    Raises
+    ------
+    ValueError
+        If the protocols differ in their rows, or there is no such protocol.
+
+    Examples
+    --------
+    >>> plan = Inventory(["digits"], seeds=5)
+    >>> plan.made, plan.planned
+    (100, 100)
+    """
+
+    def __init__(self, names: Sequence[str], seeds: int = 3, *folders: str | Path | None) -> None:
+        self.plans = {name: protocols.configs(name, range(seeds)) for name in names}
+        self.rows = list(self.plans[names[0]])
+        for name, groups in self.plans.items():
+            if list(groups) != self.rows:
+                raise ValueError(f"one table needs the same rows, and {name} has others than {names[0]}")
+        self.seeds = seeds
+        self.studies = {name: study(name, seeds, *folders, partial=True) for name in names}
+        self.planned = sum(len(group) for groups in self.plans.values() for group in groups.values())
+        self.made = sum(len(row.records) for table in self.studies.values() for row in table)
+
+    def table(self, titles: Sequence[str], caption: str, radii: Sequence[float] = ()) -> plots.Shown:
+        """One line per row: its price in gradient passes, and under each protocol's title what was measured.
+
+        A result reads: clean; then at each of ``radii`` (l-infinity); then how many seeds there are.
+        """
+        first = next(iter(self.plans.values()))
+        columns = {
+            "method": self.rows,
+            "price": [f"{summary.gradient_passes(runs[0]):,.0f}" for runs in first.values()],
+        }
+        for title, name in zip(titles, self.plans, strict=True):
+            columns[title] = [self._result(name, label, (0, *radii)) for label in self.rows]
+        return plots.show_table(columns, caption)
+
+    def _result(self, name: str, label: str, radii: Sequence[float]) -> str:
+        records = self.studies[name].groups.get(label)
+        if not records:
+            return "not run"
+        values = "; ".join(summary.at(records, eps).percent() for eps in radii)
+        return f"{values} ({len(records)} of {self.seeds} seeds)"
+
+
+def training_curves(found: Study, caption: str) -> plots.Shown:
+    """Accuracy in training over the epochs, one line per row: the first seed of each."""
+    fig, ax = plots.figure("Training accuracy", "epoch", "accuracy on the inputs trained on")
+    ends = {}
+    for row in found:
+        curve = [epoch["accuracy"] for epoch in row.records[0].curves]
+        plots.line(ax, range(1, len(curve) + 1), curve, row.kind, marker="")
+        ends[row.label] = (len(curve), curve[-1])
+    plots.percent_axis(ax)
+    ax.margins(x=0.12)
+    apart(ax, ends)
+    said = "; ".join(f"{label}: {value:.1%}" for label, (_, value) in ends.items())
+    table = {"method": list(ends), "last epoch": [value for _, value in ends.values()]}
+    alt = f"Training accuracy per epoch; at the end {said}."
+    return plots.show(fig, alt, caption, table, made_from=found)
+
+
+def speeds(found: Study) -> plots.Shown:
+    """Images and gradient passes a second of each row's first seed, with the hardware."""
+    speed = [row.records[0].images_per_second for row in found]
+    passes = [row.passes / row.config.epochs for row in found]
+    columns = {
+        "method": [row.label for row in found],
+        "passes per image and epoch": [f"{p:.0f}" for p in passes],
+        "images a second": [f"{s:,.0f}" for s in speed],
+        "passes a second": [f"{s * p:,.0f}" for s, p in zip(speed, passes, strict=True)],
+    }
+    return plots.show_table(columns, f"Training speed on {found.row('sgd').records[0].origin['hardware']}.")
