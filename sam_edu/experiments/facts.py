@@ -5,7 +5,10 @@
 
 ::
 
-    PROTOCOL[ (N seeds)]: ROW[ - ROW] QUANTITY[, FORM]
+    PROTOCOL[ (N seeds)| (so far)]: ROW[ - ROW] QUANTITY[, FORM]
+
+``(so far)`` is for a protocol whose runs are under way: the records that there are; a difference is over the
+seeds that both rows have.
 
 ======================  =====================================================================================
 quantity
@@ -44,7 +47,8 @@ from sam_edu.experiments.study import Row, Study, study
 from sam_edu.experiments.summary import Spread
 
 FACT = re.compile(
-    r"(?P<protocol>[\w-]+)(?: \((?P<seeds>\d+) seeds?\))?: (?P<row>.+?)(?: - (?P<other>.+?))?"
+    r"(?P<protocol>[\w-]+)(?: \((?:(?P<seeds>\d+) seeds?|(?P<so_far>so far))\))?: "
+    r"(?P<row>.+?)(?: - (?P<other>.+?))?"
     r" (?P<what>(?:proved )?at (?P<eps>\d+/\d+|[\d.]+)(?P<l2> in l2)?|on (?P<on>.+?)|clean"
     r"|training|eigenvalue|passes|seeds)(?:, (?P<form>.+))?"
 )
@@ -68,7 +72,8 @@ def resolve(fact: str) -> str:
             f"{fact!r} ends with an unknown form; known: sd, spread, min, max, p, interval, images, .1f"
         )
     try:
-        table = _study(found["protocol"], int(found["seeds"]) if found["seeds"] else None)
+        seeds = int(found["seeds"]) if found["seeds"] else None
+        table = _study(found["protocol"], seeds, found["so_far"] is not None)
         row = table.labelled(found["row"])
         other = table.labelled(found["other"]) if found["other"] else None
         return _shown(table, row, other, found, form)
@@ -77,8 +82,8 @@ def resolve(fact: str) -> str:
 
 
 @lru_cache(maxsize=32)
-def _study(protocol: str, seeds: int | None) -> Study:
-    return study(protocol, seeds)
+def _study(protocol: str, seeds: int | None, so_far: bool) -> Study:
+    return study(protocol, seeds, partial=so_far)
 
 
 def _shown(table: Study, row: Row, other: Row | None, found: re.Match[str], form: re.Match[str]) -> str:

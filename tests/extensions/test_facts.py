@@ -10,12 +10,12 @@ from sphinx.errors import ExtensionError
 
 from book._ext.facts import fact
 from book._ext.provenance import records_of
-from sam_edu.experiments import comparison, facts, study
+from sam_edu.experiments import comparison, facts, protocols, study, summary
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small() -> None:
-    facts._study("cifar10-small", None)
+    facts._study("cifar10-small", None, False)
 
 
 SMALL = study("cifar10-small")
@@ -61,6 +61,22 @@ def test_facts_of_classes_and_fewer_seeds() -> None:
     assert facts.resolve("digits (2 seeds): SGD seeds") == "2"
     with pytest.raises(ValueError, match="no class 'shirt'; it has 0, 1"):
         facts.resolve("digits (2 seeds): SGD on shirt")
+
+
+def test_facts_of_runs_under_way_take_the_records_that_there_are() -> None:
+    fast = study("cifar10-fast-float32", partial=True)
+    sgd, sam = fast.row("sgd"), fast.row("sam", rho=0.1)
+    assert len(fast) < len(protocols.CIFAR_FAST)  # rows without a record are left out
+    said = facts.resolve("cifar10-fast-float32 (so far): SGD seeds")
+    assert said == str(len(sgd.records))
+    said = facts.resolve("cifar10-fast-float32 (so far): SAM ρ=0.1 - SGD at 2/255, spread")
+    common = [seed for seed in sgd.seeds if seed in sam.seeds]
+    gains = sam.of(common).values(2 / 255) - sgd.of(common).values(2 / 255)
+    assert said == summary.Spread.of(gains).percent(signed=True)
+    with pytest.raises(ValueError, match="no row of cifar10-fast-float32 is called 'ASAM ρ=1'"):
+        facts.resolve("cifar10-fast-float32 (so far): ASAM ρ=1 clean")
+    with pytest.raises(ValueError, match="no record of run"):
+        facts.resolve("cifar10-fast-float32: SGD clean")
 
 
 @pytest.mark.parametrize("text, message", [
