@@ -79,6 +79,8 @@ def test_the_other_way_round_every_lead_changes_its_sign(found: elsewhere.Famili
     back = elsewhere.compare({"MLP": (digits, 0.1)}, pair=("control", "SAM"))
     assert back["MLP"].lead.mean == pytest.approx(-found["MLP"].lead.mean)
     assert "control minus SAM" in back.figure("x").markup
+    assert back.behind(0.01) == ["MLP"] and back.ahead() == []
+    assert back.behind(-back["MLP"].lead.mean + 0.01) == [], "trails by less than that"
 
 
 def test_the_figure_has_all_places_and_their_tests(found: elsewhere.Families) -> None:
@@ -88,7 +90,9 @@ def test_the_figure_has_all_places_and_their_tests(found: elsewhere.Families) ->
     for place in found.places.values():
         assert f">{100 * place.lead.mean:+.1f}<" in cells and place.lead.points() in cells
         assert ", ".join(f"{100 * change:+.1f}" for change in place.clean.values()) in cells
+        assert f"<td>{place.p:.3f}</td>" in cells or place.p < 0.001
         assert f"SAM {100 * place.gains['SAM'].mean:+.1f}" in shown.alt
+    assert any(place.p > 0.001 and place.p > 1.3 * place.lead.p for place in found.places.values())
     assert study_plots.gains is elsewhere.gains, "the old address"
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,15 +70,16 @@ def test_the_best_buy_is_the_one_that_the_live_figure_rings(name: str, eps: floa
                 assert market.buy(table, eps, budget, points / 100).best.label == best
 
 
-def test_a_purchase_is_judged_on_the_images_that_took_no_part(fashion: Study) -> None:
-    verdicts = tables("fashion-mnist", 5, EPS)
+@pytest.mark.parametrize("eps", [4 / 255, EPS])
+def test_a_purchase_is_judged_on_the_images_that_took_no_part(fashion: Study, eps: float) -> None:
+    verdicts = tables("fashion-mnist", 5, eps)
     passes = {row.label: row.passes / fashion.row("sgd").passes for row in fashion}
     floor = verdicts["SGD"][0].mean() - 0.02
     for budget in (0.3, 1, 2, 6):
         able = [n for n, (clean, _) in verdicts.items() if passes[n] <= budget and clean.mean() >= floor]
         even, odd = (max(able, key=lambda n: verdicts[n][1][:, half::2].mean()) for half in (0, 1))
         judged = np.concatenate([verdicts[even][1][:, 1::2], verdicts[odd][1][:, ::2]], axis=1).mean(1)
-        found = market.buy(fashion, EPS, budget, loss=0.02)
+        found = market.buy(fashion, eps, budget, loss=0.02)
         assert {row.label for row in market.affordable(fashion, budget, 0.02)} == set(able)
         assert (found.even.label, found.odd.label) == (even, odd)
         assert found.judged.mean == pytest.approx(judged.mean())
@@ -84,6 +88,19 @@ def test_a_purchase_is_judged_on_the_images_that_took_no_part(fashion: Study) ->
             f"budget {budget}: {found.best.label}; one half of the images chooses {even}, the other {odd}; "
             f"judged on the half that did not choose: {100 * judged.mean():.1f} %"
         )
+
+
+def test_of_two_equals_the_cheaper_one_and_a_row_exactly_at_the_limit(digits: Study) -> None:
+    sgd, sam = digits.row("sgd"), digits.row("sam", rho=0.4)
+    dear = replace(sam, label="dear", config=replace(sam.config, epochs=2 * sam.config.epochs))
+    for rows in ([sgd, dear, sam], [sgd, sam, dear]):
+        assert market.buy(Study("digits", rows), 0.1, budget=10).best is sam
+    one_seed = Study("digits", [row.of([0]) for row in digits])
+    for row in one_seed:  # of 500 images: losses that a reader would type, 0.002 and so on
+        loss = round(one_seed.row("sgd").at(0).mean - row.at(0).mean, 3)
+        assert row in market.affordable(one_seed, one_seed.cost(row), loss)
+        assert row not in market.affordable(one_seed, one_seed.cost(row), loss - 1e-6)
+        assert row not in market.affordable(one_seed, one_seed.cost(row) - 1e-6, loss)
 
 
 def test_with_cheap_at_left_out_sam_would_be_the_best_buy(fashion: Study) -> None:
@@ -138,7 +155,7 @@ def test_what_a_class_pays(digits: Study) -> None:
         market.class_pays(digits, "shirt", 0.1, [sgd], about="Digits")
 
 
-def test_gains_at_every_radius(digits: Study) -> None:
+def test_gains_at_every_radius(digits: Study, fashion: Study) -> None:
     sgd, weak, sam = digits.row("sgd"), digits.row("sam", rho=0.1), digits.row("sam", rho=0.4)
     awp = digits.row("awp")
     shown = study_plots.by_radius([weak, sam, awp], sgd, "x", about="Digits", up={awp.label: 5})
@@ -155,6 +172,9 @@ def test_gains_at_every_radius(digits: Study) -> None:
     assert "Digits, means over 3 seeds, paired with SGD." in shown.markup
     assert '[["digits", 12, 3]]' in shown.markup and ">AWP ε=0.1</text>" in shown.markup
     assert shown.markup.count("opacity: 0.55") > 0, "the weaker of two rows in one look is faint"
+    crowded = study_plots.by_radius([fashion.row("awp")], fashion.row("sgd"), "x", about="Fashion").markup
+    ticks = re.findall(r">(\d+/255)</text>", crowded)
+    assert ticks == ["4/255", "8/255", "16/255"], "2/255 would be written over 0"
     alone = study_plots.by_radius([sam, awp], sgd, "x", about="Digits")
     assert alone.markup.count("opacity: 0.55") == 0
     with pytest.raises(ValueError, match="rows is empty"):
