@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sam_edu._text import p_value
 from sam_edu.experiments import summary
 from sam_edu.experiments.record import Record
 from sam_edu.experiments.uncertainty import NOTHING, Estimate, estimate, in_points, verdicts
@@ -98,19 +99,15 @@ def columns(
         "method": chosen,
         "attacked": [_points(d.mean) for d in attacked],
         "95 % interval": shown(tests, lambda c: in_points(c.interval)),
-        "p": shown(tests, lambda c: _p(c.p_holm)),
+        "p": shown(tests, lambda c: p_value(c.p_holm)),
         "clean": [_points(d.mean) for d in clean],
         "95 % interval, clean": shown(clean_tests, lambda c: in_points(c.interval)),
-        "p, clean": shown(clean_tests, lambda c: _p(c.p_holm)),
+        "p, clean": shown(clean_tests, lambda c: p_value(c.p_holm)),
     }
 
 
 def _points(share: float) -> str:
     return f"{100 * share:+.1f}"
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _effect(d: summary.Spread) -> float:

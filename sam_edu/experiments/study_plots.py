@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from sam_edu import plots
-from sam_edu._text import pixels
+from sam_edu._text import pixels, seeds, short
+from sam_edu.experiments import summary
+from sam_edu.experiments.elsewhere import MARK, gains
 from sam_edu.experiments.study import Row, Study
-from sam_edu.experiments.summary import Spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MARK: dict[str, dict[str, Any]] = {"control": {"marker": "x"}}  # a dot would be overlooked
+__all__ = ["MARK", "apart", "by_radius", "frontier", "gains", "per_class", "scatter"]
 
 
 def apart(ax: Axes, places: Mapping[str, tuple[float, float]]) -> None:
@@ -77,45 +76,53 @@ def frontier(
     return plots.show(fig, alt, caption, table, made_from=study)
 
 
-def gains(
-    found: Mapping[str, Mapping[str, Spread]],
-    studies: Iterable[Study],
+def by_radius(
+    rows: Iterable[Row],
+    reference: Row,
     title: str,
-    caption: str,
-    seeds: bool = False,
-    columns: Mapping[str, Sequence[Any]] | None = None,
+    about: str,
+    up: Mapping[str, float] | None = None,
+    norm: str = "linf",
     **size: Any,
 ) -> plots.Shown:
-    """What families of rows gain over SGD in several experiments, one line per experiment.
+    """What rows gain over a reference at every radius of the attack, without attack first; paired.
+
+    Of several rows in one look all but the last are drawn fainter.
 
     Parameters
     ----------
-    found : mapping from experiments to what :meth:`~sam_edu.experiments.study.Study.gains` says
-    studies : where that was read
-    seeds : whether the table says how many there are
-    columns : mapping, optional
-        Further columns of the table.
+    about : what was trained on what: the caption begins with it
+    up : mapping, optional
+        Points by which the name of a row (by its label) is moved up.
+
+    Raises
+    ------
+    ValueError
+        Without rows, or if one shares no seed, or not the radii, with the reference.
     """
-    places, kinds = list(found), list(next(iter(found.values())))
-    fig, ax = plots.figure(title, "points above SGD under attack", **size)
-    for kind, dy in zip(kinds, np.linspace(0.15, -0.15, len(kinds)), strict=True):
-        look = plots.STYLES[kind] | {"linestyle": "none"} | MARK.get(kind, {})
-        for height, place in enumerate(reversed(places)):
-            gain = found[place][kind]
-            ax.errorbar(100 * gain.mean, height + dy, xerr=100 * gain.sd, **look)
-        plots.end_label(ax, 100 * found[places[0]][kind].mean, len(places) - 1 + dy, kind)
-    ax.set_yticks(range(len(places)), places[::-1])
-    ax.axvline(0, color=plots.INK, linewidth=0.8)
-    said = "; ".join(
-        f"{place}: " + ", ".join(f"{kind} {100 * gain.mean:+.1f}" for kind, gain in all_.items())
-        for place, all_ in found.items()
-    )
-    table: dict[str, Any] = {"experiment": places}
-    if seeds:
-        table["seeds"] = [all_[kinds[0]].n for all_ in found.values()]
-    table |= {kind: [all_[kind].percent(signed=True) for all_ in found.values()] for kind in kinds}
-    alt = f"Points above SGD under attack: {said}."
-    return plots.show(fig, alt, caption, table | dict(columns or {}), made_from=list(studies))
+    rows = list(rows)
+    if not rows:
+        raise ValueError("there is nothing to draw: rows is empty; hand over one row or more")
+    radii = [0, *summary.radii([record for row in (reference, *rows) for record in row.records], norm)]
+    shown, names, base = [pixels(eps) for eps in radii], short(row.label for row in rows), reference.label
+    found = {row.label: [100 * row.minus(reference, eps, norm).mean for eps in radii] for row in rows}
+    fig, ax = plots.figure(title, "attack radius ε", f"points above {base}", **size)
+    last = {row.kind: row for row in rows}
+    for row in rows:
+        look: dict[str, Any] = {} if last[row.kind] is row else {"alpha": 0.55}
+        plots.line(ax, radii, found[row.label], row.kind, **look)
+        name, dy = names[row.label], (up or {}).get(row.label, 0)
+        plots.end_label(ax, radii[-1], found[row.label][-1], name, dy=dy)
+    ticks, free = [], -1.0
+    for eps, text in zip(radii, shown, strict=True):  # two that are close would be written over each other
+        ticks.append(text if eps >= free else "")
+        free = eps + radii[-1] / 6 if ticks[-1] else free
+    ax.set_xticks(radii, ticks)
+    ax.axhline(0, color=plots.INK, linewidth=0.8)
+    said = "; ".join(f"{n} " + ", ".join(f"{gain:+.1f}" for gain in values) for n, values in found.items())
+    caption = f"{about}, means over {seeds(len(row.records) for row in rows)}, paired with {base}."
+    alt = f"Points above {base} at radii {', '.join(shown)}: {said}."
+    return plots.show(fig, alt, caption, {"ε": shown, **found}, made_from=[reference, *rows])
 
 
 def per_class(

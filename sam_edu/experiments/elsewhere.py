@@ -1,0 +1,210 @@
+"""Does it hold elsewhere? The same comparison in several experiments, corrected for their number together.
+
+Experiments are a mapping from a name to a study and the radii of the attack to judge at::
+
+    experiments = {
+        "digits, MLP": (study("digits", seeds=5), 0.1),
+        "CIFAR-10": (study("cifar10-small", seeds=3), 2 / 255, 8 / 255),
+    }
+    families = elsewhere.compare(experiments)       # SAM, SGD's other settings and AT, at each of these radii
+
+One more experiment is one more line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sam_edu import plots
+from sam_edu._text import p_value, pixels
+from sam_edu.experiments import comparison
+from sam_edu.experiments.study import Study
+from sam_edu.experiments.summary import Spread
+from sam_edu.experiments.uncertainty import Estimate
+
+Experiments = Mapping[str, tuple[Study, *tuple[float, ...]]]
+
+MARK: dict[str, dict[str, Any]] = {"control": {"marker": "x"}}  # a dot would be overlooked
+
+
+@dataclass(frozen=True)
+class Place:
+    """The families of one experiment, at one radius of the attack.
+
+    Attributes
+    ----------
+    gains : family -> what it gains over SGD at ``eps`` (:meth:`~sam_edu.experiments.study.Study.gains`)
+    clean : family -> how the two rows that the halves of the images choose change clean accuracy, on average
+    lead : one family minus another at ``eps``, each half of the images judged by what the other half chose
+    p : of that lead, Holm-corrected over all places
+    """
+
+    experiment: str
+    eps: float
+    gains: Mapping[str, Spread]
+    clean: Mapping[str, float]
+    lead: Estimate
+    p: float
+
+
+@dataclass(frozen=True)
+class Families:
+    """What :func:`compare` finds: families of rows at several places, ``families[name]`` is one of these.
+
+    The difference that is tested is that of ``pair``, first minus second.
+    """
+
+    places: Mapping[str, Place]
+    studies: tuple[Study, ...]
+    pair: tuple[str, str]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, name: str) -> Place:
+        return self.places[name]
+
+    def ahead(self, margin: float = 0.0) -> list[str]:
+        """Places where the first of the pair leads by more than ``margin`` (0.01 is one point)."""
+        return [name for name, place in self.places.items() if place.lead.mean > margin]
+
+    def behind(self, margin: float = 0.0) -> list[str]:
+        """Places where it trails by more than ``margin``."""
+        return [name for name, place in self.places.items() if place.lead.mean < -margin]
+
+    def sure(self, names: Iterable[str], level: float = 0.05) -> list[str]:
+        """Those of the places where the difference is beyond chance after the correction."""
+        return [name for name in names if self[name].p < level]
+
+    def experiments(self, names: Iterable[str]) -> set[str]:
+        """The experiments that the places belong to: one that is judged at two radii counts once."""
+        return {self[name].experiment for name in names}
+
+    def figure(self, title: str, **size: Any) -> plots.Shown:
+        """The gains of all families as :func:`gains` draws them; the table has the differences, too."""
+        first, second = self.pair
+        found, leads = self.places.values(), [place.lead for place in self.places.values()]
+        return gains(
+            {name: place.gains for name, place in self.places.items()},
+            self.studies,
+            title,
+            "Each family's row was chosen on one half of the test images and judged on the other. "
+            "Bars: standard deviation over the seeds; the table has their number, the change of clean "
+            f"accuracy, and {first} minus {second} with its interval over seeds and images and "
+            "Holm-corrected p-values.",
+            seeds=True,
+            columns={
+                f"{first} minus {second}": [f"{100 * lead.mean:+.1f}" for lead in leads],
+                "95 % interval": [lead.points() for lead in leads],
+                "p": [p_value(place.p) for place in found],
+                f"clean: {', '.join(next(iter(found)).clean)}": [
+                    ", ".join(f"{100 * change:+.1f}" for change in place.clean.values()) for place in found
+                ],
+            },
+            **size,
+        )
+
+
+def compare(experiments: Experiments, pair: tuple[str, str] = ("SAM", "control")) -> Families:
+    """The families of each experiment (:attr:`~sam_edu.experiments.study.Study.families`) against each other.
+
+    Parameters
+    ----------
+    experiments : mapping from names to (study, radius, ...)
+        With several radii each is a place of its own, called ``"name, 8/255"``.
+    pair : (str, str)
+        The families whose difference is tested, first minus second.
+
+    Raises
+    ------
+    ValueError
+        Without experiments or radii, if a family has no row, or if rows of a study have different seeds.
+    """
+    if not experiments:
+        raise ValueError("there is nothing to compare: experiments is empty")
+    found: dict[str, tuple[str, Study, float]] = {}
+    for experiment, (study, *radii) in experiments.items():
+        _check(experiment, study, radii, pair)
+        for eps in radii:
+            name = experiment if len(radii) == 1 else f"{experiment}, {pixels(eps)}"
+            found[name] = experiment, study, eps
+    leads = [_lead(study, eps, pair) for _, study, eps in found.values()]
+    ps = comparison.holm([lead.p for lead in leads])
+    places = {
+        name: Place(experiment, eps, study.gains(eps), _clean(study, eps), lead, p)
+        for (name, (experiment, study, eps)), lead, p in zip(found.items(), leads, ps, strict=True)
+    }
+    return Families(places, tuple(dict.fromkeys(study for study, *_ in experiments.values())), pair)
+
+
+def _check(name: str, study: Study, radii: Sequence[float], pair: tuple[str, str]) -> None:
+    if not radii:
+        raise ValueError(f"{name}: a radius to judge at is missing; write (study, 8 / 255)")
+    families = study.families
+    unknown = [kind for kind in pair if kind not in families]
+    if unknown:
+        raise ValueError(f"pair must name two of {', '.join(families)}, got {unknown[0]!r}")
+    for kind, rows in families.items():
+        if not rows:
+            raise ValueError(f"{name}: no row of the family {kind}; a comparison needs one of each")
+    seeds = {tuple(row.seeds) for rows in families.values() for row in rows}
+    if seeds != {tuple(study.row("sgd").seeds)}:
+        raise ValueError(f"{name}: its rows have different seeds; study.paired() keeps those that all have")
+
+
+def _lead(study: Study, eps: float, pair: tuple[str, str]) -> Estimate:
+    first, second = (study.held_out_verdicts(study.families[kind], eps, eps) for kind in pair)
+    return Estimate.of(first - second)
+
+
+def _clean(study: Study, eps: float) -> dict[str, float]:
+    sgd = study.row("sgd")
+    return {
+        kind: float(np.mean([row.minus(sgd, 0).mean for row in study.choose(rows, eps)]))
+        for kind, rows in study.families.items()
+    }
+
+
+def gains(
+    found: Mapping[str, Mapping[str, Spread]],
+    studies: Iterable[Study],
+    title: str,
+    caption: str,
+    seeds: bool = False,
+    columns: Mapping[str, Sequence[Any]] | None = None,
+    **size: Any,
+) -> plots.Shown:
+    """What families of rows gain over SGD in several experiments, one line per experiment.
+
+    Parameters
+    ----------
+    found : mapping from experiments to what :meth:`~sam_edu.experiments.study.Study.gains` says
+    studies : where that was read
+    seeds : whether the table says how many there are
+    columns : mapping, optional
+        Further columns of the table.
+    """
+    places, kinds = list(found), list(next(iter(found.values())))
+    fig, ax = plots.figure(title, "points above SGD under attack", **size)
+    for kind, dy in zip(kinds, np.linspace(0.15, -0.15, len(kinds)), strict=True):
+        look = plots.STYLES[kind] | {"linestyle": "none"} | MARK.get(kind, {})
+        for height, place in enumerate(reversed(places)):
+            gain = found[place][kind]
+            ax.errorbar(100 * gain.mean, height + dy, xerr=100 * gain.sd, **look)
+        plots.end_label(ax, 100 * found[places[0]][kind].mean, len(places) - 1 + dy, kind)
+    ax.set_yticks(range(len(places)), places[::-1])
+    ax.axvline(0, color=plots.INK, linewidth=0.8)
+    said = "; ".join(
+        f"{place}: " + ", ".join(f"{kind} {100 * gain.mean:+.1f}" for kind, gain in all_.items())
+        for place, all_ in found.items()
+    )
+    table: dict[str, Any] = {"experiment": places}
+    if seeds:
+        table["seeds"] = [all_[kinds[0]].n for all_ in found.values()]
+    table |= {kind: [all_[kind].percent(signed=True) for all_ in found.values()] for kind in kinds}
+    alt = f"Points above SGD under attack: {said}."
+    return plots.show(fig, alt, caption, table | dict(columns or {}), made_from=list(studies))
