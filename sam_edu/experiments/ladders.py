@@ -60,16 +60,19 @@ def table(rows: Iterable[Row], eps: float, norm: str = "linf", seed: int = 0) ->
     Raises
     ------
     ValueError, KeyError
-        As :func:`met`; ValueError without rows.
+        As :func:`met`; ValueError without rows, or if they met ladders of different attacks.
     """
     found = {row.label: met(row, eps, norm, seed) for row in rows}
     if not found:
         raise ValueError("a table of rungs needs a row at least, got none")
     after = {
-        label: {rung.label: f"{100 * rung.accuracy:.1f}" for rung in entry.rungs}
+        label: {step.label: f"{100 * step.accuracy:.1f}" for step in entry.rungs}
         for label, entry in found.items()
     }
-    longest = list(max(after.values(), key=len))
+    longest = max((list(own) for own in after.values()), key=len)
+    for label, own in after.items():
+        if not set(own) <= set(longest):
+            raise ValueError(f"{label} met another ladder: {', '.join(own)} instead of {', '.join(longest)}")
     columns = {"after": longest}
     columns |= {label: [own.get(name, "–") for name in longest] for label, own in after.items()}
     images = max(len(entry.robust) for entry in found.values())
@@ -151,7 +154,7 @@ def last_rung(rows: Iterable[Row], name: str) -> LastRung:
     images, broken, most = 0, dict[str, int](), 0.0
     for label, evaluation in _evaluations(rows):
         for entry in evaluation.attacked:
-            labels = [rung.label for rung in entry.rungs]
+            labels = [step.label for step in entry.rungs]
             if len(labels) < 2 or not labels[-1].startswith(name):
                 raise ValueError(f"{label}: the ladder must end with {name!r}, after others; it is {labels}")
             before, last = entry.rungs[-2:]

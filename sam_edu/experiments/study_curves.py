@@ -74,7 +74,11 @@ def over_epochs(
     attacked = [row.at(eps).mean for row in rows]
     said = ", ".join(f"{n} epochs {value:.1%}" for n, value in zip(epochs, attacked, strict=True))
     alt = f"Accuracy under attack ({pixels(eps)}) of {method} after {said}{'; ' if remark else ''}{remark}."
-    table = {"epochs": epochs, "clean": [row.at(0).mean for row in rows], pixels(eps): attacked}
+    table: dict[str, Any] = {
+        "epochs": epochs,
+        "clean": [row.at(0).mean for row in rows],
+        pixels(eps): attacked,
+    }
     return plots.show(fig, alt, caption, table, made_from=rows)
 
 
