@@ -137,7 +137,7 @@ class Survey:
         --------
         >>> from sam_edu.experiments import study
         >>> survey = Survey.of({"digits": (study("digits", seeds=2), 0.1)}, draws=100)
-        >>> survey.networks("digits"), survey.found["digits", "adaptive rise", "nothing"].value < 0
+        >>> survey.networks("digits"), survey["digits", "adaptive rise", "nothing"].value < 0
         (40, True)
         """
         kept = {place: (list(rows), eps) for place, (rows, eps) in places.items()}
@@ -149,6 +149,9 @@ class Survey:
         }
         return cls(kept, found)
 
+    def __getitem__(self, which: tuple[str, str, str]) -> Association:
+        return self.found[which]
+
     def networks(self, place: str) -> int:
         """Number of networks of an experiment."""
         return sum(len(row.records) for row in self.places[place][0])
@@ -157,7 +160,7 @@ class Survey:
         """One line for each experiment and measure, one column for each quantity held fixed."""
         lines = [(place, measure) for place in self.places for measure in MEASURES]
         columns = {"images": [place for place, _ in lines], "sharpness": [measure for _, measure in lines]}
-        columns |= {f"given {given}": [str(self.found[*line, given]) for line in lines] for given in GIVEN}
+        columns |= {f"given {given}": [str(self[*line, given]) for line in lines] for given in GIVEN}
         radii = ", ".join(f"{pixels(eps)} on {place}" for place, (_, eps) in self.places.items())
         over = " and ".join(
             f"{self.networks(place)} networks of {len(rows)} ways of training ({place})"

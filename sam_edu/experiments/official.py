@@ -29,24 +29,29 @@ class Official:
     met: Mapping[str, AtRadius]
 
     @classmethod
-    def of(cls, studies: Mapping[str, tuple[Study, float]], seed: int = 0) -> Official:
-        """From studies with the ladder "standard", each with its radius (l-infinity).
+    def of(cls, *studies: tuple[Study, float], seed: int = 0) -> Official:
+        """From studies with the ladder "standard", each with its radius (l-infinity), on different data.
 
         Raises
         ------
         ValueError, KeyError
-            As :func:`sam_edu.experiments.ladders.met`; ValueError without rows, or without AutoAttack.
+            As :func:`sam_edu.experiments.ladders.met`; ValueError without rows, without AutoAttack, or if
+            two networks share data and label.
 
         Examples
         --------
         >>> from sam_edu.experiments import study
-        >>> digits = Official.of({"digits": (study("digits-autoattack", seeds=1), 0.1)})
+        >>> digits = Official.of((study("digits-autoattack", seeds=1), 0.1))
         >>> digits.taken, next(iter(digits.overstated()))
         (0, 'digits, SGD, label smoothing 0.1')
         """
         found: dict[str, AtRadius] = {}
-        for data, (study, eps) in studies.items():
-            found |= {f"{data}, {row.label}": ladders.met(row, eps, seed=seed) for row in study}
+        for study, eps in studies:
+            for row in study:
+                label = f"{row.config.dataset}, {row.label}"
+                if label in found:
+                    raise ValueError(f"{label} is there twice; each of the studies needs data of its own")
+                found[label] = ladders.met(row, eps, seed=seed)
         if not found:
             raise ValueError("there is no network: the studies have no rows")
         for entry in found.values():

@@ -125,8 +125,8 @@ def test_what_is_wrong_is_said() -> None:
 
 @pytest.fixture(scope="module")
 def met() -> Official:
-    both = {name: study(f"{name}-autoattack", seeds=1) for name in ("digits", "fashion-mnist")}
-    return Official.of({"digits": (both["digits"], 0.1), "fashion": (both["fashion-mnist"], 8 / 255)})
+    digits, fashion = (study(f"{data}-autoattack", seeds=1) for data in ("digits", "fashion-mnist"))
+    return Official.of((digits, 0.1), (fashion, 8 / 255))
 
 
 def test_autoattack_beside_the_quick_ladder(met: Official) -> None:
@@ -158,7 +158,7 @@ def test_leads_are_paired_over_the_images(met: Official) -> None:
     shown = columns(met.table("seed 0"))
     minus = dict(zip(shown["data, method"], shown["minus SGD"], strict=True))
     assert minus["digits, SAM ρ=0.4"] == f"{100 * low:+.1f} to {100 * high:+.1f}"
-    assert minus["digits, SGD"] == minus["fashion, SGD"] == ""
+    assert minus["digits, SGD"] == minus["fashion-mnist, SGD"] == ""
     other = columns(met.table("seed 0", reference="SWA"))
     assert other["minus SWA"] != shown["minus SGD"] and other["quick rungs"] == shown["quick rungs"]
 
@@ -166,9 +166,12 @@ def test_leads_are_paired_over_the_images(met: Official) -> None:
 def test_what_official_cannot_do_is_said(met: Official) -> None:
     quick = study("digits", seeds=1)
     with pytest.raises(ValueError, match="no rung begins with 'AutoAttack'"):
-        Official.of({"digits": (quick, 0.1)})
+        Official.of((quick, 0.1))
     with pytest.raises(ValueError, match="there is no network"):
-        Official.of({"digits": (Study("digits", []), 0.1)})
+        Official.of((Study("digits", []), 0.1))
+    attacked = study("digits-autoattack", seeds=1)
+    with pytest.raises(ValueError, match="digits, SGD is there twice; each of the studies needs data of its"):
+        Official.of((attacked, 0.06), (attacked, 0.1))
     with pytest.raises(
         KeyError, match="no network is called 'digits, SAM'; there are digits, SGD; digits, S"
     ):
