@@ -23,10 +23,10 @@ class Official:
     Attributes
     ----------
     met : dict
-        What each met, by data and row: "digits, SAM ρ=0.4".
+        What each met, by data and label: ``("digits", "SAM ρ=0.4")``.
     """
 
-    met: Mapping[str, AtRadius]
+    met: Mapping[tuple[str, str], AtRadius]
 
     @classmethod
     def of(cls, *studies: tuple[Study, float], seed: int = 0) -> Official:
@@ -43,15 +43,15 @@ class Official:
         >>> from sam_edu.experiments import study
         >>> digits = Official.of((study("digits-autoattack", seeds=1), 0.1))
         >>> digits.taken, next(iter(digits.overstated()))
-        (0, 'digits, SGD, label smoothing 0.1')
+        (0, ('digits', 'SGD, label smoothing 0.1'))
         """
-        found: dict[str, AtRadius] = {}
+        found: dict[tuple[str, str], AtRadius] = {}
         for study, eps in studies:
             for row in study:
-                label = f"{row.config.dataset}, {row.label}"
-                if label in found:
-                    raise ValueError(f"{label} is there twice; each of the studies needs data of its own")
-                found[label] = ladders.met(row, eps, seed=seed)
+                name = row.config.dataset, row.label
+                if name in found:
+                    raise ValueError(f"{name} is there twice; each of the studies needs data of its own")
+                found[name] = ladders.met(row, eps, seed=seed)
         if not found:
             raise ValueError("there is no network: the studies have no rows")
         for entry in found.values():
@@ -71,7 +71,7 @@ class Official:
             for entry in self.met.values()
         )
 
-    def overstated(self, name: str = ladders.PGD) -> dict[str, float]:
+    def overstated(self, name: str = ladders.PGD) -> dict[tuple[str, str], float]:
         """By how much a rung overstates each network, from the largest down.
 
         Raises
@@ -79,11 +79,11 @@ class Official:
         ValueError
             If a ladder has no rung of this name (:func:`sam_edu.experiments.ladders.rung`).
         """
-        found = [(ladders.overstated(entry, name), label) for label, entry in self.met.items()]
-        return {label: value for value, label in sorted(found, reverse=True)}
+        found = [(ladders.overstated(entry, name), network) for network, entry in self.met.items()]
+        return {network: value for value, network in sorted(found, reverse=True)}
 
-    def ahead(self, one: str, other: str) -> tuple[float, float]:
-        """95 % interval of the lead of one network, paired over the images and over these alone.
+    def ahead(self, data: str, one: str, other: str) -> tuple[float, float]:
+        """95 % interval of the lead of one row over another, paired over the images and over these alone.
 
         Raises
         ------
@@ -91,9 +91,10 @@ class Official:
             If one of the two is not there.
         """
         for label in (one, other):
-            if label not in self.met:
-                raise KeyError(f"no network is called {label!r}; there are {'; '.join(self.met)}")
-        return paired_interval(self.met[one].robust, self.met[other].robust)
+            if (data, label) not in self.met:
+                there = "; ".join(", ".join(name) for name in self.met)
+                raise KeyError(f"no network is called '{data}, {label}'; there are {there}")
+        return paired_interval(self.met[data, one].robust, self.met[data, other].robust)
 
     def table(self, about: str, reference: str = "SGD") -> plots.Shown:
         """Accuracy after PGD, after the quick ladder and after AutoAttack; and paired with a row.
@@ -110,7 +111,7 @@ class Official:
         KeyError
             If some data have no such row.
         """
-        columns: dict[str, list[str]] = {"data, method": list(self.met)}
+        columns: dict[str, list[str]] = {"data, method": [", ".join(name) for name in self.met]}
         columns["ε"] = [f"{entry.eps:.3f}" for entry in self.met.values()]
         for title, after in (
             ("PGD-20, 5 restarts", lambda entry: ladders.rung(entry, "PGD-20 x5").accuracy),
@@ -120,9 +121,9 @@ class Official:
             columns[title] = [f"{after(entry):.1%}" for entry in self.met.values()]
         intervals = [entry.interval for entry in self.met.values()]
         columns["95 % interval"] = [f"{low:.1%} to {high:.1%}" for low, high in intervals]
-        rivals = {label: f"{label.partition(', ')[0]}, {reference}" for label in self.met}
         columns[f"minus {reference}"] = [
-            "" if label == rival else in_points(self.ahead(label, rival)) for label, rival in rivals.items()
+            "" if label == reference else in_points(self.ahead(data, label, reference))
+            for data, label in self.met
         ]
         return plots.show_table(
             columns,

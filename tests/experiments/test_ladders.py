@@ -136,7 +136,7 @@ def test_autoattack_beside_the_quick_ladder(met: Official) -> None:
     pgd, quick = ([entry.rungs[place].attacked for entry in entries] for place in (2, 5))
     end = [sum(entry.robust) for entry in entries]
     found = columns(shown)
-    assert found["data, method"] == list(met.met) and len(entries) == 33
+    assert found["data, method"] == [f"{data}, {label}" for data, label in met.met] and len(entries) == 33
     assert found["ε"] == ["0.100"] * 16 + ["0.031"] * 17
     for title, counts in (("PGD-20, 5 restarts", pgd), ("quick rungs", quick), ("with AutoAttack", end)):
         assert found[title] == [f"{n / 500:.1%}" for n in counts]
@@ -151,8 +151,8 @@ def test_autoattack_beside_the_quick_ladder(met: Official) -> None:
 
 
 def test_leads_are_paired_over_the_images(met: Official) -> None:
-    sam, sgd = (np.array(met.met[f"digits, {label}"].robust) for label in ("SAM ρ=0.4", "SGD"))
-    low, high = met.ahead("digits, SAM ρ=0.4", "digits, SGD")
+    sam, sgd = (np.array(met.met["digits", label].robust) for label in ("SAM ρ=0.4", "SGD"))
+    low, high = met.ahead("digits", "SAM ρ=0.4", "SGD")
     won, lost = (sam & ~sgd).sum(), (sgd & ~sam).sum()
     assert (low + high) / 2 == pytest.approx((won - lost) / 502)  # one image more of each kind
     shown = columns(met.table("seed 0"))
@@ -170,9 +170,11 @@ def test_what_official_cannot_do_is_said(met: Official) -> None:
     with pytest.raises(ValueError, match="there is no network"):
         Official.of((Study("digits", []), 0.1))
     attacked = study("digits-autoattack", seeds=1)
-    with pytest.raises(ValueError, match="digits, SGD is there twice; each of the studies needs data of its"):
+    with pytest.raises(
+        ValueError, match=r"\('digits', 'SGD'\) is there twice; each of the studies needs data of its"
+    ):
         Official.of((attacked, 0.06), (attacked, 0.1))
     with pytest.raises(
         KeyError, match="no network is called 'digits, SAM'; there are digits, SGD; digits, S"
     ):
-        met.ahead("digits, SAM", "digits, SGD")
+        met.ahead("digits", "SAM", "SGD")
