@@ -6,6 +6,7 @@
 ::
 
     PROTOCOL[ (N seeds)| (so far)]: ROW[ - ROW] QUANTITY[, FORM]
+    PROTOCOL[ (N seeds)| (so far)]: runs or hours[, FORM]
 
 ``(so far)`` is for a protocol whose runs are under way: the records that there are; a difference is over the
 seeds that both rows have.
@@ -21,6 +22,8 @@ quantity
 ``eigenvalue``          largest eigenvalue of the Hessian
 ``passes``              gradient passes, in units of SGD's
 ``seeds``               number of seeds
+``runs``                number of runs of the whole protocol
+``hours``               hours that all of them took, training and evaluation
 ======================  =====================================================================================
 
 FORM is a number format such as ``.0f`` (default ``.1f``, of differences ``+.1f``), ``sd`` for the standard
@@ -34,6 +37,8 @@ Examples
 '+14.8'
 >>> resolve("fashion-mnist: SGD at 8/255, spread")
 '52.5 ± 0.8'
+>>> resolve("digits: runs")
+'100'
 """
 
 from __future__ import annotations
@@ -46,9 +51,10 @@ from sam_edu.experiments import comparison
 from sam_edu.experiments.study import Row, Study, study
 from sam_edu.experiments.summary import Spread
 
+_OF = r"(?P<protocol>[\w-]+)(?: \((?:(?P<seeds>\d+) seeds?|(?P<so_far>so far))\))?: "
+WHOLE = re.compile(_OF + r"(?P<what>runs|hours)(?:, (?P<form>.+))?")
 FACT = re.compile(
-    r"(?P<protocol>[\w-]+)(?: \((?:(?P<seeds>\d+) seeds?|(?P<so_far>so far))\))?: "
-    r"(?P<row>.+?)(?: - (?P<other>.+?))?"
+    _OF + r"(?P<row>.+?)(?: - (?P<other>.+?))?"
     r" (?P<what>(?:proved )?at (?P<eps>\d+/\d+|[\d.]+)(?P<l2> in l2)?|on (?P<on>.+?)|clean"
     r"|training|eigenvalue|passes|seeds)(?:, (?P<form>.+))?"
 )
@@ -63,7 +69,7 @@ def resolve(fact: str) -> str:
     ValueError
         If the text is no fact, or names a protocol, row, radius or form that there is not.
     """
-    found = FACT.fullmatch(fact.strip())
+    found = WHOLE.fullmatch(fact.strip()) or FACT.fullmatch(fact.strip())
     if found is None:
         raise ValueError(f'{fact!r} is no fact; write "PROTOCOL: ROW at RADIUS", as "digits: SGD at 0.1"')
     form = FORM.fullmatch(found["form"] or "")
@@ -74,6 +80,8 @@ def resolve(fact: str) -> str:
     try:
         seeds = int(found["seeds"]) if found["seeds"] else None
         table = _study(found["protocol"], seeds, found["so_far"] is not None)
+        if found.re is WHOLE:
+            return _whole(table, found["what"], form)
         row = table.labelled(found["row"])
         other = table.labelled(found["other"]) if found["other"] else None
         return _shown(table, row, other, found, form)
@@ -84,6 +92,13 @@ def resolve(fact: str) -> str:
 @lru_cache(maxsize=32)
 def _study(protocol: str, seeds: int | None, so_far: bool) -> Study:
     return study(protocol, seeds, partial=so_far)
+
+
+def _whole(table: Study, what: str, form: re.Match[str]) -> str:
+    if form[1]:
+        raise ValueError(f"of {what} there is one number of the whole protocol")
+    number = table.runs if what == "runs" else table.hours
+    return format(number, form[2] or ("d" if what == "runs" else ".1f"))
 
 
 def _shown(table: Study, row: Row, other: Row | None, found: re.Match[str], form: re.Match[str]) -> str:

@@ -7,15 +7,19 @@ third number explains from the ranks of both (M. G. Kendall, Biometrika 32, 1942
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
+from sam_edu import plots
+from sam_edu._text import pixels
+from sam_edu.experiments import study_plots
 from sam_edu.experiments.record import Record
-from sam_edu.experiments.study import Row
+from sam_edu.experiments.study import Row, Study
 
 #: What a record knows of a network's flatness.
 MEASURES: dict[str, Callable[[Record], float]] = {
@@ -110,3 +114,95 @@ def association(
     drawn = [of(rng.integers(len(rows), size=len(rows))) for _ in range(draws)]
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
     return Association(of(range(len(rows))), float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Associations of every measure with accuracy under attack, in several experiments.
+
+    ``places`` has the rows of an experiment and its radius, ``found`` an association for each experiment,
+    measure (:data:`MEASURES`) and quantity held fixed (:data:`GIVEN`).
+    """
+
+    places: Mapping[str, tuple[Sequence[Row], float]]
+    found: Mapping[tuple[str, str, str], Association]
+
+    @classmethod
+    def of(
+        cls, places: Mapping[str, tuple[Iterable[Row], float]], draws: int = 1000, seed: int = 0
+    ) -> Survey:
+        """Compute them; parameters and errors as :func:`association`.
+
+        Examples
+        --------
+        >>> from sam_edu.experiments import study
+        >>> survey = Survey.of({"digits": (study("digits", seeds=2), 0.1)}, draws=100)
+        >>> survey.networks("digits"), survey["digits", "adaptive rise", "nothing"].value < 0
+        (40, True)
+        """
+        kept = {place: (list(rows), eps) for place, (rows, eps) in places.items()}
+        found = {
+            (place, measure, given): association(rows, eps, measure, given, draws, seed)
+            for place, (rows, eps) in kept.items()
+            for measure in MEASURES
+            for given in GIVEN
+        }
+        return cls(kept, found)
+
+    def __getitem__(self, which: tuple[str, str, str]) -> Association:
+        return self.found[which]
+
+    def networks(self, place: str) -> int:
+        """Number of networks of an experiment."""
+        return sum(len(row.records) for row in self.places[place][0])
+
+    def table(self) -> plots.Shown:
+        """One line for each experiment and measure, one column for each quantity held fixed."""
+        lines = [(place, measure) for place in self.places for measure in MEASURES]
+        columns = {"images": [place for place, _ in lines], "sharpness": [measure for _, measure in lines]}
+        columns |= {f"given {given}": [str(self[*line, given]) for line in lines] for given in GIVEN}
+        radii = ", ".join(f"{pixels(eps)} on {place}" for place, (_, eps) in self.places.items())
+        over = " and ".join(
+            f"{self.networks(place)} networks of {len(rows)} ways of training ({place})"
+            for place, (rows, _) in self.places.items()
+        )
+        return plots.show_table(
+            columns,
+            f"Rank correlation of sharpness with accuracy under attack ({radii}; -1: the flatter, the more "
+            f"robust) over {over}; 95 % interval from drawing the ways of training anew.",
+        )
+
+
+def scatter(
+    study: Study, eps: float, names: Mapping[str, str], title: str, caption: str, **size: Any
+) -> plots.Shown:
+    """Accuracy at ``eps`` against the top eigenvalue and against the worst rise in a ball, one mark per row.
+
+    Parameters
+    ----------
+    names : mapping
+        Label of a row to name -> what is written beside it.
+
+    Raises
+    ------
+    ValueError
+        If the ball's radius is not the same in all records.
+    """
+    balls = sorted({record.sharpness["ball_rho"] for row in study for record in row.records})
+    if len(balls) != 1:
+        raise ValueError(f"the worst loss in a ball compares records of one radius, got {balls}")
+    panels: dict[str, Callable[[Row], float]] = {
+        "top eigenvalue of the Hessian": lambda row: row.eigenvalue,
+        f"worst loss in a ball (ρ = {balls[0]:g}) minus loss": lambda row: row.ball,
+    }
+    return study_plots.scatter(
+        study,
+        panels,
+        lambda row: row.at(eps).mean,
+        f"accuracy at ε = {pixels(eps)}",
+        names,
+        title,
+        caption,
+        logarithmic=True,
+        **{"width": 7.6} | size,
+    )

@@ -16,6 +16,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from sam_edu import plots
 from sam_edu.experiments.record import Record
 from sam_edu.experiments.uncertainty import Estimate, verdicts
 
@@ -39,6 +40,11 @@ class Match:
     odd: Mixture
     clean: Estimate
     attacked: Estimate
+
+    @property
+    def rival(self) -> str:
+        """The largest part of the rival that the even images give."""
+        return max(self.even, key=self.even.__getitem__)
 
 
 def match(target: Records, rivals: Mapping[str, Records], eps: float, norm: str = "linf") -> Match:
@@ -103,6 +109,50 @@ def best_mixture(clean: float, rivals: Mapping[str, float], attacked: Mapping[st
         if mixed > score:
             found, score = {low: round(1 - share, 12), high: round(share, 12)}, mixed
     return found
+
+
+def table(matches: Mapping[str, Match], about: str, target: str = "SAM") -> plots.Shown:
+    """What matches found, in points, one line each.
+
+    Parameters
+    ----------
+    matches : mapping
+        By what readers see of the target: its data and its row.
+    about : str
+        Attacks and data, for the caption.
+    target : str
+        What the targets have in common.
+
+    Raises
+    ------
+    ValueError
+        Without matches.
+
+    Examples
+    --------
+    >>> from sam_edu.experiments import study
+    >>> digits = study("digits", seeds=2)
+    >>> found = {row.label: row.matched(digits.controls, 0.1) for row in digits.rows("sam", rho=(0.1, 0.4))}
+    >>> table(found, "digits, under attack with 0.1").alt.partition(";")[2]
+    ' digits, under attack with 0.1. Intervals are over 2 seeds and the test images.'
+    """
+    if not matches:
+        raise ValueError("a table of matches needs one at least, got none")
+    found = list(matches.values())
+    seeds = sorted({match.attacked.seeds for match in found})
+    columns = {
+        target: list(matches),
+        "rival, mostly": [match.rival for match in found],
+        "robust": [f"{100 * match.attacked.mean:+.1f}" for match in found],
+        "95 % interval": [match.attacked.points() for match in found],
+        "clean": [match.clean.points() for match in found],
+    }
+    return plots.show_table(
+        columns,
+        f"{target} minus its rival in points, on the images that took no part in finding the rival (named: "
+        f"its largest part, by the even images); {about}. Intervals are over "
+        f"{' or '.join(map(str, seeds))} seeds and the test images.",
+    )
 
 
 def words(mixture: Mixture) -> str:

@@ -34,8 +34,7 @@ class Rows:
         return len(self._rows)
 
     def __repr__(self) -> str:
-        runs = sum(len(row.records) for row in self)
-        return f"{type(self).__name__}({self.name!r}, {len(self)} rows, {runs} runs)"
+        return f"{type(self).__name__}({self.name!r}, {len(self)} rows, {self.runs} runs)"
 
     def rows(self, *methods: str, **settings: Any) -> list[Row]:
         """Rows of these methods (default: of all), and with these settings.
@@ -135,6 +134,16 @@ class Rows:
     def images(self) -> int:
         """Number of test images."""
         return summary.evaluation(self._rows[0].records[0], "linf").n
+
+    @property
+    def runs(self) -> int:
+        """Number of runs, each with a network of its own."""
+        return sum(len(row.records) for row in self)
+
+    @property
+    def hours(self) -> float:
+        """What all runs took, training and evaluation: wall time on the cores that each had."""
+        return sum(sum(run.seconds.values()) / 3600 for row in self for run in row.records)
 
     def paired(self) -> Self:
         """The seeds that all rows have: for sweeps under way."""

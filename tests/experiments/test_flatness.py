@@ -1,11 +1,14 @@
 """Rank correlations, partial ones, and their intervals."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from sam_edu.experiments import study
-from sam_edu.experiments.flatness import GIVEN, MEASURES, association, rank_correlation
+from sam_edu.experiments import Study, flatness, study
+from sam_edu.experiments.flatness import GIVEN, MEASURES, Survey, association, rank_correlation
+from tests.figure_data import tables
 
 
 def test_it_is_spearmans():
@@ -43,3 +46,49 @@ def test_unknown_words_and_too_few_rows():
         association(rows, 0.1, "flatness")
     with pytest.raises(ValueError, match="five rows"):
         association(rows[:3], 0.1, "top eigenvalue")
+
+
+def test_a_survey_is_a_table_of_spearmans_correlations():
+    digits = study("digits", seeds=2)
+    rows = [row.of([0]) for row in digits.rows("sgd", "sam", "asam", "at")]
+    survey = Survey.of({"digits": (digits, 0.1), "few": (rows, 0.06)}, draws=50)
+    shown = survey.table()
+    (columns,) = tables(shown.markup.replace("\xa0", " ").replace("−", "-"))
+    assert columns["images"] == ["digits"] * 3 + ["few"] * 3 and columns["sharpness"] == list(MEASURES) * 2
+    keys = ("top_eigenvalue", "ball", "adaptive")
+    for line, key in enumerate(keys * 2):
+        place, eps = (digits, 0.1) if line < 3 else (rows, 0.06)
+        records = [record for row in place for record in row.records]
+        flat = [record.sharpness[key] for record in records]
+        robust = [np.mean(record.linf.entry(eps).robust) for record in records]
+        spearman = stats.spearmanr(flat, robust).statistic
+        assert columns["given nothing"][line].startswith(f"{spearman:+.2f} [")
+        for given in GIVEN:
+            found = association(list(place), eps, columns["sharpness"][line], given, draws=50)
+            assert columns[f"given {given}"][line] == str(found)
+    over = f"40 networks of 20 ways of training (digits) and {len(rows)} networks of {len(rows)} ways"
+    assert f"(0.1 on digits, 0.06 on few; -1: the flatter, the more robust) over {over}" in shown.alt
+    assert survey.networks("digits") == 40 and len(survey.found) == 18
+    with pytest.raises(ValueError, match="five rows"):
+        Survey.of({"digits": (digits.rows("at"), 0.1)})
+
+
+def test_a_figure_of_two_measures():
+    digits = study("digits", seeds=2)
+    shown = flatness.scatter(digits, 0.1, {"SGD": "plain"}, "Title", "Caption.")
+    assert [panel["x"] for panel in shown.data] == [
+        "top eigenvalue of the Hessian",
+        "worst loss in a ball (ρ = 0.1) minus loss",
+    ]
+    sgd = digits.row("sgd").records
+    for panel, key in zip(shown.data, ("top_eigenvalue", "ball"), strict=True):
+        points = [(s["x"][0], s["y"][0]) for s in panel["series"]]
+        own = (
+            np.mean([r.sharpness[key] for r in sgd]),
+            np.mean([np.mean(r.linf.entry(0.1).robust) for r in sgd]),
+        )
+        assert len(points) == 20 and min(np.hypot(x - own[0], y - own[1]) for x, y in points) < 1e-3
+    other = [dataclasses.replace(r, sharpness={**r.sharpness, "ball_rho": 0.2}) for r in sgd]
+    mixed = Study("digits", [digits.row("awp"), dataclasses.replace(digits.row("sgd"), records=other)])
+    with pytest.raises(ValueError, match=r"records of one radius, got \[0\.1, 0\.2\]"):
+        flatness.scatter(mixed, 0.1, {}, "Title", "Caption.")

@@ -10,6 +10,7 @@ from scipy.optimize import linprog
 
 from sam_edu.evaluation import AtRadius, EvaluationRecord
 from sam_edu.experiments import Record, RunConfig, matching, study
+from tests.figure_data import tables
 
 EPS = 8 / 255
 
@@ -118,3 +119,37 @@ def test_on_real_records():
     assert found.attacked.mean < sam.versus(digits.row("sgd"), 0.1).mean
     alone = sam.matched([sam], 0.1)
     assert alone.even == alone.odd == {sam.label: 1.0} and alone.attacked.mean == alone.clean.mean == 0
+
+
+def test_a_table_of_matches() -> None:
+    """Its points by hand: odd images judge the rival of the even ones, and the other way round."""
+    target = group(0.85, 0.6, seed=0)
+    rivals = {"accurate": group(0.9, 0.3, seed=1), "robust": group(0.8, 0.5, seed=2)}
+    matches = {
+        "whole": matching.match(target, rivals, EPS),
+        "alone": matching.match(target, {"it": target}, EPS),
+    }
+    shown = matching.table(matches, "made-up images")
+    (columns,) = tables(shown.markup.replace("\xa0", " ").replace("−", "-"))
+    means = {}
+    for column, of in (("95 % interval", lambda r: r.linf.at[0].robust), ("clean", lambda r: r.linf.clean)):
+        halves = []
+        for half, mixture in ((1, matches["whole"].even), (0, matches["whole"].odd)):
+            own = np.array([of(r) for r in target], float)
+            for label, share in mixture.items():
+                own -= share * np.array([of(r) for r in rivals[label]])
+            halves.append(own[:, half::2])
+        means[column] = 100 * np.mean(halves)
+        low, high = (float(end) for end in columns[column][0].split(" to "))
+        assert low < high and (low + high) / 2 == pytest.approx(means[column], abs=0.051)
+        assert columns[column][1] == "+0.0 to +0.0"
+    even = matches["whole"].even
+    assert columns["SAM"] == ["whole", "alone"]
+    assert columns["rival, mostly"] == ["accurate" if even["accurate"] > 0.5 else "robust", "it"]
+    assert columns["robust"] == [f"{means['95 % interval']:+.1f}", "+0.0"]
+    assert shown.alt.endswith("; made-up images. Intervals are over 4 seeds and the test images.")
+    fewer = matching.match(target[:3], {"it": target[:3]}, EPS)
+    both = matching.table({**matches, "fewer": fewer}, "x", target="AT").alt
+    assert both.startswith("AT minus its rival") and "over 3 or 4 seeds" in both
+    with pytest.raises(ValueError, match="needs one at least, got none"):
+        matching.table({}, "x")

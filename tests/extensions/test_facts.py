@@ -10,7 +10,7 @@ from sphinx.errors import ExtensionError
 
 from book._ext.facts import fact
 from book._ext.provenance import records_of
-from sam_edu.experiments import comparison, facts, protocols, study, summary
+from sam_edu.experiments import comparison, facts, load_records, protocols, study, summary
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -79,7 +79,19 @@ def test_facts_of_runs_under_way_take_the_records_that_there_are() -> None:
         facts.resolve("cifar10-fast-float32: SGD clean")
 
 
+def test_facts_of_a_whole_protocol() -> None:
+    groups = load_records(protocols.configs("digits", range(2)))
+    records = [record for group in groups.values() for record in group]
+    assert facts.resolve("digits (2 seeds): runs") == str(len(records)) == "40"
+    seconds = sum(record.seconds["train"] + record.seconds["evaluate"] for record in records)
+    assert facts.resolve("digits (2 seeds): hours, .4f") == f"{seconds / 3600:.4f}"
+    assert facts.resolve("digits (2 seeds): hours") == f"{seconds / 3600:.1f}"
+
+
 @pytest.mark.parametrize("text, message", [
+    ("digits: runs, sd", "of runs there is one number of the whole protocol"),
+    ("digits: hours at 0.1", "no row of digits is called 'hours'"),
+    ("cifar11: runs", "protocol must be one of"),
     ("cifar10-small: SAM ρ=0.3 at 2/255", "no row of cifar10-small is called 'SAM ρ=0.3'; it has SGD; SAM"),
     ("cifar10-small: SGD at 4/255", "4/255"),
     ("cifar11: SGD clean", "protocol must be one of"),

@@ -1,0 +1,164 @@
+"""What the rungs of the ladder say: by how much one attack flatters, what the last one breaks, and doubts.
+
+:func:`~sam_edu.evaluation.evaluate` attacks with a ladder; a rung meets the images that all rungs before it
+left standing. The records keep the accuracy after each rung, and the sanity checks' flags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sam_edu import plots
+from sam_edu._text import pixels
+from sam_edu.experiments import summary
+from sam_edu.experiments.study import Row
+from sam_edu.measured import AtRadius, EvaluationRecord, RungResult
+
+PGD = "PGD-20"  # the attack that many papers stop at
+
+
+def met(row: Row, eps: float, norm: str = "linf", seed: int = 0) -> AtRadius:
+    """What the network of one seed met at radius ``eps``: rungs, verdicts, interval.
+
+    Raises
+    ------
+    ValueError
+        If the row has no run with this seed.
+    KeyError
+        If the run was not attacked at this radius.
+    """
+    for record in row.records:
+        if record.config.seed == seed:
+            return summary.evaluation(record, norm).entry(eps)
+    raise ValueError(f"{row.label} has no run with seed {seed}; its seeds: {row.seeds}")
+
+
+def rung(entry: AtRadius, name: str) -> RungResult:
+    """The first rung whose label begins with ``name``.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    for found in entry.rungs:
+        if found.label.startswith(name):
+            return found
+    there = ", ".join(found.label for found in entry.rungs) or "none"
+    raise ValueError(f"no rung begins with {name!r}; the rungs: {there}")
+
+
+def overstated(entry: AtRadius, name: str = PGD) -> float:
+    """By how much this rung overstates robust accuracy: after it, minus after the whole ladder."""
+    return rung(entry, name).accuracy - entry.rungs[-1].accuracy
+
+
+def table(rows: Iterable[Row], eps: float, norm: str = "linf", seed: int = 0) -> plots.Shown:
+    """Accuracy of one seed in per cent after each rung at radius ``eps``, one column per row.
+
+    Raises
+    ------
+    ValueError, KeyError
+        As :func:`met`; ValueError without rows, or if they met ladders of different attacks.
+    """
+    found = {row.label: met(row, eps, norm, seed) for row in rows}
+    if not found:
+        raise ValueError("a table of rungs needs a row at least, got none")
+    after = {
+        label: {step.label: f"{100 * step.accuracy:.1f}" for step in entry.rungs}
+        for label, entry in found.items()
+    }
+    longest = max((list(own) for own in after.values()), key=len)
+    for label, own in after.items():
+        if not set(own) <= set(longest):
+            raise ValueError(f"{label} met another ladder: {', '.join(own)} instead of {', '.join(longest)}")
+    columns = {"after": longest}
+    columns |= {label: [own.get(name, "–") for name in longest] for label, own in after.items()}
+    images = max(len(entry.robust) for entry in found.values())
+    return plots.show_table(
+        columns,
+        f"Accuracy in per cent of seed {seed} at {pixels(eps)} after each rung of the ladder, on {images} "
+        "images. –: the record is older than this rung.",
+    )
+
+
+def _evaluations(rows: Iterable[Row]) -> list[tuple[str, EvaluationRecord]]:
+    """Label and evaluation of every run, in both norms."""
+    return [(row.label, e) for row in rows for record in row.records for e in (record.linf, record.l2) if e]
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What the sanity checks raised, by row; rows without a flag are left out. As text, a line per row."""
+
+    evaluations: int
+    raised: Mapping[str, list[str]]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.raised.values()))
+
+    def __str__(self) -> str:
+        lines = [
+            f"{label}: {len(found)} flags, such as: {min(found, key=len)}"
+            for label, found in self.raised.items()
+        ]
+        return "\n".join(lines) or "no flags"
+
+
+def flags(rows: Iterable[Row]) -> Flags:
+    """Flags of all evaluations of these rows.
+
+    Examples
+    --------
+    >>> from sam_edu.experiments import study
+    >>> found = flags(study("digits", seeds=2))
+    >>> found.evaluations, len(found)
+    (40, 1)
+    """
+    evaluations = _evaluations(rows)
+    raised: dict[str, list[str]] = {}
+    for label, evaluation in evaluations:
+        if evaluation.flags:
+            raised.setdefault(label, []).extend(evaluation.flags)
+    return Flags(len(evaluations), raised)
+
+
+@dataclass(frozen=True)
+class LastRung:
+    """What the last rung of the ladder does after all others.
+
+    Attributes
+    ----------
+    met : int
+        Images that stood before it, over all runs, norms and radii.
+    broken : dict
+        How many of them it broke, by row; rows where it broke none are left out.
+    most : float
+        The largest share of the test images that it broke at one radius of one run.
+    """
+
+    met: int
+    broken: Mapping[str, int]
+    most: float
+
+
+def last_rung(rows: Iterable[Row], name: str) -> LastRung:
+    """What the rung whose label begins with ``name`` breaks; every ladder has to end with it.
+
+    Raises
+    ------
+    ValueError
+        If a ladder ends with another rung, or has fewer than two.
+    """
+    images, broken, most = 0, dict[str, int](), 0.0
+    for label, evaluation in _evaluations(rows):
+        for entry in evaluation.attacked:
+            labels = [step.label for step in entry.rungs]
+            if len(labels) < 2 or not labels[-1].startswith(name):
+                raise ValueError(f"{label}: the ladder must end with {name!r}, after others; it is {labels}")
+            before, last = entry.rungs[-2:]
+            share = before.accuracy - last.accuracy
+            images, most = images + last.attacked, max(most, share)
+            broken[label] = broken.get(label, 0) + round(share * evaluation.n)
+    return LastRung(images, {label: count for label, count in broken.items() if count}, most)
