@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sam_edu import plots
 from sam_edu.experiments import protocols, summary
@@ -49,7 +50,7 @@ class Inventory:
         self.seeds = seeds
         self.studies = {name: study(name, seeds, *folders, partial=True) for name in names}
         self.planned = sum(len(group) for groups in self.plans.values() for group in groups.values())
-        self.made = sum(len(row.records) for table in self.studies.values() for row in table)
+        self.made = sum(table.runs for table in self.studies.values())
 
     def table(self, titles: Sequence[str], caption: str, radii: Sequence[float] = ()) -> plots.Shown:
         """One line per row: its price in gradient passes, and under each protocol's title what was measured.
@@ -85,19 +86,19 @@ def training_curves(found: Study, caption: str) -> plots.Shown:
     ax.margins(x=0.12)
     apart(ax, ends)
     said = "; ".join(f"{label}: {value:.1%}" for label, (_, value) in ends.items())
-    table = {"method": list(ends), "last epoch": [value for _, value in ends.values()]}
+    table: dict[str, list[Any]] = {"method": list(ends), "last epoch": [value for _, value in ends.values()]}
     alt = f"Training accuracy per epoch; at the end {said}."
     return plots.show(fig, alt, caption, table, made_from=found)
 
 
 def speeds(found: Study) -> plots.Shown:
-    """Images and gradient passes a second of each row's first seed, with the hardware."""
+    """Images and gradient passes a second of each row's first seed, with the hardware; –: not kept."""
     speed = [row.records[0].images_per_second for row in found]
     passes = [row.passes / row.config.epochs for row in found]
     columns = {
         "method": [row.label for row in found],
         "passes per image and epoch": [f"{p:.0f}" for p in passes],
-        "images a second": [f"{s:,.0f}" for s in speed],
-        "passes a second": [f"{s * p:,.0f}" for s, p in zip(speed, passes, strict=True)],
+        "images a second": [f"{s:,.0f}" if s else "–" for s in speed],
+        "passes a second": [f"{s * p:,.0f}" if s else "–" for s, p in zip(speed, passes, strict=True)],
     }
     return plots.show_table(columns, f"Training speed on {found.row('sgd').records[0].origin['hardware']}.")

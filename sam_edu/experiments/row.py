@@ -97,17 +97,17 @@ class Row:
         return Spread.of([entry.bracket[0] for entry in entries])
 
     def validated(self, eps: float) -> Spread:
-        """Accuracy at radius ``eps`` (l-infinity) on the training images that were set aside for choices.
+        """Accuracy at ``eps`` (l-infinity; 0: without attack) on training images set aside for choices.
 
         Raises
         ------
         ValueError
             If these runs set none aside (``validation_size``), or were not attacked there at this radius.
         """
-        held = [record.validation for record in self.records]
-        if None in held:
+        held = [record.validation for record in self.records if record.validation]
+        if len(held) < len(self.records):
             raise ValueError(f"{self.label}: these runs set no images aside (validation_size)")
-        return Spread.of([found.robust_accuracy(eps) for found in held if found is not None])
+        return Spread.of([found.robust_accuracy(eps) if eps else found.clean_accuracy for found in held])
 
     def minus(self, other: Row, eps: float, norm: str = "linf") -> Spread:
         """Paired difference to another row, over the seeds that both have.
