@@ -400,22 +400,16 @@ def test_why_a_wrong_option_tempts_is_told_with_the_answer():
 # --- chapters 12 to 14 read records: what they do by hand belongs into the library
 
 
-CELL = re.compile(r"^```\{code-cell\}\n(.*?)^```$", re.M | re.S)
 OF_RECORDS = [path for path in CHAPTERS if path.stem[:2] in ("12", "13", "14")]
 
 
-def lines_of(cell):
-    return [line for line in cell.splitlines() if line.strip() and line[0] != ":" and line.strip()[0] != "#"]
-
-
 def test_the_chapters_of_the_records_hold_little_code_and_show_it():
-    found = [cell for path in OF_RECORDS for cell in CELL.findall(path.read_text("utf-8"))]
-    hidden = [cell for cell in found if "hide-input" in cell]
-    counted = sum(len(lines_of(cell)) for cell in found)
-    assert len(OF_RECORDS) == 3 and 300 < counted <= 450
-    assert sum(len(lines_of(cell)) for cell in hidden) <= 0.4 * counted
-    assert max(len(lines_of(cell)) for cell in found) <= 15
-    assert sum(cell.count("glue(") for cell in found) <= 40
-    for cell in found:
-        if cell not in hidden:
-            assert not re.search(r"glue\(|^assert ", cell, re.M), cell
+    found = [part for path in OF_RECORDS for part in chapter.parts(path) if part.is_code]
+    count = [sum(bool(re.match(r"\s*[^\s#]", line)) for line in part.source.splitlines()) for part in found]
+    hidden = ["hide-input" in part.tags for part in found]
+    assert len(OF_RECORDS) == 3 and 300 < sum(count) <= 450
+    assert sum(lines for lines, unseen in zip(count, hidden, strict=True) if unseen) <= 0.4 * sum(count)
+    assert max(count) <= 15
+    assert sum(part.source.count("glue(") for part in found) <= 40
+    for part, unseen in zip(found, hidden, strict=True):
+        assert unseen or not re.search(r"glue\(|^assert ", part.source, re.M), part.source
