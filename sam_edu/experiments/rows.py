@@ -97,8 +97,8 @@ class Rows:
     def chosen(self, rows: Iterable[Row], eps: float) -> Row:
         """The most robust of some rows at ``eps``, judged on the training images set aside for choices.
 
-        By the mean over the seeds that all of them have (:meth:`~sam_edu.experiments.row.Row.validated`); of equals
-        the first.
+        By the mean over the seeds that all of them have, see
+        :meth:`~sam_edu.experiments.row.Row.validated`; of equals the first.
 
         Raises
         ------
