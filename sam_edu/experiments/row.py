@@ -71,6 +71,11 @@ class Row:
         return [record.config.seed for record in self.records]
 
     @property
+    def radii(self) -> tuple[float, float, float]:
+        """Those of its training: rho, eps and gamma."""
+        return self.config.rho, self.config.eps, self.config.gamma
+
+    @property
     def passes(self) -> float:
         """Forward-backward passes of the training with each image."""
         return summary.gradient_passes(self.config)

@@ -42,7 +42,7 @@ def frontier(
 ) -> plots.Shown:
     """Accuracy without attack against accuracy under attack, one point per row.
 
-    Rows of one method at several radii are joined by a line; controls are crosses.
+    Rows of one method at several radii are joined by a line, from small to large; controls are crosses.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def frontier(
     fig, ax = plots.figure(title, "clean accuracy", f"accuracy at ε = {shown}", **{"height": 4.0} | size)
     clean, robust = ({row.label: row.at(e).mean for row in study} for e in (0, eps))
     for kind in dict.fromkeys(row.kind for row in study):
-        rows = [row for row in study if row.kind == kind]
+        rows = sorted((row for row in study if row.kind == kind), key=lambda row: row.radii)
         joined = kind != "control" and len(rows) > 1 and not any(row.varies for row in rows)
         look: dict[str, Any] = {} if joined else {"linestyle": "none"} | MARK.get(kind, {})
         plots.line(ax, [clean[row.label] for row in rows], [robust[row.label] for row in rows], kind, **look)

@@ -115,6 +115,16 @@ def test_tables_and_figures_hold_the_rows(digits: Study, family: Study) -> None:
     assert "Class 8: SAM ρ=0.05 " in lines.alt
 
 
+def test_a_line_joins_the_radii_of_a_method_from_small_to_large() -> None:
+    small = study("cifar10-small", 1)  # lists SAM with 0.1, 0.2, 0.05
+    rhos = [row.config.rho for row in small.rows("sam")]
+    assert rhos != sorted(rhos)
+    drawn = study_plots.frontier(small.without(small.controls), 2 / 255, "x")
+    (line,) = [series for series in drawn.data[0]["series"] if len(series["x"]) == len(rhos)]
+    clean = [small.row("sam", rho=rho).at(0).mean for rho in sorted(rhos)]
+    assert line["x"] == pytest.approx(clean)
+
+
 def test_names_beside_crowded_points_do_not_touch() -> None:
     _, ax = plots.figure("", "x", "y")
     places = {f"row {i}": (0.5, 0.5 + 0.001 * i) for i in range(5)} | {"far": (0.5, 0.9)}
