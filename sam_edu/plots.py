@@ -203,7 +203,13 @@ def show_table(columns: Mapping[str, Sequence[Any]], caption: str = "") -> Shown
 
 
 def percent_axis(ax: Axes, axis: str = "y") -> None:
-    """Label an axis of shares in per cent."""
+    """Label an axis of shares in per cent, with as many decimals as tell its ticks apart."""
     from matplotlib.ticker import PercentFormatter
 
-    getattr(ax, f"{axis}axis").set_major_formatter(PercentFormatter(1, decimals=0))
+    class Percent(PercentFormatter):
+        def format_ticks(self, values: Sequence[float]) -> list[str]:
+            shares = np.asarray(values, dtype=float)
+            self.decimals = next(n for n in range(9) if np.allclose(shares, shares.round(n + 2), atol=1e-9))
+            return list(super().format_ticks(values))
+
+    getattr(ax, f"{axis}axis").set_major_formatter(Percent(1, decimals=0))

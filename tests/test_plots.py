@@ -167,6 +167,18 @@ def test_a_share_stands_in_per_cent_where_its_axis_is_in_per_cent():
     assert [[*row[:1], *row[2:]] for row in told] == [[*row[:1], *row[2:]] for row in plain]
 
 
+def test_ticks_in_per_cent_have_the_decimals_that_tell_them_apart():
+    for span, decimals in (((0, 1), 0), ((0.86, 0.885), 1), ((0.5, 0.5005), 2)):
+        _, ax = plots.figure("", "x", "y")
+        ax.set_ylim(*span)
+        plots.percent_axis(ax)
+        ax.figure.draw_without_rendering()
+        said = [label.get_text() for label in ax.get_yticklabels()]
+        assert len(set(said)) == len(said) > 2
+        assert all(len(text.partition(".")[2].rstrip("%")) == decimals for text in said), said
+        assert [float(t.rstrip("%")) / 100 for t in said] == pytest.approx(list(ax.get_yticks()))
+
+
 def test_of_pictures_a_given_table_is_enough():
     fig, ax = plots.figure()
     ax.imshow(np.eye(4))
