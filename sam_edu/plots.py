@@ -207,9 +207,10 @@ def percent_axis(ax: Axes, axis: str = "y") -> None:
     from matplotlib.ticker import PercentFormatter
 
     class Percent(PercentFormatter):
-        def format_ticks(self, values: Sequence[float]) -> list[str]:
+        def format_ticks(self, values: list[float]) -> list[str]:
             shares = np.asarray(values, dtype=float)
-            self.decimals = next(n for n in range(9) if np.allclose(shares, shares.round(n + 2), atol=1e-9))
-            return list(super().format_ticks(values))
+            exact = [n for n in range(6) if np.abs(shares - shares.round(n + 2)).max(initial=0) < 1e-9]
+            self.decimals = exact[0] if exact else 6
+            return super().format_ticks(values)
 
     getattr(ax, f"{axis}axis").set_major_formatter(Percent(1, decimals=0))
