@@ -12,11 +12,6 @@ from sam_edu.experiments.uncertainty import Estimate
 
 
 @pytest.fixture(scope="module")
-def digits() -> Study:
-    return study("digits", seeds=3)
-
-
-@pytest.fixture(scope="module")
 def cnn() -> Study:
     return study("digits-cnn", seeds=3)
 

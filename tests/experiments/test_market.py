@@ -17,11 +17,6 @@ EPS = 8 / 255
 
 
 @pytest.fixture(scope="module")
-def digits() -> Study:
-    return study("digits", seeds=3)
-
-
-@pytest.fixture(scope="module")
 def fashion() -> Study:
     return study("fashion-mnist")
 

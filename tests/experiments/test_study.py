@@ -14,11 +14,6 @@ from sam_edu.experiments.study import Study
 
 
 @pytest.fixture(scope="module")
-def digits() -> Study:
-    return study("digits", seeds=3)
-
-
-@pytest.fixture(scope="module")
 def family() -> Study:
     return study("fashion-mnist-family", seeds=2)
 
