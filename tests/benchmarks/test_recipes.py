@@ -1,0 +1,43 @@
+"""What an accuracy costs by recipe: counted by hand, and by the runner's own evaluation."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import recipes
+from sam_edu.experiments import RunConfig, run
+
+SMALL = RunConfig(dataset="digits", train_size=200, test_size=None, epochs=2, batch_size=50, eval_linf=(0.0,))
+
+
+def test_the_curve_ends_at_the_accuracy_that_the_runner_finds():
+    found = recipes.curve(SMALL)
+    record = run(SMALL)
+    assert len(found) == 2 and record.linf is not None
+    assert found[-1] == record.linf.clean_accuracy != found[0]
+
+
+def test_operations_are_two_for_each_multiplication_of_a_linear_layer():
+    layers = [(64, 128), (128, 128), (128, 10)]
+    per_layer = [2 * a * b for a, b in layers]
+    # forward, gradient of the weights, and gradient of what comes in, which the images do not need
+    assert recipes.operations(SMALL) == 3 * sum(per_layer) - per_layer[0]
+
+
+def test_the_cost_is_that_of_the_epochs_until_the_target():
+    rows = {
+        "short": {"accuracy": [0.2, 0.9, 0.8], "images": 10, "operations": 4.0, "seconds": 1.0},
+        "long": {"accuracy": [0.1, 0.2, 0.85], "images": 20, "operations": 4.0, "seconds": 2.0},
+        "never": {"accuracy": [0.1], "images": 20, "operations": 4.0, "seconds": 2.0},
+    }
+    found = recipes.costs(rows)
+    assert found["short"] == {"epochs": 2, "operations": 80 / 240, "seconds": pytest.approx(20 / 120)}
+    assert found["long"] == {"epochs": 3, "operations": 1, "seconds": 1}
+    assert found["never"] == {"epochs": None, "operations": None, "seconds": None}
+
+
+def test_the_recipes_are_rows_of_the_protocols_that_train_alike():
+    found = recipes.recipes("digits")
+    assert [config.epochs for config in found.values()] == [6, 9, 15]
+    assert {config.precision for config in found.values()} == {"bfloat16"}
+    assert all(config.method == "sgd" and config.test_size is None for config in found.values())
