@@ -200,7 +200,7 @@ class Rows:
 
 def _choices(wanted: Any) -> list[Any]:
     """The values to choose from; a number of NumPy or torch is one value."""
-    several = isinstance(wanted, Iterable) and not isinstance(wanted, str) and getattr(wanted, "ndim", 1)
+    several = isinstance(wanted, Iterable) and not isinstance(wanted, str) and getattr(wanted, "ndim", 1) != 0
     return list(wanted) if several else [wanted]
 
 
