@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ class Inventory:
 
     Parameters
     ----------
-    names : str or sequence of str
+    names : str or iterable of str
         Protocols with the same rows (:mod:`sam_edu.experiments.protocols`).
     seeds : int
         How many are planned.
@@ -41,7 +41,7 @@ class Inventory:
     (100, 100)
     """
 
-    def __init__(self, names: str | Sequence[str], seeds: int = 3, *folders: str | Path | None) -> None:
+    def __init__(self, names: str | Iterable[str], seeds: int = 3, *folders: str | Path | None) -> None:
         names = [names] if isinstance(names, str) else list(names)
         if not names or seeds < 1:
             raise ValueError(f"an inventory needs a protocol and a seed at least, got {names} and {seeds}")
@@ -55,7 +55,7 @@ class Inventory:
         self.planned = sum(len(group) for groups in self.plans.values() for group in groups.values())
         self.made = sum(table.runs for table in self.studies.values())
 
-    def table(self, titles: Sequence[str], caption: str, radii: Sequence[float] = ()) -> plots.Shown:
+    def table(self, titles: Sequence[str], caption: str, radii: Iterable[float] = ()) -> plots.Shown:
         """One line per row: its price in gradient passes, and under each protocol's title what was measured.
 
         A result reads: clean; then at each of ``radii`` (l-infinity); then how many seeds there are. Where
@@ -70,10 +70,11 @@ class Inventory:
         """
         if len(titles) != len(self.plans) or len({"method", "price", *titles}) != 2 + len(titles):
             raise ValueError(f"each of {', '.join(self.plans)} needs its own title, got {list(titles)}")
+        radii = (0, *radii)
         prices = [[self._price(name, label) for name in self.plans] for label in self.rows]
         columns = {"method": self.rows, "price": ["; ".join(dict.fromkeys(own)) for own in prices]}
         for title, name in zip(titles, self.plans, strict=True):
-            columns[title] = [self._result(name, label, (0, *radii)) for label in self.rows]
+            columns[title] = [self._result(name, label, radii) for label in self.rows]
         return plots.show_table(columns, caption)
 
     def _price(self, name: str, label: str) -> str:

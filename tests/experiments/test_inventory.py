@@ -35,6 +35,8 @@ def test_its_table_shows_each_row_with_its_seeds_or_says_not_run(tmp_path: Path)
         f"{sgd.at(0).percent()}; {sgd.at(0.1).percent()} (5 of 5 seeds)",
     ]
     assert len(rows) == 1 + len(protocols.DIGITS)
+    once = cells(Inventory(["digits"], 5).table(["digits"], "x", iter([0.1])))
+    assert once == table, "radii that can be read once only"
     empty = cells(Inventory(["digits"], 5, tmp_path).table(["digits"], "x", [0.1]))
     assert {line[-1] for line in empty[1:]} == {"not run"}
 
