@@ -72,16 +72,14 @@ class Combinations:
         return [one for one in self.found if one.difference.mean <= 0]
 
     def table(self) -> plots.Shown:
-        """The combinations of :meth:`not_above`, with intervals and p-values."""
-        below = self.not_above()
+        """The combinations of :meth:`not_above`, with intervals and p-values; a line that says "none"."""
+        lines = [
+            (one.experiment, one.row.label, pixels(one.eps), one.difference.points(), p_value(one.p))
+            for one in self.not_above()
+        ]
+        heads = ("experiment", self.method, "ε", "points above SGD", "p")
         return plots.show_table(
-            {
-                "experiment": [one.experiment for one in below],
-                self.method: [one.row.label for one in below],
-                "ε": [pixels(one.eps) for one in below],
-                "points above SGD": [one.difference.points() for one in below],
-                "p": [p_value(one.p) for one in below],
-            },
+            dict(zip(heads, zip(*(lines or [("none", "–", "–", "–", "–")]), strict=True), strict=True)),
             f"Every such combination of {self.radius} and ε at which {self.method} is not above SGD on "
             "average: 95 % interval over seeds and test images; p: two-sided, Holm-corrected "
             "over all combinations of all experiments.",

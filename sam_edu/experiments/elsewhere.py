@@ -122,8 +122,8 @@ def compare(experiments: Experiments, pair: tuple[str, str] = ("SAM", "control")
     Raises
     ------
     ValueError
-        Without experiments or radii, if a family has no row, or if rows of a study have different seeds or a
-        single one.
+        Without experiments or radii, if two places have the same name, if a family has no row, or if rows of
+        a study have different seeds or a single one.
     KeyError
         If a study has no row SGD.
     """
@@ -134,6 +134,8 @@ def compare(experiments: Experiments, pair: tuple[str, str] = ("SAM", "control")
         _check(experiment, study, radii, pair)
         for eps in radii:
             name = experiment if len(radii) == 1 else f"{experiment}, {pixels(eps)}"
+            if name in found:
+                raise ValueError(f"two places are called {name!r}; give each a name and a radius of its own")
             found[name] = experiment, study, eps
     leads = [_lead(study, eps, pair) for _, study, eps in found.values()]
     ps = comparison.holm([lead.p for lead in leads])
@@ -157,6 +159,8 @@ def _check(name: str, study: Study, radii: Sequence[float], pair: tuple[str, str
         raise ValueError(f"{name}: a radius to judge at is missing; write (study, 8 / 255)")
     families = study.families
     unknown = [kind for kind in pair if kind not in families]
+    if pair[0] == pair[1]:
+        raise ValueError(f"pair must name two families, got {pair[0]!r} twice")
     if unknown:
         raise ValueError(f"pair must name two of {', '.join(families)}, got {unknown[0]!r}")
     for kind, rows in families.items():

@@ -36,8 +36,8 @@ class Official:
         Raises
         ------
         ValueError, KeyError
-            As :func:`sam_edu.experiments.ladders.met`; ValueError without rows, if a ladder does not end
-            with AutoAttack after other rungs, or if two networks share data and label.
+            As :func:`sam_edu.experiments.ladders.met`; ValueError without rows or a radius, if a ladder does
+            not end with AutoAttack after other rungs, or if two networks share data and label.
 
         Examples
         --------
@@ -47,7 +47,10 @@ class Official:
         (0, ('digits', 'SGD, label smoothing 0.1'))
         """
         found: dict[tuple[str, str], AtRadius] = {}
-        for study, eps in studies:
+        for given in studies:
+            if isinstance(given, Study):
+                raise ValueError(f"{given!r}: a radius to judge at is missing; write (study, 8 / 255)")
+            study, eps = given
             for row in study:
                 name = row.config.dataset, row.label
                 if name in found:

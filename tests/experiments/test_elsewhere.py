@@ -184,3 +184,18 @@ def test_combinations_of_methods_other_than_sam(digits: Study) -> None:
     assert at.startswith("Every such combination of a row's settings and ε at which AT is not above SGD")
     asam = combinations.against_sgd({"here": (digits, 0.1)}, "asam").table().alt
     assert asam.startswith("Every such combination of ρ and ε at which ASAM is not above SGD")
+
+
+def test_places_of_one_name_or_a_family_against_itself(digits: Study) -> None:
+    twice = {"a, 0.1": (digits, 0.1), "a": (digits, 0.06, 0.1)}
+    for experiments in (twice, {"a": (digits, 0.1, 0.1)}):
+        with pytest.raises(ValueError, match=r"two places are called 'a, 0\.1'; give each a name"):
+            elsewhere.compare(experiments)
+    with pytest.raises(ValueError, match="pair must name two families, got 'SAM' twice"):
+        elsewhere.compare({"a": (digits, 0.1)}, pair=("SAM", "SAM"))
+
+
+def test_a_table_of_no_combination_says_none(digits: Study) -> None:
+    table = digits.select([digits.row("sgd"), digits.row("sam", rho=0.4)])
+    grid = combinations.against_sgd({"here": (table, 0.1)})
+    assert not grid.not_above() and "<td>none</td><td>–</td>" in grid.table().markup

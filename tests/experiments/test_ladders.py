@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,3 +214,11 @@ def test_official_says_how_many_images_there_are(met: Official) -> None:
     assert Official({**met.met, (name[0], "few"): fewer}).images == 500
     other = Official({(name[0], "SGD"): entry, ("mine", "SGD"): fewer})
     assert other.table("seed 0").alt.startswith("Accuracy on 100 to 500 images, seed 0")
+
+
+def test_official_without_a_radius() -> None:
+    table: Any = Study("made up", [row("SGD", record(8, 5, 3))])
+    with pytest.raises(
+        ValueError, match=r"Study\('made up', 1 rows, 1 runs\): a radius to judge at is missing"
+    ):
+        Official.of(table)
