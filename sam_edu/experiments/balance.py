@@ -60,6 +60,8 @@ def against(study: Study, reference: Row, eps: float, margin: float = 0.01, alph
     ------
     ValueError
         If the reference is not a row of the study; with one seed, unequal seeds, or no other row.
+    KeyError
+        If a row was not attacked at ``eps``.
     """
     study.select([reference])  # another's row would be compared with its own namesake, too
     rows = [row for row in study if row is not reference]

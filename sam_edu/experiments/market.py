@@ -37,13 +37,15 @@ def prices(study: Study, rows: Iterable[Row], reference: Row, eps: float, about:
     Raises
     ------
     ValueError
-        Without rows, or if one shares fewer than two seeds with the reference.
+        Without rows, if one is of another protocol, or shares fewer than two seeds with the reference.
     KeyError
         If there is no row SGD, or one was not attacked at ``eps``.
     """
     rows = list(rows)
     if not rows:
         raise ValueError("a table of prices needs a row at least, got none")
+    if others := [row.label for row in rows if row.protocol not in {own.protocol for own in study}]:
+        raise ValueError(f"{', '.join(others)}: prices are in passes of {study.name}'s SGD, not of theirs")
     name = reference.label if reference.varies else reference.method.name
     number = seeds(len(row.records) for row in (reference, *rows))
     return plots.show_table(
@@ -157,6 +159,8 @@ def class_pays(
     ------
     ValueError
         If there is no such class, it has no test image, or a row to name is not the study's.
+    KeyError
+        If a row was not attacked at ``eps``.
     """
     named, at = study.select(named), study.class_index(name)
     if any(np.isnan(row.per_class()[at]) for row in study):

@@ -48,6 +48,8 @@ def over_epochs(
     ValueError
         Without rows; if they are of several methods or settings, or of different seeds; if two have the same
         number of epochs.
+    KeyError
+        If a row was not attacked at ``eps``.
 
     Examples
     --------
@@ -106,7 +108,7 @@ def gains_over_rho(panels: Panels, title: str, caption: str, **size: Any) -> plo
         Without panels; if the experiments have different networks, or more than there are looks; if a study
         has no row of SAM, or the seeds of one are not those of SGD.
     KeyError
-        If a study has no row SGD.
+        If a study has no row SGD, or one was not attacked at the radius.
 
     Examples
     --------

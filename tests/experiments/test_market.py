@@ -231,3 +231,10 @@ def test_gains_at_every_radius_count_the_seeds_that_are_paired(digits: Study) ->
     sam, sgd = digits.row("sam", rho=0.4), digits.row("sgd")
     shown = study_plots.by_radius([sam], sgd.of([0, 1]), "x", about="Digits")
     assert "Digits, means over 2 seeds, paired with SGD." in shown.markup
+
+
+def test_prices_are_of_one_protocol(digits: Study, fashion: Study) -> None:
+    """An epoch of theirs is not an epoch of ours: SGD itself would cost a half."""
+    assert digits.cost(fashion.row("sgd")) == 0.5
+    with pytest.raises(ValueError, match="SGD: prices are in passes of digits's SGD, not of theirs"):
+        market.prices(digits, [fashion.row("sgd")], fashion.row("sam", rho=0.2), EPS, "Fashion-MNIST")
