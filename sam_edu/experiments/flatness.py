@@ -91,7 +91,7 @@ def association(
         If ``measure`` or ``given`` is unknown, with fewer than five rows, or if a run has no number there:
         its training diverged.
     KeyError
-        If a record is too old to have the measure.
+        If a record is too old to have the measure, or was not attacked at ``eps``.
     """
     rows = list(rows)
     if measure not in MEASURES or given not in GIVEN:
@@ -102,22 +102,18 @@ def association(
     if len(rows) < 5:
         raise ValueError(f"an interval over rows needs five rows at least, got {len(rows)}")
     fixed = GIVEN[given]
-    table = [
-        np.array(
-            [
-                [MEASURES[measure](r), robust, fixed(r) if fixed else 0.0]
-                for r, robust in zip(row.records, row.values(eps), strict=True)
-            ]
-        )
-        for row in rows
-    ]
-
-    for row, values in zip(rows, table, strict=True):
-        if not np.isfinite(values).all():
-            raise ValueError(f"{row.label}: a {measure} or its {given} is not finite; leave the row out")
+    table: list[NDArray] = []
+    for row in rows:
+        try:
+            found = [(MEASURES[measure](r), fixed(r) if fixed else 0.0) for r in row.records]
+        except KeyError as error:
+            raise KeyError(f"{row.label}: an older record, without {error}; run it anew") from None
+        if not np.isfinite(found).all():
+            raise ValueError(f"{row.label}: {measure} or {given} is not finite in a run; leave the row out")
+        table.append(np.column_stack([found, row.values(eps)]))
 
     def of(chosen: Sequence[int] | NDArray) -> float:
-        x, y, z = np.concatenate([table[i] for i in chosen]).T
+        x, z, y = np.concatenate([table[i] for i in chosen]).T
         return rank_correlation(x, y, z if fixed else None)
 
     rng = np.random.default_rng(seed)
@@ -202,7 +198,7 @@ def scatter(
         If the ball's radius is not the same in all records, or a number is not positive: the axes are
         logarithmic.
     KeyError
-        If a row to name is not there.
+        If a row to name is not there, or one was not attacked at ``eps``.
     """
     for name in names:
         study.labelled(name)

@@ -94,13 +94,15 @@ def match(target: Records, rivals: Mapping[str, Records], eps: float, norm: str 
 def best_mixture(clean: float, rivals: Mapping[str, float], attacked: Mapping[str, float]) -> Mixture:
     """The most robust mixture of two rivals whose clean accuracy is at least ``clean``.
 
-    Where none is as accurate, the most accurate rival alone.
+    Where none is as accurate, the most accurate rival alone; ValueError without rivals.
 
     Examples
     --------
     >>> best_mixture(0.875, {"early": 0.85, "late": 0.90}, {"early": 0.40, "late": 0.20})
     {'early': 0.5, 'late': 0.5}
     """
+    if not rivals:
+        raise ValueError("there is nothing to mix: rivals is empty")
     able = [label for label in rivals if rivals[label] >= clean]
     if not able:
         return {max(rivals, key=lambda label: (rivals[label], attacked[label])): 1.0}

@@ -109,7 +109,7 @@ def test_networks_that_cannot_be_ranked(recwarn):
                    for r in worst.records]  # fmt: skip
         diverged = dataclasses.replace(worst, records=records)
         table = Study("digits", [diverged, *digits.without([worst])])
-        with pytest.raises(ValueError, match=r"AWP γ=0\.005 ε=0\.1: a top eigenvalue or its nothing is not"):
+        with pytest.raises(ValueError, match=r"AWP γ=0\.005 ε=0\.1: top eigenvalue or nothing is not finite"):
             association(table, 0.1, "top eigenvalue", draws=10)
         with pytest.raises(ValueError, match=r"top eigenvalue of the Hessian: AWP .* is not above 0; leave"):
             flatness.scatter(table, 0.1, {}, "Title", "Caption.")
@@ -120,3 +120,14 @@ def test_networks_that_cannot_be_ranked(recwarn):
         Survey.of({})
     with pytest.raises(KeyError, match="no row of digits is called 'SAM'"):
         flatness.scatter(digits, 0.1, {"SAM": "SAM"}, "Title", "Caption.")
+
+
+def test_an_older_record_is_named():
+    digits = study("digits", seeds=1)
+    old = dataclasses.replace(digits.row("awp"), records=[
+        dataclasses.replace(r, confidence={}) for r in digits.row("awp").records
+    ])  # fmt: skip
+    rows = [old, *digits.controls]
+    assert association(rows, 0.1, "top eigenvalue", draws=10).low < 1
+    with pytest.raises(KeyError, match=r"AWP .*: an older record, without 'train'; run it anew"):
+        association(rows, 0.1, "top eigenvalue", "confidence", draws=10)

@@ -171,3 +171,8 @@ def test_of_equal_mixtures_the_first_rivals_make_it_in_any_process():
     for turned in (rivals, dict(reversed(rivals.items()))):
         first = next(label for label in turned if label != "high")
         assert list(matching.best_mixture(0.85, turned, attacked)) == [first, "high"]
+
+
+def test_a_mixture_of_nothing():
+    with pytest.raises(ValueError, match="there is nothing to mix"):
+        matching.best_mixture(0.5, {}, {})
