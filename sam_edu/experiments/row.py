@@ -71,6 +71,11 @@ class Row:
         return [record.config.seed for record in self.records]
 
     @property
+    def tested(self) -> set[tuple[str, int]]:
+        """Data and number of test images: one pair, unless records differ."""
+        return {(r.config.dataset, e.n) for r in self.records for e in (r.linf, r.l2) if e}
+
+    @property
     def radii(self) -> tuple[float, float, float]:
         """Those of its training: rho, eps and gamma."""
         return self.config.rho, self.config.eps, self.config.gamma
@@ -143,7 +148,12 @@ class Row:
         return match(self.records, theirs, eps, norm)
 
     def paired(self, other: Row) -> tuple[Row, Row]:
-        """Both rows with the seeds that both have; ValueError if there are none."""
+        """Both rows with the seeds that both have; ValueError if there are none, or the images differ."""
+        if self.tested != other.tested:
+            raise ValueError(
+                f"{self.label} and {other.label}: a paired difference needs the same test images, got "
+                f"{self.tested} and {other.tested}"
+            )
         common = summary.common([self.records, other.records])
         if not common:
             raise ValueError(
@@ -153,15 +163,19 @@ class Row:
         return self.of(common), other.of(common)
 
     def of(self, seeds: Iterable[int]) -> Row:
-        """The same row with these seeds only, in this order; ValueError if one of them was not run."""
+        """The same row with these seeds only, in this order; ValueError if one was not run or comes twice."""
         by_seed, seeds = {record.config.seed: record for record in self.records}, list(seeds)
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"each seed is a run of its own and counts once, got {seeds}")
         for seed in seeds:
             if seed not in by_seed:
                 raise ValueError(f"{self.label} has no run with seed {seed}; its seeds: {self.seeds}")
         return replace(self, records=[by_seed[seed] for seed in seeds])
 
     def mean(self, what: Callable[[Record], Any]) -> Any:
-        """Mean over the seeds of anything that a record holds, a number or an array."""
+        """Mean over the seeds of anything that a record holds, a number or an array; ValueError of none."""
+        if not self.records:
+            raise ValueError(f"{self.label}: a mean over seeds needs the run of one seed at least, got none")
         return np.mean([what(record) for record in self.records], axis=0)
 
     @property

@@ -163,9 +163,8 @@ class Rows:
     @property
     def images(self) -> int:
         """Number of test images; ValueError without rows, or if they differ in it."""
-        norm = "linf" if self._first.records[0].linf else "l2"
-        found = {summary.evaluation(run, norm).n for row in self for run in row.records}
-        if len(found) > 1:
+        found = {n for row in (self._first, *self) for _, n in row.tested}
+        if len(found) != 1:
             raise ValueError(f"the rows of {self.name} differ in their number of test images: {found}")
         return found.pop()
 

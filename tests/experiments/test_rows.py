@@ -168,6 +168,19 @@ def test_images_are_counted_in_every_row(digits: Study) -> None:
         _ = Study("digits", [sgd, small]).images
 
 
+def test_differences_are_of_the_same_images_and_each_seed_counts_once(digits: Study) -> None:
+    sgd, other = digits.row("sgd"), study("fashion-mnist", 2).row("sgd")
+    for differ in (sgd.minus, sgd.versus):
+        with pytest.raises(
+            ValueError, match=r"same test images, got .*'digits', 500.* and .*fashion-mnist', 2"
+        ):
+            differ(other, 0)
+    with pytest.raises(ValueError, match=r"each seed is a run of its own and counts once, got \[0, 0\]"):
+        sgd.of([0, 0])
+    with pytest.raises(ValueError, match="SGD: a mean over seeds needs the run of one seed"):
+        _ = sgd.of([]).eigenvalue
+
+
 def test_choices_need_groups_with_the_same_seeds(digits: Study) -> None:
     records = digits.row("sgd").records
     with pytest.raises(ValueError, match=r"a: \[0, 1, 2\]; b: \[0\]"):
