@@ -37,9 +37,20 @@ def seeds(counts: Iterable[int]) -> str:
     >>> seeds([5, 5]), seeds([5, 3]), seeds([1])
     ('5 seeds', '3 to 5 seeds', '1 seed')
     """
+    said = span(counts)
+    return f"{said} seed{'' if said == '1' else 's'}"
+
+
+def span(counts: Iterable[int]) -> str:
+    """The least and the greatest of some counts: "500", or "500 to 2000" where they differ.
+
+    Examples
+    --------
+    >>> span([500, 500]), span([2000, 500])
+    ('500', '500 to 2000')
+    """
     fewest, *between = sorted(set(counts))
-    most = between[-1] if between else fewest
-    return f"{f'{fewest} to ' if most > fewest else ''}{most} seed{'' if most == 1 else 's'}"
+    return f"{fewest} to {between[-1]}" if between else f"{fewest}"
 
 
 def short(labels: Iterable[str]) -> dict[str, str]:

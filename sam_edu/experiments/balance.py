@@ -59,8 +59,11 @@ def against(study: Study, reference: Row, eps: float, margin: float = 0.01, alph
     Raises
     ------
     ValueError
-        With fewer than two seeds, unequal seeds, or no other row.
+        If the reference is not a row of the study; with one seed, unequal seeds, or no other row.
+    KeyError
+        If a row was not attacked at ``eps``.
     """
+    study.select([reference])  # another's row would be compared with its own namesake, too
     rows = [row for row in study if row is not reference]
     attacked, clean = (dict(zip(rows, study.against(reference, e, rows), strict=True)) for e in (eps, 0))
     change = {row: row.versus(reference, 0) for row in rows}

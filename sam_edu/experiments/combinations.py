@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sam_edu import plots
 from sam_edu._text import p_value, pixels
 from sam_edu.experiments import comparison
-from sam_edu.experiments.elsewhere import Experiments
+from sam_edu.experiments.elsewhere import Experiments, pairs
 from sam_edu.experiments.row import Row
 from sam_edu.experiments.uncertainty import Estimate
 from sam_edu.methods import METHODS
@@ -46,13 +46,14 @@ class Combinations:
 
     Attributes
     ----------
-    method : str
-        As readers see it.
+    method, radius : str
+        As readers see it; what sets its rows apart, such as ρ.
     found : tuple of Combination
     """
 
     method: str
     found: tuple[Combination, ...]
+    radius: str = "ρ"
 
     def __len__(self) -> int:
         return len(self.found)
@@ -71,18 +72,16 @@ class Combinations:
         return [one for one in self.found if one.difference.mean <= 0]
 
     def table(self) -> plots.Shown:
-        """The combinations of :meth:`not_above`, with intervals and p-values."""
-        below = self.not_above()
+        """The combinations of :meth:`not_above`, with intervals and p-values; a line that says "none"."""
+        lines = [
+            (one.experiment, one.row.label, pixels(one.eps), one.difference.points(), p_value(one.p))
+            for one in self.not_above()
+        ]
+        heads = ("experiment", self.method, "ε", "points above SGD", "p")
         return plots.show_table(
-            {
-                "experiment": [one.experiment for one in below],
-                self.method: [one.row.label for one in below],
-                "ε": [pixels(one.eps) for one in below],
-                "points above SGD": [one.difference.points() for one in below],
-                "p": [p_value(one.p) for one in below],
-            },
-            f"Every such combination of ρ and ε at which {self.method} is not above SGD on average: "
-            "95 % interval over seeds and test images; p: two-sided, Holm-corrected "
+            dict(zip(heads, zip(*(lines or [("none", "–", "–", "–", "–")]), strict=True), strict=True)),
+            f"Every such combination of {self.radius} and ε at which {self.method} is not above SGD on "
+            "average: 95 % interval over seeds and test images; p: two-sided, Holm-corrected "
             "over all combinations of all experiments.",
         )
 
@@ -101,14 +100,19 @@ def against_sgd(experiments: Experiments, method: str = "sam") -> Combinations:
     Raises
     ------
     ValueError
-        If there is no such method, no row of it, or a row with fewer than two seeds.
+        If there is no such method, no row of it beside SGD, or a row that shares fewer than two seeds with
+        SGD.
+    KeyError
+        If a study has no row SGD.
     """
     cells: list[tuple[str, Row, float, Estimate]] = []
-    for name, (study, *_) in experiments.items():
-        sgd, rows = study.row("sgd"), study.rows(method)
+    for name, (study, *_) in pairs(experiments).items():
+        sgd = study.row("sgd")
+        rows = [row for row in study.rows(method) if row is not sgd]
         cells += [(name, row, eps, row.versus(sgd, eps)) for row in rows for eps in study.radii()]
     if not cells:
         raise ValueError(f"none of {', '.join(experiments) or 'no experiments'} has a row of {method}")
     ps = comparison.holm([difference.p for *_, difference in cells])
     found = (Combination(*cell, p) for cell, p in zip(cells, ps, strict=True))
-    return Combinations(METHODS[method].name, tuple(found))
+    needs = METHODS[method].needs
+    return Combinations(METHODS[method].name, tuple(found), "ρ" if needs == ("rho",) else "a row's settings")

@@ -144,6 +144,16 @@ def image_error(records: Records, reference: Records, eps: float, norm: str = "l
     return float(difference.std(ddof=1) / np.sqrt(len(difference)))
 
 
+def check_seeds(groups: Mapping[str, Records]) -> None:
+    """ValueError if groups, which are to be compared or chosen from, have different seeds."""
+    seeds = {label: [record.config.seed for record in records] for label, records in groups.items()}
+    if any(own != next(iter(seeds.values())) for own in seeds.values()):
+        said = "; ".join(f"{label}: {own}" for label, own in seeds.items())
+        raise ValueError(
+            f"these rows have different seeds, {said}; Study.paired() keeps those that all rows have"
+        )
+
+
 @dataclass(frozen=True)
 class Choice:
     """What was chosen on one half of the test images and how it does on the other."""
@@ -160,7 +170,15 @@ def choose(
 
     The better of many results, judged on the images it was chosen by, flatters itself.
     ``score`` maps verdicts (seeds, images) to the number that is maximised.
+
+    Raises
+    ------
+    ValueError
+        Without groups, or if their seeds differ: means over other seeds are no reason to choose.
     """
+    if not groups:
+        raise ValueError("there is nothing to choose from: no rows")
+    check_seeds(groups)
     table = {label: verdicts(records, eps, norm) for label, records in groups.items()}
 
     def by(half: int) -> Choice:

@@ -122,15 +122,20 @@ def compare(experiments: Experiments, pair: tuple[str, str] = ("SAM", "control")
     Raises
     ------
     ValueError
-        Without experiments or radii, if a family has no row, or if rows of a study have different seeds.
+        Without experiments or radii, if two places have the same name, if a family has no row, or if rows of
+        a study have different seeds or a single one.
+    KeyError
+        If a study has no row SGD.
     """
     if not experiments:
         raise ValueError("there is nothing to compare: experiments is empty")
     found: dict[str, tuple[str, Study, float]] = {}
-    for experiment, (study, *radii) in experiments.items():
+    for experiment, (study, *radii) in pairs(experiments).items():
         _check(experiment, study, radii, pair)
         for eps in radii:
             name = experiment if len(radii) == 1 else f"{experiment}, {pixels(eps)}"
+            if name in found:
+                raise ValueError(f"two places are called {name!r}; give each a name and a radius of its own")
             found[name] = experiment, study, eps
     leads = [_lead(study, eps, pair) for _, study, eps in found.values()]
     ps = comparison.holm([lead.p for lead in leads])
@@ -141,11 +146,21 @@ def compare(experiments: Experiments, pair: tuple[str, str] = ("SAM", "control")
     return Families(places, tuple(dict.fromkeys(study for study, *_ in experiments.values())), pair)
 
 
+def pairs(experiments: Experiments) -> Experiments:
+    """The same, once it is sure that each is a tuple; ValueError if a study stands there alone."""
+    for name, given in experiments.items():
+        if isinstance(given, Study):
+            raise ValueError(f"{name}: a radius to judge at is missing; write (study, 8 / 255)")
+    return experiments
+
+
 def _check(name: str, study: Study, radii: Sequence[float], pair: tuple[str, str]) -> None:
     if not radii:
         raise ValueError(f"{name}: a radius to judge at is missing; write (study, 8 / 255)")
     families = study.families
     unknown = [kind for kind in pair if kind not in families]
+    if pair[0] == pair[1]:
+        raise ValueError(f"pair must name two families, got {pair[0]!r} twice")
     if unknown:
         raise ValueError(f"pair must name two of {', '.join(families)}, got {unknown[0]!r}")
     for kind, rows in families.items():
@@ -154,6 +169,8 @@ def _check(name: str, study: Study, radii: Sequence[float], pair: tuple[str, str
     seeds = {tuple(row.seeds) for rows in families.values() for row in rows}
     if seeds != {tuple(study.row("sgd").seeds)}:
         raise ValueError(f"{name}: its rows have different seeds; study.paired() keeps those that all have")
+    if len(study.row("sgd").records) < 2:
+        raise ValueError(f"{name}: a comparison needs two seeds at least, got one")
 
 
 def _lead(study: Study, eps: float, pair: tuple[str, str]) -> Estimate:
@@ -187,7 +204,15 @@ def gains(
     seeds : whether the table says how many there are
     columns : mapping, optional
         Further columns of the table.
+
+    Raises
+    ------
+    ValueError
+        Without experiments, or if one has other families than the first.
     """
+    if len({tuple(sorted(kinds)) for kinds in found.values()}) != 1:
+        said = "; ".join(f"{place}: {', '.join(kinds)}" for place, kinds in found.items()) or "none"
+        raise ValueError(f"a figure of gains needs experiments with the same families, got {said}")
     places, kinds = list(found), list(next(iter(found.values())))
     fig, ax = plots.figure(title, "points above SGD under attack", **size)
     for kind, dy in zip(kinds, np.linspace(0.15, -0.15, len(kinds)), strict=True):

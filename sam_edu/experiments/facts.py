@@ -120,8 +120,12 @@ def _shown(table: Study, row: Row, other: Row | None, found: re.Match[str], form
             return _percent(row.training, kind, number)
         if what == "proved":
             return _percent(row.proved(_radius(found["eps"]), _norm(found)), kind, number)
-        return format(100 * row.per_class()[_class(table, found["on"])], number)
+        at = table.class_index(found["on"])
+        own = [row.of([seed]).per_class()[at] for seed in row.seeds]
+        return _percent(Spread.of(own), kind, number)
     eps, norm = _radius(found["eps"]), _norm(found)
+    if other is not None:
+        row, other = row.paired(other)
     if kind in ("min", "max"):
         values = row.values(eps, norm) - (0 if other is None else other.values(eps, norm))
         return format(100 * (values.min() if kind == "min" else values.max()), number)
@@ -129,33 +133,33 @@ def _shown(table: Study, row: Row, other: Row | None, found: re.Match[str], form
         if kind in ("p", "interval", "images"):
             raise ValueError(f"{kind} belongs to a difference: ROW - ROW")
         return _percent(row.at(eps, norm), kind, number)
-    difference = row.minus(other, eps, norm)
-    if kind in ("p", "interval"):
-        found_both = row.versus(other, eps, norm)
-        return format(found_both.p, number) if kind == "p" else found_both.points()
+    if kind == "p":
+        return format(row.versus(other, eps, norm).p, number)
+    if kind == "interval":
+        ends = row.versus(other, eps, norm).interval()
+        return " to ".join(format(100 * end, form[2] or "+.1f") for end in ends)
     if kind == "images":
         return format(100 * comparison.image_error(row.records, other.records, eps, norm), number)
-    return _percent(difference, kind, number, signed=True)
+    return _percent(row.minus(other, eps, norm), kind, form[2] or ("+.1f" if kind != "sd" else ".1f"))
 
 
 def _norm(found: re.Match[str]) -> str:
     return "l2" if found["l2"] else "linf"
 
 
-def _percent(value: Spread, kind: str | None, number: str, signed: bool = False) -> str:
-    if kind == "spread":
-        return value.percent(signed=signed)
-    return format(100 * (value.sd if kind == "sd" else value.mean), number)
-
-
-def _class(table: Study, name: str) -> int:
-    if name not in table.classes:
-        raise ValueError(f"no class {name!r}; it has {', '.join(table.classes)}")
-    return table.classes.index(name)
+def _percent(value: Spread, kind: str | None, number: str) -> str:
+    if kind == "sd" and value.n == 1:
+        raise ValueError("one seed has no standard deviation")
+    mean, sd = format(100 * value.mean, number), format(100 * value.sd, number.removeprefix("+"))
+    if kind == "spread" and value.n > 1:
+        return f"{mean} ± {sd}"
+    return sd if kind == "sd" else mean
 
 
 def _radius(text: str | None) -> float:
     if text is None:
         return 0.0
     numerator, _, denominator = text.partition("/")
+    if denominator and not float(denominator):
+        raise ValueError(f"{text} is no radius")
     return float(numerator) / float(denominator or 1)

@@ -38,6 +38,8 @@ GIVEN: dict[str, Callable[[Record], float] | None] = {
 def rank_correlation(x: ArrayLike, y: ArrayLike, given: ArrayLike | None = None) -> float:
     """Spearman's rank correlation of ``x`` and ``y``; with ``given`` the partial one.
 
+    NaN where nothing varies; what does not vary explains nothing.
+
     Examples
     --------
     >>> rank_correlation([1, 2, 3, 4], [2, 3, 5, 9])
@@ -58,6 +60,8 @@ def rank_correlation(x: ArrayLike, y: ArrayLike, given: ArrayLike | None = None)
 def _beyond(values: NDArray, by: NDArray) -> NDArray:
     """What a straight line in ``by`` leaves."""
     by = by - by.mean()
+    if not by.any():
+        return values - values.mean()
     return values - values.mean() - by * (values @ by) / (by @ by)
 
 
@@ -74,7 +78,7 @@ class Association:
 
 
 def association(
-    rows: Sequence[Row], eps: float, measure: str, given: str = "nothing", draws: int = 1000, seed: int = 0
+    rows: Iterable[Row], eps: float, measure: str, given: str = "nothing", draws: int = 1000, seed: int = 0
 ) -> Association:
     """How far a measure of sharpness orders the networks of these rows by accuracy at ``eps``.
 
@@ -84,10 +88,12 @@ def association(
     Raises
     ------
     ValueError
-        If ``measure`` or ``given`` is unknown, or with fewer than five rows.
+        If ``measure`` or ``given`` is unknown, with fewer than five rows, or if a run has no number there:
+        its training diverged.
     KeyError
-        If a record is too old to have the measure.
+        If a record is too old to have the measure, or was not attacked at ``eps``.
     """
+    rows = list(rows)
     if measure not in MEASURES or given not in GIVEN:
         raise ValueError(
             f"measure must be one of {', '.join(MEASURES)} and given one of {', '.join(GIVEN)}, "
@@ -96,23 +102,24 @@ def association(
     if len(rows) < 5:
         raise ValueError(f"an interval over rows needs five rows at least, got {len(rows)}")
     fixed = GIVEN[given]
-    table = [
-        np.array(
-            [
-                [MEASURES[measure](r), robust, fixed(r) if fixed else 0.0]
-                for r, robust in zip(row.records, row.values(eps), strict=True)
-            ]
-        )
-        for row in rows
-    ]
+    table: list[NDArray] = []
+    for row in rows:
+        try:
+            found = [(MEASURES[measure](r), fixed(r) if fixed else 0.0) for r in row.records]
+        except KeyError as error:
+            raise KeyError(f"{row.label}: an older record, without {error}; run it anew") from None
+        if not np.isfinite(found).all():
+            raise ValueError(f"{row.label}: {measure} or {given} is not finite in a run; leave the row out")
+        table.append(np.column_stack([found, row.values(eps)]))
 
     def of(chosen: Sequence[int] | NDArray) -> float:
-        x, y, z = np.concatenate([table[i] for i in chosen]).T
+        x, z, y = np.concatenate([table[i] for i in chosen]).T
         return rank_correlation(x, y, z if fixed else None)
 
     rng = np.random.default_rng(seed)
     drawn = [of(rng.integers(len(rows), size=len(rows))) for _ in range(draws)]
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    some = [value for value in drawn if not np.isnan(value)] or [np.nan]  # draws in which nothing varies
+    low, high = np.percentile(some, [2.5, 97.5])
     return Association(of(range(len(rows))), float(low), float(high))
 
 
@@ -131,7 +138,7 @@ class Survey:
     def of(
         cls, places: Mapping[str, tuple[Iterable[Row], float]], draws: int = 1000, seed: int = 0
     ) -> Survey:
-        """Compute them; parameters and errors as :func:`association`.
+        """Compute them; parameters and errors as :func:`association`; a ValueError, too, without places.
 
         Examples
         --------
@@ -141,6 +148,8 @@ class Survey:
         (40, True)
         """
         kept = {place: (list(rows), eps) for place, (rows, eps) in places.items()}
+        if not kept:
+            raise ValueError("there is nothing to survey: places is empty")
         found = {
             (place, measure, given): association(rows, eps, measure, given, draws, seed)
             for place, (rows, eps) in kept.items()
@@ -186,8 +195,13 @@ def scatter(
     Raises
     ------
     ValueError
-        If the ball's radius is not the same in all records.
+        If the ball's radius is not the same in all records, or a number is not positive: the axes are
+        logarithmic.
+    KeyError
+        If a row to name is not there, or one was not attacked at ``eps``.
     """
+    for name in names:
+        study.labelled(name)
     balls = sorted({record.sharpness["ball_rho"] for row in study for record in row.records})
     if len(balls) != 1:
         raise ValueError(f"the worst loss in a ball compares records of one radius, got {balls}")
@@ -195,6 +209,9 @@ def scatter(
         "top eigenvalue of the Hessian": lambda row: row.eigenvalue,
         f"worst loss in a ball (ρ = {balls[0]:g}) minus loss": lambda row: row.ball,
     }
+    for label, quantity in panels.items():
+        if low := [row.label for row in study if not 0 < quantity(row) < np.inf]:
+            raise ValueError(f"{label}: {', '.join(low)} is not above 0; leave it out with study.without")
     return study_plots.scatter(
         study,
         panels,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ class Inventory:
 
     Parameters
     ----------
-    names : sequence of str
+    names : str or iterable of str
         Protocols with the same rows (:mod:`sam_edu.experiments.protocols`).
     seeds : int
         How many are planned.
@@ -32,7 +32,7 @@ class Inventory:
     Raises
     ------
     ValueError
-        If the protocols differ in their rows, or there is no such protocol.
+        If the protocols differ in their rows, there is no such protocol, none is named, or no seed planned.
 
     Examples
     --------
@@ -41,7 +41,10 @@ class Inventory:
     (100, 100)
     """
 
-    def __init__(self, names: Sequence[str], seeds: int = 3, *folders: str | Path | None) -> None:
+    def __init__(self, names: str | Iterable[str], seeds: int = 3, *folders: str | Path | None) -> None:
+        names = [names] if isinstance(names, str) else list(names)
+        if not names or seeds < 1:
+            raise ValueError(f"an inventory needs a protocol and a seed at least, got {names} and {seeds}")
         self.plans = {name: protocols.configs(name, range(seeds)) for name in names}
         self.rows = list(self.plans[names[0]])
         for name, groups in self.plans.items():
@@ -52,19 +55,30 @@ class Inventory:
         self.planned = sum(len(group) for groups in self.plans.values() for group in groups.values())
         self.made = sum(table.runs for table in self.studies.values())
 
-    def table(self, titles: Sequence[str], caption: str, radii: Sequence[float] = ()) -> plots.Shown:
+    def table(self, titles: Sequence[str], caption: str, radii: Iterable[float] = ()) -> plots.Shown:
         """One line per row: its price in gradient passes, and under each protocol's title what was measured.
 
-        A result reads: clean; then at each of ``radii`` (l-infinity); then how many seeds there are.
+        A result reads: clean; then at each of ``radii`` (l-infinity); then how many seeds there are. Where
+        the protocols differ in a price, it has one number for each.
+
+        Raises
+        ------
+        ValueError
+            If there is not one title, and another, for each protocol.
+        KeyError
+            If runs were not attacked at one of the radii.
         """
-        first = next(iter(self.plans.values()))
-        columns = {
-            "method": self.rows,
-            "price": [f"{summary.gradient_passes(runs[0]):,.0f}" for runs in first.values()],
-        }
+        if len(titles) != len(self.plans) or len({"method", "price", *titles}) != 2 + len(titles):
+            raise ValueError(f"each of {', '.join(self.plans)} needs its own title, got {list(titles)}")
+        radii = (0, *radii)
+        prices = [[self._price(name, label) for name in self.plans] for label in self.rows]
+        columns = {"method": self.rows, "price": ["; ".join(dict.fromkeys(own)) for own in prices]}
         for title, name in zip(titles, self.plans, strict=True):
-            columns[title] = [self._result(name, label, (0, *radii)) for label in self.rows]
+            columns[title] = [self._result(name, label, radii) for label in self.rows]
         return plots.show_table(columns, caption)
+
+    def _price(self, name: str, label: str) -> str:
+        return f"{summary.gradient_passes(self.plans[name][label][0]):,.0f}"
 
     def _result(self, name: str, label: str, radii: Sequence[float]) -> str:
         records = self.studies[name].groups.get(label)
@@ -75,7 +89,15 @@ class Inventory:
 
 
 def training_curves(found: Study, caption: str) -> plots.Shown:
-    """Accuracy in training over the epochs, one line per row: the first seed of each."""
+    """Accuracy in training over the epochs, one line per row: the first seed of each.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, or a record has no curves.
+    """
+    if not len(found) or not all(row.records[0].curves for row in found):
+        raise ValueError(f"{found!r}: curves need rows, each with a record that has kept its epochs")
     fig, ax = plots.figure("Training accuracy", "epoch", "accuracy on the inputs trained on")
     ends = {}
     for row in found:
@@ -92,13 +114,19 @@ def training_curves(found: Study, caption: str) -> plots.Shown:
 
 
 def speeds(found: Study) -> plots.Shown:
-    """Images and gradient passes a second of each row's first seed, with the hardware; –: not kept."""
+    """Images and gradient passes a second of each row's first seed, with the hardware; –: not kept.
+
+    ValueError without rows.
+    """
+    if not len(found):
+        raise ValueError(f"{found!r}: there are no runs whose speed is known")
     speed = [row.records[0].images_per_second for row in found]
     passes = [row.passes / row.config.epochs for row in found]
     columns = {
         "method": [row.label for row in found],
-        "passes per image and epoch": [f"{p:.0f}" for p in passes],
+        "passes per image and epoch": [f"{p:.3g}" for p in passes],
         "images a second": [f"{s:,.0f}" if s else "–" for s in speed],
         "passes a second": [f"{s * p:,.0f}" if s else "–" for s, p in zip(speed, passes, strict=True)],
     }
-    return plots.show_table(columns, f"Training speed on {found.row('sgd').records[0].origin['hardware']}.")
+    hardware = dict.fromkeys(row.records[0].origin.get("hardware", "unknown hardware") for row in found)
+    return plots.show_table(columns, f"Training speed on {' or '.join(hardware)}.")

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sam_edu import plots
-from sam_edu._text import pixels
+from sam_edu._text import pixels, span
 from sam_edu.experiments import summary
-from sam_edu.experiments.study import Row
+from sam_edu.experiments.row import Row, by_label
 from sam_edu.measured import AtRadius, EvaluationRecord, RungResult
 
 PGD = "PGD-20"  # the attack that many papers stop at
@@ -24,14 +24,11 @@ def met(row: Row, eps: float, norm: str = "linf", seed: int = 0) -> AtRadius:
     Raises
     ------
     ValueError
-        If the row has no run with this seed.
+        If the row has no run with this seed, or this was not attacked in this norm.
     KeyError
         If the run was not attacked at this radius.
     """
-    for record in row.records:
-        if record.config.seed == seed:
-            return summary.evaluation(record, norm).entry(eps)
-    raise ValueError(f"{row.label} has no run with seed {seed}; its seeds: {row.seeds}")
+    return summary.evaluation(row.of([seed]).records[0], norm).entry(eps)
 
 
 def rung(entry: AtRadius, name: str) -> RungResult:
@@ -60,9 +57,10 @@ def table(rows: Iterable[Row], eps: float, norm: str = "linf", seed: int = 0) ->
     Raises
     ------
     ValueError, KeyError
-        As :func:`met`; ValueError without rows, or if they met ladders of different attacks.
+        As :func:`met`; ValueError without rows, if two have the same label, or if they met ladders of
+        different attacks.
     """
-    found = {row.label: met(row, eps, norm, seed) for row in rows}
+    found = {label: met(row, eps, norm, seed) for label, row in by_label(rows).items()}
     if not found:
         raise ValueError("a table of rungs needs a row at least, got none")
     after = {
@@ -75,7 +73,7 @@ def table(rows: Iterable[Row], eps: float, norm: str = "linf", seed: int = 0) ->
             raise ValueError(f"{label} met another ladder: {', '.join(own)} instead of {', '.join(longest)}")
     columns = {"after": longest}
     columns |= {label: [own.get(name, "–") for name in longest] for label, own in after.items()}
-    images = max(len(entry.robust) for entry in found.values())
+    images = span(len(entry.robust) for entry in found.values())
     return plots.show_table(
         columns,
         f"Accuracy in per cent of seed {seed} at {pixels(eps)} after each rung of the ladder, on {images} "
@@ -109,6 +107,11 @@ class Flags:
 def flags(rows: Iterable[Row]) -> Flags:
     """Flags of all evaluations of these rows.
 
+    Raises
+    ------
+    ValueError
+        If there is none: nobody looked for doubts.
+
     Examples
     --------
     >>> from sam_edu.experiments import study
@@ -117,6 +120,8 @@ def flags(rows: Iterable[Row]) -> Flags:
     (40, 1)
     """
     evaluations = _evaluations(rows)
+    if not evaluations:
+        raise ValueError("flags are those of evaluations, and these rows have none")
     raised: dict[str, list[str]] = {}
     for label, evaluation in evaluations:
         if evaluation.flags:
@@ -149,16 +154,18 @@ def last_rung(rows: Iterable[Row], name: str) -> LastRung:
     Raises
     ------
     ValueError
-        If a ladder ends with another rung, or has fewer than two.
+        If a ladder ends with another rung, or has fewer than two; if there is no ladder.
     """
     images, broken, most = 0, dict[str, int](), 0.0
-    for label, evaluation in _evaluations(rows):
-        for entry in evaluation.attacked:
-            labels = [step.label for step in entry.rungs]
-            if len(labels) < 2 or not labels[-1].startswith(name):
-                raise ValueError(f"{label}: the ladder must end with {name!r}, after others; it is {labels}")
-            before, last = entry.rungs[-2:]
-            share = before.accuracy - last.accuracy
-            images, most = images + last.attacked, max(most, share)
-            broken[label] = broken.get(label, 0) + round(share * evaluation.n)
+    ladders = [(label, e.n, entry) for label, e in _evaluations(rows) for entry in e.attacked]
+    if not ladders:
+        raise ValueError("there is no ladder: these rows were not attacked")
+    for label, n, entry in ladders:
+        labels = [step.label for step in entry.rungs]
+        if len(labels) < 2 or not labels[-1].startswith(name):
+            raise ValueError(f"{label}: the ladder must end with {name!r}, after others; it is {labels}")
+        before, last = entry.rungs[-2:]
+        share = before.accuracy - last.accuracy
+        images, most = images + last.attacked, max(most, share)
+        broken[label] = broken.get(label, 0) + round(share * n)
     return LastRung(images, {label: count for label, count in broken.items() if count}, most)

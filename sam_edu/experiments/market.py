@@ -15,9 +15,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sam_edu import plots
 from sam_edu._text import pixels, seeds, short
-from sam_edu.experiments import study_plots
+from sam_edu.experiments import comparison, study_plots
 from sam_edu.experiments.study import Row, Study
 from sam_edu.experiments.summary import Spread
 
@@ -35,9 +37,16 @@ def prices(study: Study, rows: Iterable[Row], reference: Row, eps: float, about:
     Raises
     ------
     ValueError
-        If a row shares fewer than two seeds with the reference.
+        Without rows, if one is of another protocol, or shares fewer than two seeds with the reference.
+    KeyError
+        If there is no row SGD, or one was not attacked at ``eps``.
     """
     rows = list(rows)
+    if not rows:
+        raise ValueError("a table of prices needs a row at least, got none")
+    if others := [row.label for row in rows if row.protocol not in {own.protocol for own in study}]:
+        raise ValueError(f"{', '.join(others)}: prices are in passes of {study.name}'s SGD, not of theirs")
+    name = reference.label if reference.varies else reference.method.name
     number = seeds(len(row.records) for row in (reference, *rows))
     return plots.show_table(
         {
@@ -50,15 +59,25 @@ def prices(study: Study, rows: Iterable[Row], reference: Row, eps: float, about:
             ],
         },
         f"{about}, in per cent: mean ± standard deviation over {number}, {study.images} test images. "
-        f"Passes: gradient passes, SGD = 1. Last column: points above {reference.method.name} at "
+        f"Passes: gradient passes, SGD = 1. Last column: points above {name} at "
         f"{pixels(eps)}, 95 % interval over seeds and test images.",
     )
 
 
 def affordable(study: Study, budget: float, loss: float = 0.01) -> list[Row]:
-    """Rows that cost at most ``budget`` times SGD's passes and lose at most ``loss`` of clean accuracy."""
-    floor = study.row("sgd").at(0).mean - loss
-    return [row for row in study if study.cost(row) <= budget + SLACK and row.at(0).mean >= floor - SLACK]
+    """Rows that cost at most ``budget`` times SGD's passes and lose at most ``loss`` of clean accuracy.
+
+    The loss is the mean over the seeds that the row and SGD both have.
+
+    Raises
+    ------
+    KeyError
+        If there is no row SGD.
+    ValueError
+        If a row shares no seed with it.
+    """
+    sgd, limit = study.row("sgd"), budget + SLACK
+    return [row for row in study if study.cost(row) <= limit and row.minus(sgd, 0).mean >= -loss - SLACK]
 
 
 @dataclass(frozen=True)
@@ -103,7 +122,9 @@ def buy(study: Study, eps: float, budget: float, loss: float = 0.01) -> Purchase
     Raises
     ------
     ValueError
-        If nothing is affordable.
+        If nothing is affordable, or what is has different seeds.
+    KeyError
+        If there is no row SGD, or one was not attacked at ``eps``.
     """
     rows = affordable(study, budget, loss)
     if not rows:
@@ -111,6 +132,7 @@ def buy(study: Study, eps: float, budget: float, loss: float = 0.01) -> Purchase
             f"nothing costs at most {budget:g} times SGD's passes and loses at most {100 * loss:g} points "
             "of clean accuracy; raise budget or loss"
         )
+    comparison.check_seeds({row.label: row.records for row in rows})
     best = max(rows, key=lambda row: (row.at(eps).mean, -study.cost(row)))
     return Purchase(budget, best, *study.choose(rows, eps), Spread.of(study.held_out(rows, eps, eps)))
 
@@ -136,11 +158,13 @@ def class_pays(
     Raises
     ------
     ValueError
-        If there is no such class.
+        If there is no such class, it has no test image, or a row to name is not the study's.
+    KeyError
+        If a row was not attacked at ``eps``.
     """
-    if name not in study.classes:
-        raise ValueError(f"no class {name!r}; {study.name} has {', '.join(study.classes)}")
-    at = study.classes.index(name)
+    named, at = study.select(named), study.class_index(name)
+    if any(np.isnan(row.per_class()[at]) for row in study):
+        raise ValueError(f"no test image is of the class {name!r}: there is no accuracy on it to draw")
     return study_plots.scatter(
         study,
         {f"accuracy at ε = {pixels(eps)} (all classes)": lambda row: row.at(eps).mean},

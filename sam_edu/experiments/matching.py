@@ -55,11 +55,14 @@ def match(target: Records, rivals: Mapping[str, Records], eps: float, norm: str 
     Raises
     ------
     ValueError
-        Without rivals, with unequal seeds, or with records that keep no verdicts of clean images.
+        Without rivals, with unequal seeds or a single one, or with records that keep no verdicts of clean
+        images.
     """
     if not rivals:
         raise ValueError("there is nothing to match with: rivals is empty")
     seeds = [record.config.seed for record in target]
+    if len(seeds) < 2:
+        raise ValueError(f"a match is judged over two seeds at least, got {seeds}")
     for label, records in rivals.items():
         if [record.config.seed for record in records] != seeds:
             raise ValueError(f"{label}: a match needs the same seeds in the same order, {seeds}")
@@ -91,19 +94,21 @@ def match(target: Records, rivals: Mapping[str, Records], eps: float, norm: str 
 def best_mixture(clean: float, rivals: Mapping[str, float], attacked: Mapping[str, float]) -> Mixture:
     """The most robust mixture of two rivals whose clean accuracy is at least ``clean``.
 
-    Where none is as accurate, the most accurate rival alone.
+    Where none is as accurate, the most accurate rival alone; ValueError without rivals.
 
     Examples
     --------
     >>> best_mixture(0.875, {"early": 0.85, "late": 0.90}, {"early": 0.40, "late": 0.20})
     {'early': 0.5, 'late': 0.5}
     """
+    if not rivals:
+        raise ValueError("there is nothing to mix: rivals is empty")
     able = [label for label in rivals if rivals[label] >= clean]
     if not able:
         return {max(rivals, key=lambda label: (rivals[label], attacked[label])): 1.0}
     best = max(able, key=lambda label: attacked[label])
     found, score = {best: 1.0}, attacked[best]
-    for low, high in product(set(rivals) - set(able), able):
+    for low, high in product([label for label in rivals if label not in able], able):
         share = (clean - rivals[low]) / (rivals[high] - rivals[low])  # of the accurate one
         mixed = (1 - share) * attacked[low] + share * attacked[high]
         if mixed > score:

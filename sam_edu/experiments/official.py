@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sam_edu import plots
+from sam_edu._text import span
 from sam_edu.experiments import ladders
 from sam_edu.experiments.study import Study
 from sam_edu.experiments.uncertainty import in_points, paired_interval
@@ -35,8 +36,8 @@ class Official:
         Raises
         ------
         ValueError, KeyError
-            As :func:`sam_edu.experiments.ladders.met`; ValueError without rows, without AutoAttack, or if
-            two networks share data and label.
+            As :func:`sam_edu.experiments.ladders.met`; ValueError without rows or a radius, if a ladder does
+            not end with AutoAttack after other rungs, or if two networks share data and label.
 
         Examples
         --------
@@ -46,7 +47,10 @@ class Official:
         (0, ('digits', 'SGD, label smoothing 0.1'))
         """
         found: dict[tuple[str, str], AtRadius] = {}
-        for study, eps in studies:
+        for given in studies:
+            if isinstance(given, Study):
+                raise ValueError(f"{given!r}: a radius to judge at is missing; write (study, 8 / 255)")
+            study, eps = given
             for row in study:
                 name = row.config.dataset, row.label
                 if name in found:
@@ -54,13 +58,16 @@ class Official:
                 found[name] = ladders.met(row, eps, seed=seed)
         if not found:
             raise ValueError("there is no network: the studies have no rows")
-        for entry in found.values():
+        for name, entry in found.items():
             ladders.rung(entry, "AutoAttack")
+            labels = [step.label for step in entry.rungs]
+            if labels[0].startswith("AutoAttack") or not labels[-1].startswith("AutoAttack"):
+                raise ValueError(f"{name}: AutoAttack must end the ladder, after other rungs; it is {labels}")
         return cls(found)
 
     @property
     def images(self) -> int:
-        """Number of test images."""
+        """Number of test images, the largest where the data differ in it."""
         return max(len(entry.robust) for entry in self.met.values())
 
     @property
@@ -110,6 +117,8 @@ class Official:
         ------
         KeyError
             If some data have no such row.
+        ValueError
+            If a ladder has no PGD with five restarts.
         """
         columns: dict[str, list[str]] = {"data, method": [", ".join(name) for name in self.met]}
         columns["ε"] = [f"{entry.eps:.3f}" for entry in self.met.values()]
@@ -125,9 +134,10 @@ class Official:
             "" if label == reference else in_points(self.ahead(data, label, reference))
             for data, label in self.met
         ]
+        images = span(len(entry.robust) for entry in self.met.values())
         return plots.show_table(
             columns,
-            f"Accuracy on {self.images} images, {about}: after PGD with the cross-entropy, after the five "
+            f"Accuracy on {images} images, {about}: after PGD with the cross-entropy, after the five "
             "rungs of the quick ladder (here with five restarts of PGD), and after the four attacks of the "
             f"official AutoAttack on top, with Wilson's interval. Last column: points above {reference}, "
             "95 % interval, paired over the images. Both intervals are over the images alone: one network "

@@ -71,6 +71,11 @@ class Row:
         return [record.config.seed for record in self.records]
 
     @property
+    def tested(self) -> set[tuple[str, int]]:
+        """Data and number of test images: one pair, unless records differ."""
+        return {(r.config.dataset, e.n) for r in self.records for e in (r.linf, r.l2) if e}
+
+    @property
     def radii(self) -> tuple[float, float, float]:
         """Those of its training: rho, eps and gamma."""
         return self.config.rho, self.config.eps, self.config.gamma
@@ -95,6 +100,8 @@ class Row:
         ------
         ValueError
             If these runs asked for no proofs (``certify``).
+        KeyError
+            If they were not attacked at this radius.
         """
         entries = [summary.evaluation(record, norm).entry(eps) for record in self.records]
         if any(entry.proved is None for entry in entries):
@@ -107,7 +114,9 @@ class Row:
         Raises
         ------
         ValueError
-            If these runs set none aside (``validation_size``), or were not attacked there at this radius.
+            If these runs set none aside (``validation_size``).
+        KeyError
+            If they were not attacked there at this radius.
         """
         held = [record.validation for record in self.records if record.validation]
         if len(held) < len(self.records):
@@ -122,30 +131,51 @@ class Row:
         ValueError
             If they share no seed.
         """
-        return summary.gain(*self._paired(other), eps, norm)
+        own, others = self.paired(other)
+        return summary.gain(own.records, others.records, eps, norm)
 
     def versus(self, other: Row, eps: float, norm: str = "linf") -> Estimate:
-        """The same difference with its interval and p-value over seeds and test images."""
-        return estimate(*self._paired(other), eps, norm)
+        """The same with interval and p-value over seeds and images; ValueError of a single seed."""
+        own, others = self.paired(other)
+        return estimate(own.records, others.records, eps, norm)
 
     def matched(self, rivals: Iterable[Row], eps: float, norm: str = "linf") -> Match:
-        """Against the best mixture of rivals at equal clean accuracy (sam_edu.experiments.matching)."""
-        return match(self.records, {row.label: row.of(self.seeds).records for row in rivals}, eps, norm)
+        """Against the best mixture of rivals at equal clean accuracy (sam_edu.experiments.matching).
 
-    def _paired(self, other: Row) -> tuple[Sequence[Record], Sequence[Record]]:
-        """The records of both for the seeds that both have."""
-        common = [seed for seed in self.seeds if seed in other.seeds]
+        Errors as there; a ValueError, too, if a rival lacks one of the row's seeds, or two share a label.
+        """
+        theirs = {label: row.of(self.seeds).records for label, row in by_label(rivals).items()}
+        return match(self.records, theirs, eps, norm)
+
+    def paired(self, other: Row) -> tuple[Row, Row]:
+        """Both rows with the seeds that both have; ValueError if there are none, or the images differ."""
+        if self.tested != other.tested:
+            raise ValueError(
+                f"{self.label} and {other.label}: a paired difference needs the same test images, got "
+                f"{self.tested} and {other.tested}"
+            )
+        common = summary.common([self.records, other.records])
         if not common:
-            raise ValueError(f"a paired difference needs the same seeds, got {self.seeds} and {other.seeds}")
-        return self.of(common).records, other.of(common).records
+            raise ValueError(
+                f"{self.label} and {other.label}: a paired difference needs the same seeds, got {self.seeds} "
+                f"and {other.seeds}"
+            )
+        return self.of(common), other.of(common)
 
-    def of(self, seeds: Sequence[int]) -> Row:
-        """The same row with these seeds only, in this order."""
-        by_seed = {record.config.seed: record for record in self.records}
+    def of(self, seeds: Iterable[int]) -> Row:
+        """The same row with these seeds only, in this order; ValueError if one was not run or comes twice."""
+        by_seed, seeds = {record.config.seed: record for record in self.records}, list(seeds)
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"each seed is a run of its own and counts once, got {seeds}")
+        for seed in seeds:
+            if seed not in by_seed:
+                raise ValueError(f"{self.label} has no run with seed {seed}; its seeds: {self.seeds}")
         return replace(self, records=[by_seed[seed] for seed in seeds])
 
     def mean(self, what: Callable[[Record], Any]) -> Any:
-        """Mean over the seeds of anything that a record holds, a number or an array."""
+        """Mean over the seeds of anything that a record holds, a number or an array; ValueError of none."""
+        if not self.records:
+            raise ValueError(f"{self.label}: a mean over seeds needs the run of one seed at least, got none")
         return np.mean([what(record) for record in self.records], axis=0)
 
     @property
@@ -178,3 +208,15 @@ class Row:
     @property
     def sources(self) -> list[Source]:
         return [(self.protocol, len(self.records), len(self.records))]
+
+
+def by_label(rows: Iterable[Row]) -> dict[str, Row]:
+    """Label -> row, as tables and figures tell rows apart; ValueError if two share a label."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        if found.setdefault(row.label, row) is not row:
+            raise ValueError(
+                f"two rows are called {row.label!r} ({found[row.label].protocol}, {row.protocol}); give one "
+                "of them a label of its own: dataclasses.replace(row, label=...)"
+            )
+    return found

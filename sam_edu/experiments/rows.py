@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any, Self
 
 from sam_edu.experiments import summary
+from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.record import Record
-from sam_edu.experiments.row import Row
+from sam_edu.experiments.row import Row, by_label
 from sam_edu.methods import METHODS
 
 
@@ -22,10 +23,15 @@ class Rows:
     name : str
         The protocol.
     rows : sequence of Row
+
+    Raises
+    ------
+    ValueError
+        If two rows have the same label.
     """
 
     def __init__(self, name: str, rows: Iterable[Row]) -> None:
-        self.name, self._rows = name, tuple(rows)
+        self.name, self._rows = name, tuple(by_label(rows).values())
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self._rows)
@@ -39,23 +45,28 @@ class Rows:
     def rows(self, *methods: str, **settings: Any) -> list[Row]:
         """Rows of these methods (default: of all), and with these settings.
 
-        A setting may be a sequence of values to choose from. Rows that differ from the protocol in a further
+        A setting may be several values to choose from. Rows that differ from the protocol in a further
         setting are left out: ``rows("at")`` is AT at every radius, ``rows("at", epochs=10)`` the short one.
 
         Raises
         ------
         ValueError
-            If there is no such method.
+            If there is no such method or setting.
         """
         for method in methods:
             if method not in METHODS:
                 raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        known = [f.name for f in fields(RunConfig)]
+        for name in settings:
+            if name not in known:
+                raise ValueError(f"a setting must be one of {', '.join(known)}, got {name!r}")
+        wanted = {name: _choices(value) for name, value in settings.items()}
         return [
             row
             for row in self
             if (not methods or row.config.method in methods)
             and set(row.varies) <= set(settings)
-            and all(_is(getattr(row.config, name), want) for name, want in settings.items())
+            and all(_among(getattr(row.config, name), values) for name, values in wanted.items())
         ]
 
     def row(self, method: str, **settings: Any) -> Row:
@@ -104,22 +115,40 @@ class Rows:
         ------
         ValueError
             If there are no rows, they share no seed, or set no images aside.
+        KeyError
+            If they were not attacked there at this radius.
         """
         rows = list(rows)
-        common = [seed for seed in rows[0].seeds if all(seed in row.seeds for row in rows)] if rows else []
+        common = summary.common(row.records for row in rows)
         if not common:
             raise ValueError(f"a choice needs rows that share a seed, got {rows}")
         return max(rows, key=lambda row: row.of(common).validated(eps).mean)
 
     def select(self, rows: Iterable[Row]) -> Self:
-        """The same with some of the rows."""
-        chosen = [row for row in rows if row in self._rows]
-        return type(self)(self.name, chosen)
+        """The same with some of the rows; ValueError if one is not among them."""
+        return type(self)(self.name, self._own(rows))
 
     def without(self, rows: Iterable[Row]) -> Self:
-        """The same with the other rows."""
-        left_out = list(rows)
+        """The same with the other rows; ValueError if one of these is not among them."""
+        left_out = self._own(rows)
         return type(self)(self.name, [row for row in self if row not in left_out])
+
+    def _own(self, rows: Iterable[Row]) -> list[Row]:
+        """These rows, each of which has to be one of the study's: a label may be another's, too."""
+        given = list(rows)
+        for row in given:
+            if row not in self._rows:
+                raise ValueError(
+                    f"{row!r} is not one of the rows of this study ({self.name}); find it there, with row(), "
+                    "rows() or labelled(): what paired() and complete() return has rows of its own"
+                )
+        return given
+
+    @property
+    def _first(self) -> Row:
+        if not self._rows:
+            raise ValueError(f"{self.name} has no rows here: none was selected, or none has a record")
+        return self._rows[0]
 
     @cached_property
     def groups(self) -> dict[str, Sequence[Record]]:
@@ -129,17 +158,24 @@ class Rows:
     @property
     def seeds(self) -> int:
         """Seeds of the row that has fewest."""
-        return min((len(row.records) for row in self), default=0)
+        return min(self._counts, default=0)
 
     @property
     def images(self) -> int:
-        """Number of test images."""
-        return summary.evaluation(self._rows[0].records[0], "linf").n
+        """Number of test images; ValueError without rows, or if they differ in it."""
+        found = {n for row in (self._first, *self) for _, n in row.tested}
+        if len(found) != 1:
+            raise ValueError(f"the rows of {self.name} differ in their number of test images: {found}")
+        return found.pop()
+
+    @property
+    def _counts(self) -> list[int]:
+        return [len(row.records) for row in self]
 
     @property
     def runs(self) -> int:
         """Number of runs, each with a network of its own."""
-        return sum(len(row.records) for row in self)
+        return sum(self._counts)
 
     @property
     def hours(self) -> float:
@@ -147,7 +183,9 @@ class Rows:
         return sum(sum(run.seconds.values()) / 3600 for row in self for run in row.records)
 
     def paired(self) -> Self:
-        """The seeds that all rows have: for sweeps under way."""
+        """The seeds that all rows have, for sweeps under way; ValueError if there are none."""
+        if self._rows and not summary.common(self.groups.values()):
+            raise ValueError(f"the rows of {self.name} share no seed; complete() leaves some rows out")
         return self._with(summary.paired(self.groups))
 
     def complete(self) -> Self:
@@ -159,9 +197,17 @@ class Rows:
         return type(self)(self.name, [replace(row, records=groups[row.label]) for row in rows])
 
 
+def _choices(wanted: Any) -> list[Any]:
+    """The values to choose from; a number of NumPy or torch is one value."""
+    several = isinstance(wanted, Iterable) and not isinstance(wanted, str) and getattr(wanted, "ndim", 1) != 0
+    return list(wanted) if several else [wanted]
+
+
+def _among(value: Any, choices: list[Any]) -> bool:
+    return value == tuple(choices) or any(_is(value, one) for one in choices)
+
+
 def _is(value: Any, wanted: Any) -> bool:
-    if isinstance(wanted, (list, tuple, range, set)):
-        return any(_is(value, one) for one in wanted)
     if isinstance(value, float) and isinstance(wanted, (int, float)):
         return math.isclose(value, wanted, rel_tol=1e-9)
     return bool(value == wanted)

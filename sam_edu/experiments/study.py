@@ -13,18 +13,21 @@ it was made from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sam_edu import data, plots
 from sam_edu._text import pixels
 from sam_edu.experiments import comparison, protocols, summary
+from sam_edu.experiments.record import Record
 from sam_edu.experiments.records import available, load_records
-from sam_edu.experiments.row import Row, Source
+from sam_edu.experiments.row import Row, Source, by_label
 from sam_edu.experiments.rows import Rows
+from sam_edu.measured import same_radius
 from sam_edu.methods import METHODS
 
 
@@ -37,15 +40,20 @@ class Study(Rows):
     @property
     def sources(self) -> list[Source]:
         """Protocol, number of records and of seeds: what a figure of it was made from."""
-        return [(self.name, sum(len(row.records) for row in self), max(len(row.records) for row in self))]
+        return [(self.name, self.runs, max(self._counts, default=0))]
 
     def cost(self, row: Row) -> float:
         """Gradient passes of a row, in units of SGD's."""
         return row.passes / self.row("sgd").passes
 
     def radii(self, norm: str = "linf") -> list[float]:
-        """Radii that all runs were attacked at."""
-        return summary.radii(self._rows[0].records, norm)
+        """Radii that all runs were attacked at; ValueError without rows, or if one was not in this norm."""
+        runs = [summary.evaluation(run, norm).attacked for row in (self._first, *self) for run in row.records]
+        return [
+            entry.eps
+            for entry in runs[0]
+            if all(any(same_radius(entry.eps, other.eps) for other in run) for run in runs)
+        ]
 
     def table(
         self,
@@ -77,37 +85,48 @@ class Study(Rows):
     def against(
         self, reference: Row, eps: float, rows: Iterable[Row] | None = None, norm: str = "linf"
     ) -> list[comparison.Comparison]:
-        """Paired tests of rows (default: all others) against one, corrected together."""
-        labels = None if rows is None else [row.label for row in rows]
+        """Paired tests of rows (default: all others) against one, corrected together.
+
+        ValueError if a row is not the study's, with one seed, unequal seeds, or nothing to compare.
+        """
+        labels = self._labels(reference, rows)
         return comparison.compare(self.groups, reference.label, eps, norm, labels)
 
     def differences(
         self, reference: Row, eps: float, rows: Iterable[Row] | None = None, about: str = ""
     ) -> plots.Shown:
-        """What :meth:`against` finds, under attack and without, as a table."""
-        labels = None if rows is None else [row.label for row in rows]
+        """What :meth:`against` finds (errors as there), and without attack; of one seed the differences."""
+        labels = self._labels(reference, rows)
+        if not labels:
+            raise ValueError(f"there is nothing to compare with {reference.label}: no other row was given")
         columns = comparison.columns(self.groups, reference.label, eps, labels=labels)
         caption = (
             f"{about}: difference from {reference.label} in points at {pixels(eps)} and without attack; "
-            f"seeds: {self.seeds}; {self.images} test images. Intervals and p are over both, seeds and "
-            f"images; p: two-sided, paired, Holm-corrected over {len(columns['method'])} comparisons."
+            f"seeds: {len(reference.records)}; {self.images} test images. Intervals and p are over both, "
+            f"seeds and images; p: two-sided, paired, Holm-corrected over {len(labels)} comparisons."
         )
         if any(cell.endswith("*") for cell in columns["p, clean"]):
             caption += " *: over the seeds alone, since these records keep no verdicts of clean images."
         return plots.show_table(columns, caption)
 
     def choose(self, rows: Iterable[Row], eps: float) -> tuple[Row, Row]:
-        """The best row at ``eps`` on even test images, and on odd ones."""
-        even, odd = comparison.choose({row.label: row.records for row in rows}, eps)
+        """The best row at ``eps`` on even test images, and on odd ones.
+
+        ValueError without rows, if their seeds differ, or if one is not the study's.
+        """
+        even, odd = comparison.choose(_records(self._own(rows)), eps)
         return self.labelled(even.label), self.labelled(odd.label)
 
     def held_out(self, rows: Iterable[Row], by: float, eps: float) -> NDArray:
-        """Accuracy at ``eps`` of the row chosen at ``by``, on the images that took no part; one per seed."""
-        return comparison.held_out({row.label: row.records for row in rows}, by, eps)
+        """Accuracy at ``eps`` of the row chosen at ``by``, on the images that took no part; one per seed.
+
+        ValueError without rows, or if their seeds differ.
+        """
+        return comparison.held_out(_records(rows), by, eps)
 
     def held_out_verdicts(self, rows: Iterable[Row], by: float, eps: float) -> NDArray:
         """The verdicts behind :meth:`held_out`, shape (seeds, images); odd images first."""
-        return comparison.held_out_verdicts({row.label: row.records for row in rows}, by, eps)
+        return comparison.held_out_verdicts(_records(rows), by, eps)
 
     @property
     def families(self) -> dict[str, list[Row]]:
@@ -117,9 +136,13 @@ class Study(Rows):
     def gains(self, eps: float) -> dict[str, summary.Spread]:
         """What each of :attr:`families` gains over SGD at ``eps``, over the seeds.
 
-        Its row is chosen on one half of the images and judged on the other (:meth:`held_out`).
+        Its row is chosen on one half of the images and judged on the other (:meth:`held_out`). ValueError if
+        a family has no row, or one with other seeds than SGD.
         """
-        sgd = comparison.verdicts(self.row("sgd").records, eps).mean(1)
+        plain = self.row("sgd")
+        for rows in self.families.values():
+            comparison.check_seeds(_records([plain, *rows]))
+        sgd = comparison.verdicts(plain.records, eps).mean(1)
         return {
             name: summary.Spread.of(self.held_out(rows, eps, eps) - sgd)
             for name, rows in self.families.items()
@@ -129,7 +152,7 @@ class Study(Rows):
         self, families: Mapping[str, Iterable[Row]], by: float, eps: float, caption: str
     ) -> plots.Shown:
         """What each half of the images chooses of each family, and how it does on the other, as a table."""
-        groups = {name: {row.label: row.records for row in rows} for name, rows in families.items()}
+        groups = {name: _records(rows) for name, rows in families.items()}
         return plots.show_table(comparison.choices(groups, by, eps), caption)
 
     def figure_rows(self) -> list[dict[str, Any]]:
@@ -137,7 +160,7 @@ class Study(Rows):
         radii = self.radii()
         found = []
         for row in self:
-            values = summary.accuracies(row.records)
+            values = np.stack([row.values(eps) for eps in (0, *radii)], axis=1)
             found.append({
                 "method": row.kind if row.kind != "control" else row.label,
                 "kind": row.kind, "label": row.label, "name": row.label, "variant": bool(row.varies),
@@ -150,7 +173,18 @@ class Study(Rows):
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes."""
-        return data.class_names(self._rows[0].config.dataset)
+        return data.class_names(self._first.config.dataset)
+
+    def class_index(self, name: str) -> int:
+        """Where a class stands in :meth:`~sam_edu.experiments.row.Row.per_class`; ValueError if unknown."""
+        if name not in self.classes:
+            raise ValueError(f"no class {name!r}; {self.name} has {', '.join(self.classes)}")
+        return self.classes.index(name)
+
+    def _labels(self, reference: Row, rows: Iterable[Row] | None) -> list[str]:
+        """Of the rows to compare, or of all but the reference."""
+        (own,) = self._own([reference])
+        return [row.label for row in (self.without([own]) if rows is None else self._own(rows))]
 
 
 def study(name: str, seeds: int | None = None, *folders: str | Path | None, partial: bool = False) -> Study:
@@ -165,14 +199,14 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
     folders : path or None
         Where to look for records; None, and the default: those shipped with the book.
     partial : bool
-        Take the records that are there; rows without one are left out.
+        Take the records that are there; rows without one are left out. So it is with ``folders``, too.
 
     Raises
     ------
     FileNotFoundError
-        If a record is missing, and not ``partial``.
+        If a record is missing that the book should have (neither ``partial`` nor ``folders``).
     ValueError
-        If there is no such protocol, or a record is damaged.
+        If there is no such protocol, no seed is asked for, or a record is damaged.
 
     Examples
     --------
@@ -182,7 +216,10 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
     >>> digits.row("sam", rho=0.4).minus(digits.row("sgd"), 0.1).percent(signed=True)
     '+20.2 ± 0.7'
     """
-    groups = protocols.configs(name, range(protocols.SEEDS.get(name, 3) if seeds is None else seeds))
+    seeds = protocols.SEEDS.get(name, 3) if seeds is None else seeds
+    if seeds < 1:
+        raise ValueError(f"seeds must be 1 or more, got {seeds}")
+    groups = protocols.configs(name, range(seeds))
     if partial or folders:
         records = available(groups, *(folders or (None,)))
     else:
@@ -195,6 +232,10 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
             for label, found in records.items()
         ],
     )
+
+
+def _records(rows: Iterable[Row]) -> dict[str, Sequence[Record]]:
+    return {label: row.records for label, row in by_label(rows).items()}
 
 
 def _variation(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sam_edu import plots
 from sam_edu._text import pixels
+from sam_edu.experiments import comparison
 from sam_edu.experiments.study import Row, Study
 
 #: How the networks of a figure are told apart: first, second, third.
@@ -36,7 +37,7 @@ def over_epochs(
     Parameters
     ----------
     rows : iterable of Row
-        One method, trained for different numbers of epochs, each with the same number of seeds.
+        One method with one setting, trained for different numbers of epochs with the same seeds.
     eps : float
         Radius of the attack (l-infinity).
     remark : str
@@ -45,7 +46,10 @@ def over_epochs(
     Raises
     ------
     ValueError
-        Without rows; if they are of several methods, or two have the same number of epochs.
+        Without rows; if they are of several methods or settings, or of different seeds; if two have the same
+        number of epochs.
+    KeyError
+        If a row was not attacked at ``eps``.
 
     Examples
     --------
@@ -63,6 +67,11 @@ def over_epochs(
         raise ValueError(f"a curve over the epochs needs rows of one method, got {found}")
     if len(set(epochs)) < len(epochs):
         raise ValueError(f"each row needs its own number of epochs, got {epochs}: leave out other settings")
+    settings = [(row.radii, {**row.varies, "epochs": 0}) for row in rows]
+    if any(own != settings[0] for own in settings):
+        labels = "; ".join(row.label for row in rows)
+        raise ValueError(f"rows of a curve over the epochs differ in these alone, got {labels}")
+    comparison.check_seeds({row.label: row.records for row in rows})
     (method,) = methods
     fig, ax = plots.figure(title, f"epochs of {method}", "accuracy", **size)
     for radius, look, label in ((0, "control", "clean"), (eps, rows[0].method.look, f"ε = {pixels(eps)}")):
@@ -96,8 +105,10 @@ def gains_over_rho(panels: Panels, title: str, caption: str, **size: Any) -> plo
     Raises
     ------
     ValueError
-        Without panels; if the experiments have different networks, or more than there are looks; if the seeds
-        of a row of SAM are not those of SGD.
+        Without panels; if the experiments have different networks, or more than there are looks; if a study
+        has no row of SAM, or the seeds of one are not those of SGD.
+    KeyError
+        If a study has no row SGD, or one was not attacked at the radius.
 
     Examples
     --------
@@ -141,8 +152,10 @@ def _networks(panels: Panels) -> list[str]:
 
 
 def _gains(table: Study, eps: float) -> tuple[list[float], NDArray]:
-    """Every ρ, and the points above SGD, shape (seeds, number of ρ)."""
-    sgd, sams = table.row("sgd"), table.rows("sam")
+    """Every ρ, ascending, and the points above SGD, shape (seeds, number of ρ)."""
+    sgd, sams = table.row("sgd"), sorted(table.rows("sam"), key=lambda row: row.config.rho)
+    if not sams:
+        raise ValueError(f"{table.name} has no row of SAM, whose gain over ρ is to be drawn")
     for row in sams:
         if row.seeds != sgd.seeds:
             raise ValueError(

@@ -120,7 +120,7 @@ def by_radius(
     ax.set_xticks(radii, ticks)
     ax.axhline(0, color=plots.INK, linewidth=0.8)
     said = "; ".join(f"{n} " + ", ".join(f"{gain:+.1f}" for gain in values) for n, values in found.items())
-    caption = f"{about}, means over {seeds(len(row.records) for row in rows)}, paired with {base}."
+    caption = f"{about}, means over {seeds(row.minus(reference, 0).n for row in rows)}, paired with {base}."
     alt = f"Points above {base} at radii {', '.join(shown)}: {said}."
     return plots.show(fig, alt, caption, {"ε": shown, **found}, made_from=[reference, *rows])
 

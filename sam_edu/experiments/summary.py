@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,10 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float] | NDArray) -> Spread:
+        """Of one number per seed; ValueError if there are none."""
         values = np.asarray(values, dtype=float)
+        if not len(values):
+            raise ValueError("a mean over seeds needs the run of one seed at least, got none")
         sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
         return cls(float(values.mean()), sd, len(values))
 
@@ -68,8 +71,17 @@ def gain(records: Sequence[Record], reference: Sequence[Record], eps: float, nor
     """
     seeds = [r.config.seed for r in records], [r.config.seed for r in reference]
     if seeds[0] != seeds[1]:
-        raise ValueError(f"a paired difference needs the same seeds, got {seeds[0]} and {seeds[1]}")
+        raise ValueError(
+            f"a paired difference needs the same seeds in the same order, got {seeds[0]} and {seeds[1]}; "
+            "Study.paired() keeps those that all rows have"
+        )
     return Spread.of(column(records, eps, norm) - column(reference, eps, norm))
+
+
+def common(groups: Iterable[Sequence[Record]]) -> list[int]:
+    """The seeds that all of these groups have, ascending."""
+    seeds = [{r.config.seed for r in group} for group in groups]
+    return sorted(set.intersection(*seeds)) if seeds else []
 
 
 def paired(groups: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
@@ -77,16 +89,17 @@ def paired(groups: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
 
     For sweeps under way, whose rows have unequal numbers of records.
     """
-    seeds = [{r.config.seed for r in group} for group in groups.values()]
-    common = sorted(set.intersection(*seeds)) if seeds else []
+    seeds = common(groups.values())
     by_seed = {label: {r.config.seed: r for r in group} for label, group in groups.items()}
-    return {label: [found[seed] for seed in common] for label, found in by_seed.items()}
+    return {label: [found[seed] for seed in seeds] for label, found in by_seed.items()}
 
 
 def complete(groups: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
     """The largest table without holes: of rows with many seeds, those seeds that all of them have."""
-    counts = {len(group) for group in groups.values()}
-    tables = [paired({n: group for n, group in groups.items() if len(group) >= count}) for count in counts]
+    seeds = {n: set(common([group])) for n, group in groups.items()}
+    wide = [[n for n in groups if len(seeds[n]) >= count] for count in {*map(len, seeds.values())}]
+    alike = [[n for n in groups if seeds[n] >= own] for own in seeds.values() if own]  # others may share none
+    tables = [paired({n: groups[n] for n in names}) for names in (*wide, *alike)]
     return max(tables, key=lambda table: sum(map(len, table.values())), default={})
 
 
@@ -130,14 +143,16 @@ def grid_rows(groups: Mapping[str, Sequence[Record]], norm: str = "linf") -> lis
 
 
 def column(records: Sequence[Record], eps: float, norm: str = "linf") -> NDArray:
-    """Accuracy at radius ``eps`` (0: clean), one number per run."""
+    """Accuracy at radius ``eps`` (0: clean, of which there is one for both norms), one number per run."""
     if eps == 0:
-        return np.array([evaluation(r, norm).clean_accuracy for r in records])
+        return np.array([r.clean_accuracy for r in records])
     return np.array([evaluation(r, norm).robust_accuracy(eps) for r in records])
 
 
 def evaluation(record: Record, norm: str) -> EvaluationRecord:
-    """What is known of the run in one norm; an error if it was not attacked in it."""
+    """What is known of the run in one norm, "linf" or "l2"; a ValueError if it was not attacked in it."""
+    if norm not in ("linf", "l2"):
+        raise ValueError(f'norm must be "linf" or "l2", got {norm!r}')
     found = record.linf if norm == "linf" else record.l2
     if found is None:
         raise ValueError(f"run {record.config.run_id} was not attacked in {norm}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,3 +158,44 @@ def test_the_table_lists_where_there_is_no_gain() -> None:
         combinations.against_sgd({"Fashion": (table, 8 / 255)}, "esam")
     with pytest.raises(ValueError, match="method must be one of sgd"):
         combinations.against_sgd({"Fashion": (table, 8 / 255)}, "smm")
+
+
+def test_experiments_that_cannot_be_judged(digits: Study) -> None:
+    one_seed = Study("digits", [row.of([0]) for row in digits])
+    with pytest.raises(ValueError, match="here: a comparison needs two seeds at least, got one"):
+        elsewhere.compare({"here": (one_seed, 0.1)})
+    bare: Any = {"here": digits}
+    with pytest.raises(ValueError, match=r"here: a radius to judge at is missing; write \(study, 8 / 255\)"):
+        elsewhere.compare(bare)
+    with pytest.raises(ValueError, match="here: a radius to judge at is missing"):
+        combinations.against_sgd(bare)
+    gains = digits.gains(0.1)
+    with pytest.raises(ValueError, match="needs experiments with the same families, got none"):
+        elsewhere.gains({}, [], "x", "y")
+    with pytest.raises(ValueError, match="same families, got a: SAM, control, AT; b: SAM"):
+        elsewhere.gains({"a": gains, "b": {"SAM": gains["SAM"]}}, [digits], "x", "y")
+
+
+def test_combinations_of_methods_other_than_sam(digits: Study) -> None:
+    """SGD against itself is no comparison, and AT has no ρ."""
+    with pytest.raises(ValueError, match="none of here has a row of sgd"):
+        combinations.against_sgd({"here": (digits, 0.1)}, "sgd")
+    at = combinations.against_sgd({"here": (digits, 0.1)}, "at").table().alt
+    assert at.startswith("Every such combination of a row's settings and ε at which AT is not above SGD")
+    asam = combinations.against_sgd({"here": (digits, 0.1)}, "asam").table().alt
+    assert asam.startswith("Every such combination of ρ and ε at which ASAM is not above SGD")
+
+
+def test_places_of_one_name_or_a_family_against_itself(digits: Study) -> None:
+    twice = {"a, 0.1": (digits, 0.1), "a": (digits, 0.06, 0.1)}
+    for experiments in (twice, {"a": (digits, 0.1, 0.1)}):
+        with pytest.raises(ValueError, match=r"two places are called 'a, 0\.1'; give each a name"):
+            elsewhere.compare(experiments)
+    with pytest.raises(ValueError, match="pair must name two families, got 'SAM' twice"):
+        elsewhere.compare({"a": (digits, 0.1)}, pair=("SAM", "SAM"))
+
+
+def test_a_table_of_no_combination_says_none(digits: Study) -> None:
+    table = digits.select([digits.row("sgd"), digits.row("sam", rho=0.4)])
+    grid = combinations.against_sgd({"here": (table, 0.1)})
+    assert not grid.not_above() and "<td>none</td><td>–</td>" in grid.table().markup

@@ -92,3 +92,42 @@ def test_a_figure_of_two_measures():
     mixed = Study("digits", [digits.row("awp"), dataclasses.replace(digits.row("sgd"), records=other)])
     with pytest.raises(ValueError, match=r"records of one radius, got \[0\.1, 0\.2\]"):
         flatness.scatter(mixed, 0.1, {}, "Title", "Caption.")
+
+
+def test_what_does_not_vary_explains_nothing():
+    """All networks may be right on all training images: that left no number at all."""
+    x, y = [1, 2, 3, 4, 5], [2, 1, 4, 3, 5]
+    assert rank_correlation(x, y, [1.0] * 5) == pytest.approx(rank_correlation(x, y))
+
+
+def test_networks_that_cannot_be_ranked(recwarn):
+    digits = study("digits", seeds=2)
+    assert association((row for row in digits), 0.1, "top eigenvalue", draws=10).value < 0
+    worst = digits.row("awp")
+    for number in (np.nan, np.inf):
+        records = [dataclasses.replace(r, sharpness={**r.sharpness, "top_eigenvalue": number, "ball": 0.0})
+                   for r in worst.records]  # fmt: skip
+        diverged = dataclasses.replace(worst, records=records)
+        table = Study("digits", [diverged, *digits.without([worst])])
+        with pytest.raises(ValueError, match=r"AWP γ=0\.005 ε=0\.1: top eigenvalue or nothing is not finite"):
+            association(table, 0.1, "top eigenvalue", draws=10)
+        with pytest.raises(ValueError, match=r"top eigenvalue of the Hessian: AWP .* is not above 0; leave"):
+            flatness.scatter(table, 0.1, {}, "Title", "Caption.")
+    rows = [dataclasses.replace(row, label=f"row {i}") for i, row in enumerate([worst.of([0])] * 5)]
+    assert str(association(rows, 0.1, "top eigenvalue", draws=10)) == "+nan [+nan, +nan]"
+    assert not recwarn.list, "nothing varies, and that is no warning"
+    with pytest.raises(ValueError, match="nothing to survey"):
+        Survey.of({})
+    with pytest.raises(KeyError, match="no row of digits is called 'SAM'"):
+        flatness.scatter(digits, 0.1, {"SAM": "SAM"}, "Title", "Caption.")
+
+
+def test_an_older_record_is_named():
+    digits = study("digits", seeds=1)
+    old = dataclasses.replace(digits.row("awp"), records=[
+        dataclasses.replace(r, confidence={}) for r in digits.row("awp").records
+    ])  # fmt: skip
+    rows = [old, *digits.controls]
+    assert association(rows, 0.1, "top eigenvalue", draws=10).low < 1
+    with pytest.raises(KeyError, match=r"AWP .*: an older record, without 'train'; run it anew"):
+        association(rows, 0.1, "top eigenvalue", "confidence", draws=10)

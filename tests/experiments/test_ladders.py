@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,3 +180,45 @@ def test_what_official_cannot_do_is_said(met: Official) -> None:
         KeyError, match="no network is called 'digits, SAM'; there are digits, SGD; digits, S"
     ):
         met.ahead("digits", "SAM", "SGD")
+
+
+def test_rows_of_one_label_or_other_images_are_not_passed_over() -> None:
+    one, other = row("SGD", record(8, 5, 3)), row("SGD", record(9, 6, 5))
+    with pytest.raises(ValueError, match=r"two rows are called 'SGD' \(made up, made up\)"):
+        ladders.table([one, other], EPS)
+    (half,) = other.records
+    assert half.linf is not None
+    entry = dataclasses.replace(half.linf.at[0], robust=half.linf.at[0].robust[:5])
+    fewer = row("few", dataclasses.replace(half, linf=dataclasses.replace(half.linf, at=[entry])))
+    assert "on 5 to 10 images" in ladders.table([one, fewer], EPS).alt
+
+
+def test_nothing_that_was_measured_is_not_nothing_found() -> None:
+    with pytest.raises(ValueError, match="flags are those of evaluations, and these rows have none"):
+        ladders.flags([])
+    with pytest.raises(ValueError, match="there is no ladder: these rows were not attacked"):
+        ladders.last_rung([], "Square")
+
+
+def test_autoattack_ends_the_ladder_after_other_rungs() -> None:
+    attacked = ("AutoAttack APGD-CE", "AutoAttack SQUARE")
+    for names in (attacked, ("PGD-20", *attacked, "Square (100 queries)")):
+        table = Study("made up", [row("SGD", record(*(8, 5, 3, 2)[: len(names)], names=names))])
+        with pytest.raises(ValueError, match="AutoAttack must end the ladder, after other rungs; it is"):
+            Official.of((table, EPS))
+
+
+def test_official_says_how_many_images_there_are(met: Official) -> None:
+    (name, entry), *_ = met.met.items()
+    fewer = dataclasses.replace(entry, robust=entry.robust[:100])
+    assert Official({**met.met, (name[0], "few"): fewer}).images == 500
+    other = Official({(name[0], "SGD"): entry, ("mine", "SGD"): fewer})
+    assert other.table("seed 0").alt.startswith("Accuracy on 100 to 500 images, seed 0")
+
+
+def test_official_without_a_radius() -> None:
+    table: Any = Study("made up", [row("SGD", record(8, 5, 3))])
+    with pytest.raises(
+        ValueError, match=r"Study\('made up', 1 rows, 1 runs\): a radius to judge at is missing"
+    ):
+        Official.of(table)

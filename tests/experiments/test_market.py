@@ -11,6 +11,7 @@ import pytest
 from sam_edu import widgets
 from sam_edu.experiments import Study, balance, load_records, market, protocols, study, study_plots
 from sam_edu.experiments.comparison import holm
+from sam_edu.experiments.row import Row
 from sam_edu.experiments.uncertainty import Estimate
 
 EPS = 8 / 255
@@ -174,3 +175,66 @@ def test_gains_at_every_radius(digits: Study, fashion: Study) -> None:
     assert alone.markup.count("opacity: 0.55") == 0
     with pytest.raises(ValueError, match="rows is empty"):
         study_plots.by_radius([], sgd, "x", about="Digits")
+
+
+def under_way(digits: Study) -> Study:
+    """Three seeds of SGD, of the others the first alone."""
+    return Study("digits", [row if row.label == "SGD" else row.of([0]) for row in digits])
+
+
+def test_the_reference_of_a_table_of_prices_is_named_in_full(digits: Study) -> None:
+    """SGD for 8 epochs is not what a reader takes "SGD" for."""
+    short = digits.row("sgd", epochs=8)
+    shown = market.prices(digits, [digits.row("sgd"), short], short, 0.1, "Digits")
+    assert "Last column: points above SGD, 8 epochs at 0.1" in shown.alt
+    with pytest.raises(ValueError, match="needs a row at least, got none"):
+        market.prices(digits, [], short, 0.1, "Digits")
+
+
+def test_what_is_affordable_is_paired_and_a_purchase_needs_the_same_seeds(digits: Study) -> None:
+    table, sgd = under_way(digits), digits.row("sgd")
+    sam = table.row("sam", rho=0.4)
+    lost = sgd.of([0]).at(0).mean - sam.at(0).mean
+    unpaired = sgd.at(0).mean - sam.at(0).mean
+    assert unpaired < lost - 1e-4, "the other seeds of SGD are less accurate"
+    assert sam in market.affordable(table, 2, lost) and sam not in market.affordable(table, 2, unpaired)
+    with pytest.raises(ValueError, match=r"different seeds, SGD: \[0, 1, 2\]; .* Study\.paired\(\) keeps"):
+        market.buy(table, 0.1, 2)
+    assert market.buy(table.paired(), 0.1, 2).judged.n == 1
+
+
+def test_a_balance_is_against_a_row_of_its_study(digits: Study) -> None:
+    """Another study's SGD would be weighed against its own namesake, and counted."""
+    sgd = digits.row("sgd")
+    with pytest.raises(ValueError, match=r"Row\('SGD', 3 seeds\) is not one of the rows of this study"):
+        balance.against(digits.paired(), sgd, 0.1)
+    with pytest.raises(ValueError, match="needs the same seeds in the same order"):
+        balance.against(under_way(digits), sgd, 0.1)
+
+
+def test_a_class_without_test_images_cannot_be_drawn(digits: Study) -> None:
+    def holed(row: Row) -> Row:
+        shares = [np.nan, *row.per_class()[1:]]
+        return replace(
+            row, records=[replace(r, linf=replace(r.linf, clean_per_class=shares)) for r in row.records]
+        )
+
+    table = Study("digits", [holed(digits.row("sgd")), digits.row("awp")])
+    with pytest.raises(ValueError, match="no test image is of the class '0'"):
+        market.class_pays(table, "0", 0.1, [], about="Digits")
+    assert "clean accuracy on '1': SGD " in market.class_pays(table, "1", 0.1, [table.row("sgd")], "x").alt
+    with pytest.raises(ValueError, match="is not one of the rows of this study"):
+        market.class_pays(digits, "0", 0.1, [table.row("sgd")], about="Digits")
+
+
+def test_gains_at_every_radius_count_the_seeds_that_are_paired(digits: Study) -> None:
+    sam, sgd = digits.row("sam", rho=0.4), digits.row("sgd")
+    shown = study_plots.by_radius([sam], sgd.of([0, 1]), "x", about="Digits")
+    assert "Digits, means over 2 seeds, paired with SGD." in shown.markup
+
+
+def test_prices_are_of_one_protocol(digits: Study, fashion: Study) -> None:
+    """An epoch of theirs is not an epoch of ours: SGD itself would cost a half."""
+    assert digits.cost(fashion.row("sgd")) == 0.5
+    with pytest.raises(ValueError, match="SGD: prices are in passes of digits's SGD, not of theirs"):
+        market.prices(digits, [fashion.row("sgd")], fashion.row("sam", rho=0.2), EPS, "Fashion-MNIST")

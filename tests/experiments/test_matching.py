@@ -153,3 +153,26 @@ def test_a_table_of_matches() -> None:
     assert both.startswith("AT minus its rival") and "over 3 or 4 seeds" in both
     with pytest.raises(ValueError, match="needs one at least, got none"):
         matching.table({}, "x")
+
+
+def test_a_match_of_one_seed_or_of_rivals_that_lack_one_says_so():
+    digits = study("digits", seeds=2)
+    sam, controls = digits.row("sam", rho=0.4), digits.controls
+    with pytest.raises(ValueError, match=r"judged over two seeds at least, got \[1\]"):
+        sam.of([1]).matched(controls, 0.1)
+    with pytest.raises(ValueError, match=r"SGD, 8 epochs has no run with seed 1; its seeds: \[0\]"):
+        sam.matched((row.of([0]) for row in controls), 0.1)
+
+
+def test_of_equal_mixtures_the_first_rivals_make_it_in_any_process():
+    """The order of a set of labels changes from process to process."""
+    rivals = {f"low {i}": 0.8 for i in range(8)} | {"high": 0.9}
+    attacked = {f"low {i}": 0.5 for i in range(8)} | {"high": 0.3}
+    for turned in (rivals, dict(reversed(rivals.items()))):
+        first = next(label for label in turned if label != "high")
+        assert list(matching.best_mixture(0.85, turned, attacked)) == [first, "high"]
+
+
+def test_a_mixture_of_nothing():
+    with pytest.raises(ValueError, match="there is nothing to mix"):
+        matching.best_mixture(0.5, {}, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -92,3 +93,26 @@ def test_several_networks_look_different(digits: Study) -> None:
     shown = study_curves.gains_over_rho({"a": (0.1, {name: digits for name in "abc"})}, "x", "y")
     looks = {series["look"] for series in shown.data[0]["series"] if series["name"] in "abc"}
     assert len(looks) == 3 and len(np.unique([str(look) for look in study_curves.LOOKS])) == 3
+
+
+def test_a_curve_over_epochs_is_of_one_setting_and_the_same_seeds(digits: Study) -> None:
+    over, sgd, short = study_curves.over_epochs, digits.row("sgd"), digits.row("sgd", epochs=8)
+    for rows in ([sgd, short.of([0])], [sgd.of([0]), short.of([1])]):
+        with pytest.raises(ValueError, match="these rows have different seeds"):
+            over(rows, 0.1, "x", "y")
+    decay = digits.row("sgd", weight_decay=0.02)
+    with pytest.raises(ValueError, match="differ in these alone, got SGD, 8 epochs; SGD, weight decay 0"):
+        over([decay, short], 0.1, "x", "y")
+    weak = digits.row("sam", rho=0.1)
+    config = dataclasses.replace(weak.config, epochs=8, rho=0.4)
+    brief = dataclasses.replace(weak, label="SAM ρ=0.4, 8 epochs", config=config, varies={"epochs": 8})
+    with pytest.raises(ValueError, match=r"differ in these alone, got SAM ρ=0\.4, 8 epochs; SAM ρ=0\.1"):
+        over([weak, brief], 0.1, "x", "y")
+
+
+def test_a_line_over_rho_goes_from_small_to_large(digits: Study) -> None:
+    turned = Study("digits", [digits.row("sgd"), *digits.rows("sam")[::-1]])
+    shown, plain = (study_curves.gains_over_rho({"a": (0.1, {"MLP": t})}, "x", "y") for t in (turned, digits))
+    assert shown.alt == plain.alt and shown.data == plain.data
+    with pytest.raises(ValueError, match="digits has no row of SAM"):
+        study_curves.gains_over_rho({"a": (0.1, {"MLP": digits.select([digits.row("sgd")])})}, "x", "y")

@@ -59,7 +59,7 @@ def test_facts_of_classes_and_fewer_seeds() -> None:
     digits = study("digits", 2)
     assert facts.resolve("digits (2 seeds): SGD on 8") == f"{100 * digits.row('sgd').per_class()[8]:.1f}"
     assert facts.resolve("digits (2 seeds): SGD seeds") == "2"
-    with pytest.raises(ValueError, match="no class 'shirt'; it has 0, 1"):
+    with pytest.raises(ValueError, match="no class 'shirt'; digits has 0, 1"):
         facts.resolve("digits (2 seeds): SGD on shirt")
 
 
@@ -122,3 +122,43 @@ def test_a_figure_says_which_records_it_shows() -> None:
     assert records_of(live) == [("digits", 60, 3)]
     assert records_of('<figure class="se-figure"></figure>') == []
     assert records_of('<script type="x">{"model_id": "a"}</script>') == []
+
+
+def test_a_difference_is_over_the_seeds_that_both_rows_have() -> None:
+    """The smallest, the largest and the error of the images as well: three seeds of SGD, two of SAM."""
+    fast = study("cifar10-fast-float32", partial=True)
+    sam, sgd = fast.row("sam", rho=0.1), fast.row("sgd")
+    common = [seed for seed in sgd.seeds if seed in sam.seeds]
+    assert len(sam.seeds) != len(sgd.seeds) and len(common) > 1
+    sam, sgd = sam.of(common), sgd.of(common)
+    gains, error = 100 * (sam.values(2 / 255) - sgd.values(2 / 255)), comparison.image_error
+    said = "cifar10-fast-float32 (so far): SAM ρ=0.1 - SGD at 2/255, "
+    assert facts.resolve(said + "min .3f") == f"{gains.min():.3f}"
+    assert facts.resolve(said + "max .3f") == f"{gains.max():.3f}"
+    assert facts.resolve(said + "images .4f") == f"{100 * error(sam.records, sgd.records, 2 / 255):.4f}"
+
+
+def test_a_form_is_kept_or_refused() -> None:
+    digits = study("digits", 2)
+    sgd, sam = digits.row("sgd"), digits.row("sam", rho=0.4)
+    threes = summary.Spread.of([r.linf.clean_per_class[3] for r in sgd.records])
+    assert facts.resolve("digits (2 seeds): SGD on 3, sd .2f") == f"{100 * threes.sd:.2f}" != "0.00"
+    assert facts.resolve("digits (2 seeds): SGD on 3, spread") == threes.percent()
+    at = sgd.at(0.1)
+    assert (
+        facts.resolve("digits (2 seeds): SGD at 0.1, spread .2f")
+        == f"{100 * at.mean:.2f} ± {100 * at.sd:.2f}"
+    )
+    low, high = sam.versus(sgd, 0.1).interval()
+    said = facts.resolve("digits (2 seeds): SAM ρ=0.4 - SGD at 0.1, interval +.2f")
+    assert said == f"{100 * low:+.2f} to {100 * high:+.2f}"
+
+
+@pytest.mark.parametrize("text, message", [
+    ("digits (1 seed): SGD at 0.1, sd", "one seed has no standard deviation"),
+    ("digits (0 seeds): SGD at 0.1", "seeds must be 1 or more, got 0"),
+    ("digits (1 seed): SGD at 8/0", "8/0 is no radius"),
+])  # fmt: skip
+def test_a_number_that_there_is_not(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{text!r}: {message}")):
+        facts.resolve(text)
