@@ -66,7 +66,7 @@ def _accuracy(state: Training) -> float:
 def step(config: RunConfig) -> Callable[[], None]:
     """A forward and a backward pass of the recipe's network, as its training makes them."""
     dataset = data.load(config.dataset).subset(config.batch_size, 1)
-    state = Training(dataclasses.replace(config, train_size=None, validation_size=0), dataset)
+    state = Training(config, dataset)
     model = Forward(state.net, config.precision).train()
     x, y = dataset.train_x.to(state.device), dataset.train_y.to(state.device)
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
+import torch
 
 from benchmarks import recipes
+from book.tools import ROOT
+from sam_edu.data import Dataset
 from sam_edu.experiments import RunConfig, run
 
 SMALL = RunConfig(dataset="digits", train_size=200, test_size=None, epochs=2, batch_size=50, eval_linf=(0.0,))
@@ -41,3 +46,16 @@ def test_the_recipes_are_rows_of_the_protocols_that_train_alike():
     assert [config.epochs for config in found.values()] == [6, 9, 15]
     assert {config.precision for config in found.values()} == {"bfloat16"}
     assert all(config.method == "sgd" and config.test_size is None for config in found.values())
+
+
+def test_the_readme_says_what_a_step_costs(monkeypatch):
+    x, y = torch.rand(8, 3, 32, 32), torch.arange(8)
+    noise = Dataset("noise", x, y, x, y, tuple("0123456789"), "random numbers")
+    monkeypatch.setattr(recipes.data, "load", lambda name: noise)
+    fast, _, quick = (
+        recipes.operations(dataclasses.replace(config, batch_size=8, precision="float32")) / 1e6
+        for config in recipes.recipes().values()
+    )
+    assert f"({fast:.0f} and {quick:.0f} million operations" in (ROOT / "benchmarks/README.md").read_text(
+        "utf-8"
+    )
