@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -59,3 +60,21 @@ def test_the_readme_says_what_a_step_costs(monkeypatch):
     assert f"({fast:.0f} and {quick:.0f} million operations" in (ROOT / "benchmarks/README.md").read_text(
         "utf-8"
     )
+
+
+def test_a_row_that_is_there_is_not_trained_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(recipes, "FILE", tmp_path / "recipes.json")
+    monkeypatch.setattr(
+        recipes, "recipes", lambda: {"one": SMALL, "other": dataclasses.replace(SMALL, epochs=1)}
+    )
+    recipes.main()
+    before = json.loads(recipes.FILE.read_text())
+    assert [len(row["accuracy"]) for row in before["rows"].values()] == [2, 1]
+    assert {"images", "operations", "seconds"} <= before["rows"]["one"].keys()
+    monkeypatch.setattr(recipes, "curve", lambda *_, **__: pytest.fail("trained again"))
+    recipes.main()
+    assert (
+        json.loads(recipes.FILE.read_text())["rows"]["other"]["accuracy"]
+        == before["rows"]["other"]["accuracy"]
+    )
+    assert '"one"' in capsys.readouterr().out
