@@ -105,8 +105,10 @@ def test_networks_that_cannot_be_ranked(recwarn):
     assert association((row for row in digits), 0.1, "top eigenvalue", draws=10).value < 0
     worst = digits.row("awp")
     for number in (np.nan, np.inf):
-        records = [dataclasses.replace(r, sharpness={**r.sharpness, "top_eigenvalue": number, "ball": 0.0})
-                   for r in worst.records]  # fmt: skip
+        records = [
+            dataclasses.replace(r, sharpness={**r.sharpness, "top_eigenvalue": number, "ball": 0.0})
+            for r in worst.records
+        ]
         diverged = dataclasses.replace(worst, records=records)
         table = Study("digits", [diverged, *digits.without([worst])])
         with pytest.raises(ValueError, match=r"AWP γ=0\.005 ε=0\.1: top eigenvalue or nothing is not finite"):
@@ -124,9 +126,9 @@ def test_networks_that_cannot_be_ranked(recwarn):
 
 def test_an_older_record_is_named():
     digits = study("digits", seeds=1)
-    old = dataclasses.replace(digits.row("awp"), records=[
-        dataclasses.replace(r, confidence={}) for r in digits.row("awp").records
-    ])  # fmt: skip
+    old = dataclasses.replace(
+        digits.row("awp"), records=[dataclasses.replace(r, confidence={}) for r in digits.row("awp").records]
+    )
     rows = [old, *digits.controls]
     assert association(rows, 0.1, "top eigenvalue", draws=10).low < 1
     with pytest.raises(KeyError, match=r"AWP .*: an older record, without 'train'; run it anew"):

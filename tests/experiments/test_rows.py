@@ -128,10 +128,14 @@ def test_seeds_in_common_are_found_in_one_place(digits: Study) -> None:
 
 def test_radii_are_those_of_all_runs(digits: Study) -> None:
     sgd, awp = digits.row("sgd"), digits.row("awp")
-    fewer = replace(awp, records=[
-        replace(r, linf=replace(r.linf, at=[e for e in r.linf.at if e.eps in (0.03, 0.1)]))
-        for r in awp.records if r.linf is not None
-    ])  # fmt: skip
+    fewer = replace(
+        awp,
+        records=[
+            replace(r, linf=replace(r.linf, at=[e for e in r.linf.at if e.eps in (0.03, 0.1)]))
+            for r in awp.records
+            if r.linf is not None
+        ],
+    )
     mixed = Study("digits", [sgd, fewer])
     assert mixed.radii() == [0.03, 0.1]
     shown = mixed.table("x")
