@@ -103,7 +103,7 @@ def _whole(table: Study, what: str, form: re.Match[str]) -> str:
 
 def _shown(table: Study, row: Row, other: Row | None, found: re.Match[str], form: re.Match[str]) -> str:
     what, kind = found["what"].partition(" ")[0], form[1]
-    number = form[2] or ("+.1f" if other and kind is None else ".3f" if kind == "p" else ".1f")
+    number = form[2] or ("+.1f" if other and kind in (None, "spread") else ".3f" if kind == "p" else ".1f")
     plain: dict[str, Callable[[Row], float]] = {
         "eigenvalue": lambda r: r.eigenvalue,
         "passes": table.cost,
@@ -140,7 +140,7 @@ def _shown(table: Study, row: Row, other: Row | None, found: re.Match[str], form
         return " to ".join(format(100 * end, form[2] or "+.1f") for end in ends)
     if kind == "images":
         return format(100 * comparison.image_error(row.records, other.records, eps, norm), number)
-    return _percent(row.minus(other, eps, norm), kind, form[2] or ("+.1f" if kind != "sd" else ".1f"))
+    return _percent(row.minus(other, eps, norm), kind, number)
 
 
 def _norm(found: re.Match[str]) -> str:
