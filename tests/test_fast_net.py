@@ -182,6 +182,19 @@ def test_the_training_is_another_one_but_the_evaluation_is_not():
     assert replace(base, schedule="steps").training_id != base.training_id
 
 
+def test_autoattack_meets_the_networks_of_the_books_rows():
+    attacked = protocols.configs("cifar10-fast-autoattack", [0])
+    rows = protocols.configs("cifar10-fast-cpu", [0])
+    for label, (config,) in attacked.items():
+        (row,) = rows[label]
+        assert config.training_id == row.training_id and config.run_id != row.run_id
+        assert (config.ladder, config.test_size, config.eval_linf) == ("standard", 500, (2 / 255,))
+    for label, (record,) in records.available(attacked).items():
+        (row,) = records.load_records(rows[label])
+        assert record.origin["weights"] == row.origin["weights"], label
+        assert record.linf.clean == row.linf.clean[:500], label
+
+
 def test_the_network_trains_in_half_precision_too():
     """On a GPU the protocol is float16's; bfloat16 takes the same road on a CPU."""
     config = RunConfig(**{
