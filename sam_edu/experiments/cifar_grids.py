@@ -52,9 +52,9 @@ CIFAR_FAST: Protocol = {
     "SAM+AT ρ=0.1 ε=2/255": {"method": "sam+at", "rho": 0.1, "eps": 2 / 255},
 }
 
-#: Chapter 13: the official AutoAttack against what the book's rows of seed 0 trained. Their weights serve again,
-#: for the images set aside have no part in them. Decided before the first of these: SAM and the control are
-#: those of the first comparison, and the radius is 2/255.
+#: Chapter 13: the official AutoAttack against four of the networks of the book's rows, seed 0. Their weights
+#: serve again, for the images set aside have no part in them. Decided before the first of these runs: SAM and
+#: the control are those of the first comparison, and the radius is 2/255.
 CIFAR_FAST_STRONGER_BASE: dict[str, Any] = {
     **CIFAR_FAST_CPU_BASE, **STRONGER, "eval_linf": (2 / 255,), "validation_size": 0, "validation_linf": (),
 }  # fmt: skip
