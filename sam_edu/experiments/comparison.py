@@ -144,13 +144,17 @@ def image_error(records: Records, reference: Records, eps: float, norm: str = "l
     return float(difference.std(ddof=1) / np.sqrt(len(difference)))
 
 
-def check_seeds(groups: Mapping[str, Records]) -> None:
-    """ValueError if groups, which are to be compared or chosen from, have different seeds."""
+def check_seeds(groups: Mapping[str, Records], where: str = "") -> None:
+    """ValueError if groups, which are to be compared or chosen from, have different seeds.
+
+    The message begins with ``where``, if that is given.
+    """
     seeds = {label: [record.config.seed for record in records] for label, records in groups.items()}
     if any(own != next(iter(seeds.values())) for own in seeds.values()):
         said = "; ".join(f"{label}: {own}" for label, own in seeds.items())
         raise ValueError(
-            f"these rows have different seeds, {said}; Study.paired() keeps those that all rows have"
+            f"{where and f'{where}: '}these rows have different seeds, {said}; Study.paired() keeps those "
+            "that all rows have"
         )
 
 

@@ -166,9 +166,8 @@ def _check(name: str, study: Study, radii: Sequence[float], pair: tuple[str, str
     for kind, rows in families.items():
         if not rows:
             raise ValueError(f"{name}: no row of the family {kind}; a comparison needs one of each")
-    seeds = {tuple(row.seeds) for rows in families.values() for row in rows}
-    if seeds != {tuple(study.row("sgd").seeds)}:
-        raise ValueError(f"{name}: its rows have different seeds; study.paired() keeps those that all have")
+    compared = [study.row("sgd"), *(row for rows in families.values() for row in rows)]
+    comparison.check_seeds({row.label: row.records for row in compared}, name)
     if len(study.row("sgd").records) < 2:
         raise ValueError(f"{name}: a comparison needs two seeds at least, got one")
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam_edu import plots
+from sam_edu.experiments.comparison import check_seeds
 from sam_edu.experiments.record import Record
 from sam_edu.experiments.uncertainty import Estimate, verdicts
 
@@ -63,9 +64,7 @@ def match(target: Records, rivals: Mapping[str, Records], eps: float, norm: str 
     seeds = [record.config.seed for record in target]
     if len(seeds) < 2:
         raise ValueError(f"a match is judged over two seeds at least, got {seeds}")
-    for label, records in rivals.items():
-        if [record.config.seed for record in records] != seeds:
-            raise ValueError(f"{label}: a match needs the same seeds in the same order, {seeds}")
+    check_seeds({"the target": target, **rivals})
     own = {radius: verdicts(target, radius, norm) for radius in (0.0, eps)}
     theirs = {
         radius: {label: verdicts(records, radius, norm) for label, records in rivals.items()}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sam_edu import plots
-from sam_edu._text import span
+from sam_edu._text import pixels, span
 from sam_edu.experiments import ladders
 from sam_edu.experiments.study import Study
 from sam_edu.experiments.uncertainty import in_points, paired_interval
@@ -121,7 +121,7 @@ class Official:
             If a ladder has no PGD with five restarts.
         """
         columns: dict[str, list[str]] = {"data, method": [", ".join(name) for name in self.met]}
-        columns["ε"] = [f"{entry.eps:.3f}" for entry in self.met.values()]
+        columns["ε"] = [pixels(entry.eps) for entry in self.met.values()]
         for title, after in (
             ("PGD-20, 5 restarts", lambda entry: ladders.rung(entry, "PGD-20 x5").accuracy),
             ("quick rungs", _quick),

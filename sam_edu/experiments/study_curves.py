@@ -156,12 +156,7 @@ def _gains(table: Study, eps: float) -> tuple[list[float], NDArray]:
     sgd, sams = table.row("sgd"), sorted(table.rows("sam"), key=lambda row: row.config.rho)
     if not sams:
         raise ValueError(f"{table.name} has no row of SAM, whose gain over ρ is to be drawn")
-    for row in sams:
-        if row.seeds != sgd.seeds:
-            raise ValueError(
-                f"{table.name}, {row.label}: a paired gain needs SGD's seeds {sgd.seeds}, got {row.seeds}; "
-                "Study.paired() keeps those that all rows have"
-            )
+    comparison.check_seeds({row.label: row.records for row in (sgd, *sams)}, table.name)
     points = [100 * (row.values(eps) - sgd.values(eps)) for row in sams]
     return [row.config.rho for row in sams], np.transpose(points)
 

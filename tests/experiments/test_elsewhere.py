@@ -98,7 +98,7 @@ def test_what_cannot_be_compared_is_said_in_one_line(digits: Study) -> None:
         "experiments is empty": {},
         "here: a radius to judge at is missing": {"here": (digits,)},
         "here: no row of the family control": {"here": (digits.select([sgd, *sams]), 0.1)},
-        "here: its rows have different seeds": {
+        "here: these rows have different seeds": {
             "here": (Study("digits", [sgd.of([0, 1]), *digits.without([sgd])]), 0.1)
         },
     }

@@ -139,7 +139,7 @@ def test_autoattack_beside_the_quick_ladder(met: Official) -> None:
     end = [sum(entry.robust) for entry in entries]
     found = columns(shown)
     assert found["data, method"] == [f"{data}, {label}" for data, label in met.met] and len(entries) == 33
-    assert found["ε"] == ["0.100"] * 16 + ["0.031"] * 17
+    assert found["ε"] == ["0.1"] * 16 + ["8/255"] * 17
     for title, counts in (("PGD-20, 5 restarts", pgd), ("quick rungs", quick), ("with AutoAttack", end)):
         assert found[title] == [f"{n / 500:.1%}" for n in counts]
     intervals = [wilson(n, 500) for n in end]

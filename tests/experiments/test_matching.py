@@ -102,7 +102,7 @@ def test_what_cannot_be_matched_is_said():
     with pytest.raises(ValueError, match="rivals is empty"):
         matching.match(target, {}, EPS)
     with pytest.raises(
-        ValueError, match=r"other: a match needs the same seeds in the same order, \[0, 1, 2, 3\]"
+        ValueError, match=r"different seeds, the target: \[0, 1, 2, 3\]; other: \[3, 2, 1, 0\]"
     ):
         matching.match(target, {"other": target[::-1]}, EPS)
     old = [dataclasses.replace(r, linf=dataclasses.replace(r.linf, clean=None)) for r in target]

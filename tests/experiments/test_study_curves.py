@@ -84,7 +84,7 @@ def test_what_cannot_be_drawn_is_said(digits: Study, cnn: Study) -> None:
         gains({"a": (0.1, {name: digits for name in "abcd"})}, "x", "y")
     holes = Study("digits", [sgd, digits.row("sam", rho=0.1).of([1])])
     with pytest.raises(
-        ValueError, match=r"digits, SAM ρ=0\.1: a paired gain needs SGD's seeds \[0, 1\], got \[1\]"
+        ValueError, match=r"digits: these rows have different seeds, SGD: \[0, 1\]; SAM ρ=0\.1: \[1\]"
     ):
         gains({"a": (0.1, {"MLP": holes})}, "x", "y")
 
