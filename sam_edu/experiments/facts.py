@@ -6,7 +6,7 @@
 ::
 
     PROTOCOL[ (N seeds)| (so far)]: ROW[ - ROW] QUANTITY[, FORM]
-    PROTOCOL[ (N seeds)| (so far)]: runs or hours[, FORM]
+    PROTOCOL[ (N seeds)| (so far)]: runs, planned or hours[, FORM]
 
 ``(so far)`` is for a protocol whose runs are under way: the records that there are; a difference is over the
 seeds that both rows have.
@@ -23,6 +23,7 @@ quantity
 ``passes``              gradient passes, in units of SGD's
 ``seeds``               number of seeds
 ``runs``                number of runs of the whole protocol
+``planned``             number of runs that it plans
 ``hours``               hours that all of them took, training and evaluation
 ======================  =====================================================================================
 
@@ -47,12 +48,12 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from sam_edu.experiments import comparison
+from sam_edu.experiments import comparison, protocols
 from sam_edu.experiments.study import Row, Study, study
 from sam_edu.experiments.summary import Spread
 
 _OF = r"(?P<protocol>[\w-]+)(?: \((?:(?P<seeds>\d+) seeds?|(?P<so_far>so far))\))?: "
-WHOLE = re.compile(_OF + r"(?P<what>runs|hours)(?:, (?P<form>.+))?")
+WHOLE = re.compile(_OF + r"(?P<what>runs|planned|hours)(?:, (?P<form>.+))?")
 FACT = re.compile(
     _OF + r"(?P<row>.+?)(?: - (?P<other>.+?))?"
     r" (?P<what>(?:proved )?at (?P<eps>\d+/\d+|[\d.]+)(?P<l2> in l2)?|on (?P<on>.+?)|clean"
@@ -81,7 +82,7 @@ def resolve(fact: str) -> str:
         seeds = int(found["seeds"]) if found["seeds"] else None
         table = _study(found["protocol"], seeds, found["so_far"] is not None)
         if found.re is WHOLE:
-            return _whole(table, found["what"], form)
+            return _whole(table, _planned(found["protocol"], seeds), found["what"], form)
         row = table.labelled(found["row"])
         other = table.labelled(found["other"]) if found["other"] else None
         return _shown(table, row, other, found, form)
@@ -94,11 +95,17 @@ def _study(protocol: str, seeds: int | None, so_far: bool) -> Study:
     return study(protocol, seeds, partial=so_far)
 
 
-def _whole(table: Study, what: str, form: re.Match[str]) -> str:
+def _planned(protocol: str, seeds: int | None) -> int:
+    seeds = protocols.SEEDS.get(protocol, 3) if seeds is None else seeds
+    return sum(len(group) for group in protocols.configs(protocol, range(seeds)).values())
+
+
+def _whole(table: Study, planned: int, what: str, form: re.Match[str]) -> str:
     if form[1]:
         raise ValueError(f"of {what} there is one number of the whole protocol")
-    number = table.runs if what == "runs" else table.hours
-    return format(number, form[2] or ("d" if what == "runs" else ".1f"))
+    if what == "hours":
+        return format(table.hours, form[2] or ".1f")
+    return format(table.runs if what == "runs" else planned, form[2] or "d")
 
 
 def _shown(table: Study, row: Row, other: Row | None, found: re.Match[str], form: re.Match[str]) -> str:

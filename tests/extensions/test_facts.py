@@ -84,11 +84,15 @@ def test_facts_of_a_whole_protocol() -> None:
     records = [record for group in groups.values() for record in group]
     assert facts.resolve("digits (2 seeds): runs") == str(len(records)) == "40"
     seconds = sum(record.seconds["train"] + record.seconds["evaluate"] for record in records)
+    assert facts.resolve("digits: planned") == facts.resolve("digits: runs") == "100"
+    assert facts.resolve("digits (2 seeds): planned") == "40"
+    assert int(facts.resolve("cifar10 (so far): planned")) == 3 * len(protocols.PAPER)
     assert facts.resolve("digits (2 seeds): hours, .4f") == f"{seconds / 3600:.4f}"
     assert facts.resolve("digits (2 seeds): hours") == f"{seconds / 3600:.1f}"
 
 
 @pytest.mark.parametrize("text, message", [
+    ("digits: planned, spread", "of planned there is one number of the whole protocol"),
     ("digits: runs, sd", "of runs there is one number of the whole protocol"),
     ("digits: hours at 0.1", "no row of digits is called 'hours'"),
     ("cifar11: runs", "protocol must be one of"),
