@@ -188,9 +188,9 @@ class Rows:
             raise ValueError(f"the rows of {self.name} share no seed; complete() leaves some rows out")
         return self._with(summary.paired(self.groups))
 
-    def complete(self) -> Self:
-        """The largest table without holes."""
-        return self._with(summary.complete(self.groups))
+    def complete(self, least: int = 1) -> Self:
+        """The largest table without holes that has ``least`` seeds or more; without rows if there is none."""
+        return self._with(summary.complete(self.groups, least))
 
     def _with(self, groups: Mapping[str, Sequence[Record]]) -> Self:
         rows = (row for row in self if row.label in groups)

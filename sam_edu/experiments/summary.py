@@ -94,12 +94,16 @@ def paired(groups: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
     return {label: [found[seed] for seed in seeds] for label, found in by_seed.items()}
 
 
-def complete(groups: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
-    """The largest table without holes: of rows with many seeds, those seeds that all of them have."""
+def complete(groups: Mapping[str, Sequence[Record]], least: int = 1) -> dict[str, list[Record]]:
+    """The largest table without holes: of rows with many seeds, those seeds that all of them have.
+
+    With ``least`` seeds or more; empty if there is none.
+    """
     seeds = {n: set(common([group])) for n, group in groups.items()}
     wide = [[n for n in groups if len(seeds[n]) >= count] for count in {*map(len, seeds.values())}]
     alike = [[n for n in groups if seeds[n] >= own] for own in seeds.values() if own]  # others may share none
     tables = [paired({n: groups[n] for n in names}) for names in (*wide, *alike)]
+    tables = [table for table in tables if all(len(own) >= least for own in table.values())]
     return max(tables, key=lambda table: sum(map(len, table.values())), default={})
 
 

@@ -189,5 +189,6 @@ def test_a_sweep_under_way_is_compared_on_the_seeds_that_all_rows_have():
     rows = summary.complete(under_way)
     assert list(rows) == ["SGD", "SAM"] and [r.config.seed for r in rows["SAM"]] == [0, 2]
     # one row with a second seed must not throw the others out
-    rows = summary.complete({"SGD": sgd[:2], "SAM": [sam[0]], "begun": [sgd[0]]})
-    assert {n: len(runs) for n, runs in rows.items()} == {"SGD": 1, "SAM": 1, "begun": 1}
+    begun = {"SGD": sgd[:2], "SAM": [sam[0]], "begun": [sgd[0]]}
+    for least, rows in ((1, {"SGD": 1, "SAM": 1, "begun": 1}), (2, {"SGD": 2}), (3, {})):
+        assert {n: len(runs) for n, runs in summary.complete(begun, least).items()} == rows

@@ -116,6 +116,7 @@ def test_rows_without_a_common_seed(digits: Study) -> None:
     assert [(row.label, row.seeds) for row in apart.complete()] == [("SGD", [0, 1])]
     three = Study("digits", [*apart, digits.row("at", eps=0.1).of([1, 0])])
     assert [(row.label, row.seeds) for row in three.complete()] == [("SGD", [0, 1]), ("AT ε=0.1", [0, 1])]
+    assert len(three.complete(3)) == 0
     with pytest.raises(ValueError, match=r"SGD and AWP .* needs the same seeds"):
         apart.row("sgd").minus(apart.row("awp"), EPS)
 
