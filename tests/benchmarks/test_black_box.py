@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import black_box
+from book.tools import ROOT
 from sam_edu.experiments.records import index, read
 from sam_edu.measured import RungResult
 
@@ -22,6 +23,12 @@ def test_what_square_met_and_broke(last):
 
 def test_an_older_record_is_no_zero():
     assert black_box.broken_without_gradients(rungs(0.9, 0.8, last="APGD-T-20 (9 targets)"), 100) is None
+
+
+def test_the_readme_counts_what_is_in_the_records():
+    found = black_box.counts(iter(index().values())).values()
+    said = f"{sum(count.broken for count in found)} of {sum(count.met for count in found):,}."
+    assert said in " ".join((ROOT / "benchmarks/README.md").read_text(encoding="utf-8").split())
 
 
 def test_over_the_records_only_large_radii_of_sam_are_concerned():
