@@ -82,7 +82,7 @@ def resolve(fact: str) -> str:
         seeds = int(found["seeds"]) if found["seeds"] else None
         table = _study(found["protocol"], seeds, found["so_far"] is not None)
         if found.re is WHOLE:
-            return _whole(table, _planned(found["protocol"], seeds), found["what"], form)
+            return _whole(table, seeds, found["what"], form)
         row = table.labelled(found["row"])
         other = table.labelled(found["other"]) if found["other"] else None
         return _shown(table, row, other, found, form)
@@ -95,17 +95,15 @@ def _study(protocol: str, seeds: int | None, so_far: bool) -> Study:
     return study(protocol, seeds, partial=so_far)
 
 
-def _planned(protocol: str, seeds: int | None) -> int:
-    seeds = protocols.SEEDS.get(protocol, 3) if seeds is None else seeds
-    return sum(len(group) for group in protocols.configs(protocol, range(seeds)).values())
-
-
-def _whole(table: Study, planned: int, what: str, form: re.Match[str]) -> str:
+def _whole(table: Study, seeds: int | None, what: str, form: re.Match[str]) -> str:
     if form[1]:
         raise ValueError(f"of {what} there is one number of the whole protocol")
     if what == "hours":
         return format(table.hours, form[2] or ".1f")
-    return format(table.runs if what == "runs" else planned, form[2] or "d")
+    if what == "runs":
+        return format(table.runs, form[2] or "d")
+    plan = protocols.configs(table.name, range(protocols.seeds_of(table.name) if seeds is None else seeds))
+    return format(sum(map(len, plan.values())), form[2] or "d")
 
 
 def _shown(table: Study, row: Row, other: Row | None, found: re.Match[str], form: re.Match[str]) -> str:

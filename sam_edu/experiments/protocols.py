@@ -93,6 +93,11 @@ SEEDS: Mapping[str, int] = {
 }
 
 
+def seeds_of(name: str) -> int:
+    """How many seeds of a protocol the book has, or plans to have."""
+    return SEEDS.get(name, 3)
+
+
 def configs(name: str, seeds: Iterable[int]) -> dict[str, list[RunConfig]]:
     """Runs of a protocol: label -> one RunConfig per seed."""
     if name not in PROTOCOLS:

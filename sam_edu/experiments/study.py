@@ -216,7 +216,7 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
     >>> digits.row("sam", rho=0.4).minus(digits.row("sgd"), 0.1).percent(signed=True)
     '+20.2 ± 0.7'
     """
-    seeds = protocols.SEEDS.get(name, 3) if seeds is None else seeds
+    seeds = protocols.seeds_of(name) if seeds is None else seeds
     if seeds < 1:
         raise ValueError(f"seeds must be 1 or more, got {seeds}")
     groups = protocols.configs(name, range(seeds))
