@@ -26,14 +26,30 @@ def by_protocol(root: Path) -> str:
     from sam_edu.experiments import protocols
 
     rows = ["| protocol | read by chapter | settings | seeds | runs | hours |", "|---|---|---|---|---|---|"]
+    own, trained = _evaluations(), set[tuple[str, float]]()
     for name, groups in shipped().items():
         records = [record for group in groups.values() for record in group]
-        hours = sum(sum(record.seconds.values()) for record in records) / 3600
+        trainings = {_training(record): record.seconds["train"] for record in records}
+        seconds = sum(took for training, took in trainings.items() if training not in trained)
+        hours = (seconds + sum(own[record.config.run_id] for record in records)) / 3600
+        trained |= trainings.keys()
         settings = f"{len(groups)} of {len(protocols.PROTOCOLS[name][1])}"
         seeds = _span(len(group) for group in groups.values()) or "not run"
         took = f"{hours:.2f}" if records else ""
         rows.append(f"| `{name}` | {readers(root, name)} | {settings} | {seeds} | {len(records)} | {took} |")
     return "\n".join(rows)
+
+
+def _training(record: Any) -> tuple[str, float]:
+    """What tells trainings apart; records of the same weights agree in it."""
+    return record.config.training_id, record.seconds["train"]
+
+
+def _evaluations() -> dict[str, float]:
+    """Run id -> seconds of its evaluation; of a search that went on, those after what it began with."""
+    found = {record.config.run_id: record.seconds["evaluate"] for record in _all()}
+    begun = {record.config.run_id: record.origin.get("begun") for record in _all()}
+    return {run: took - found.get(begun[run], 0.0) for run, took in found.items()}
 
 
 def readers(root: Path, protocol: str) -> str:
@@ -42,7 +58,8 @@ def readers(root: Path, protocol: str) -> str:
     for path in chapter.chapters(root):
         code = "\n".join(chapter.code_of(path))
         if asks(code, protocol):
-            found.append(f"[{path.stem.partition('_')[0].lstrip('0')}](../notebooks/{path.name})")
+            number = path.stem.partition("_")[0].lstrip("0")
+            found.append(f"[{number or 'Welcome'}](../notebooks/{path.name})")
     return ", ".join(found) or "–"
 
 

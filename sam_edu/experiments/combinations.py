@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sam_edu import plots
 from sam_edu._text import p_value, pixels
 from sam_edu.experiments import comparison
-from sam_edu.experiments.elsewhere import Experiments, pairs
+from sam_edu.experiments.elsewhere import Experiments, with_radii
 from sam_edu.experiments.row import Row
 from sam_edu.experiments.uncertainty import Estimate
 from sam_edu.methods import METHODS
@@ -106,7 +106,8 @@ def against_sgd(experiments: Experiments, method: str = "sam") -> Combinations:
         If a study has no row SGD.
     """
     cells: list[tuple[str, Row, float, Estimate]] = []
-    for name, (study, *_) in pairs(experiments).items():
+    for name, given in experiments.items():
+        study, _ = with_radii(name, given)
         sgd = study.row("sgd")
         rows = [row for row in study.rows(method) if row is not sgd]
         cells += [(name, row, eps, row.versus(sgd, eps)) for row in rows for eps in study.radii()]

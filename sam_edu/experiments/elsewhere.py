@@ -130,8 +130,9 @@ def compare(experiments: Experiments, pair: tuple[str, str] = ("SAM", "control")
     if not experiments:
         raise ValueError("there is nothing to compare: experiments is empty")
     found: dict[str, tuple[str, Study, float]] = {}
-    for experiment, (study, *radii) in pairs(experiments).items():
-        _check(experiment, study, radii, pair)
+    for experiment, given in experiments.items():
+        study, radii = with_radii(experiment, given)
+        _check(experiment, study, pair)
         for eps in radii:
             name = experiment if len(radii) == 1 else f"{experiment}, {pixels(eps)}"
             if name in found:
@@ -146,17 +147,15 @@ def compare(experiments: Experiments, pair: tuple[str, str] = ("SAM", "control")
     return Families(places, tuple(dict.fromkeys(study for study, *_ in experiments.values())), pair)
 
 
-def pairs(experiments: Experiments) -> Experiments:
-    """The same, once it is sure that each is a tuple; ValueError if a study stands there alone."""
-    for name, given in experiments.items():
-        if isinstance(given, Study):
-            raise ValueError(f"{name}: a radius to judge at is missing; write (study, 8 / 255)")
-    return experiments
-
-
-def _check(name: str, study: Study, radii: Sequence[float], pair: tuple[str, str]) -> None:
+def with_radii(name: str, given: Any) -> tuple[Study, tuple[float, ...]]:
+    """What stands for one experiment: its study and the radii to judge at; ValueError without a radius."""
+    study, *radii = (given,) if isinstance(given, Study) else given
     if not radii:
         raise ValueError(f"{name}: a radius to judge at is missing; write (study, 8 / 255)")
+    return study, tuple(radii)
+
+
+def _check(name: str, study: Study, pair: tuple[str, str]) -> None:
     families = study.families
     unknown = [kind for kind in pair if kind not in families]
     if pair[0] == pair[1]:

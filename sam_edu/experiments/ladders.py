@@ -82,8 +82,9 @@ def table(rows: Iterable[Row], eps: float, norm: str = "linf", seed: int = 0) ->
 
 
 def _evaluations(rows: Iterable[Row]) -> list[tuple[str, EvaluationRecord]]:
-    """Label and evaluation of every run, in both norms."""
-    return [(row.label, e) for row in rows for record in row.records for e in (record.linf, record.l2) if e]
+    """Label and evaluation of every run, in both norms; ValueError if two rows share a label."""
+    runs = [(label, run) for label, row in by_label(rows).items() for run in row.records]
+    return [(label, e) for label, run in runs for e in (run.linf, run.l2) if e]
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def flags(rows: Iterable[Row]) -> Flags:
     Raises
     ------
     ValueError
-        If there is none: nobody looked for doubts.
+        If there is none: nobody looked for doubts. If two rows have the same label.
 
     Examples
     --------
@@ -154,7 +155,8 @@ def last_rung(rows: Iterable[Row], name: str) -> LastRung:
     Raises
     ------
     ValueError
-        If a ladder ends with another rung, or has fewer than two; if there is no ladder.
+        If a ladder ends with another rung, or has fewer than two; if there is no ladder; if two rows have
+        the same label.
     """
     images, broken, most = 0, dict[str, int](), 0.0
     ladders = [(label, e.n, entry) for label, e in _evaluations(rows) for entry in e.attacked]

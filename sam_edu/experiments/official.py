@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sam_edu import plots
 from sam_edu._text import pixels, span
 from sam_edu.experiments import ladders
+from sam_edu.experiments.elsewhere import with_radii
 from sam_edu.experiments.study import Study
 from sam_edu.experiments.uncertainty import in_points, paired_interval
 from sam_edu.measured import AtRadius
@@ -48,9 +49,10 @@ class Official:
         """
         found: dict[tuple[str, str], AtRadius] = {}
         for given in studies:
-            if isinstance(given, Study):
-                raise ValueError(f"{given!r}: a radius to judge at is missing; write (study, 8 / 255)")
-            study, eps = given
+            where = repr(given if isinstance(given, Study) else given[0])
+            study, (eps, *more) = with_radii(where, given)
+            if more:
+                raise ValueError(f"{where}: one radius of each study is judged, got {[eps, *more]}")
             for row in study:
                 name = row.config.dataset, row.label
                 if name in found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,9 @@ def test_what_is_wrong_is_said() -> None:
         ladders.table([new, other], EPS)
     with pytest.raises(ValueError, match="old: the ladder must end with 'Square', after others; it is"):
         ladders.last_rung([row("old", record(9, 6, names=NAMES[:2]))], "Square")
+    for counted in (ladders.flags, partial(ladders.last_rung, name="Square")):
+        with pytest.raises(ValueError, match="two rows are called 'new'"):  # their counts would be one
+            counted([new, row("new", record(9, 8, 7))])
 
 
 # --- the official AutoAttack
@@ -222,3 +226,6 @@ def test_official_without_a_radius() -> None:
         ValueError, match=r"Study\('made up', 1 rows, 1 runs\): a radius to judge at is missing"
     ):
         Official.of(table)
+    two: Any = table, EPS, 0.2
+    with pytest.raises(ValueError, match=r"one radius of each study is judged, got \[0\.1, 0\.2\]"):
+        Official.of(two)

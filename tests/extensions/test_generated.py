@@ -56,6 +56,21 @@ def test_every_shipped_record_is_in_the_table():
     assert record_tables.made().startswith(f"The book ships {len(shipped)} records.")
 
 
+def test_hours_count_every_training_and_every_search_once():
+    """Weights that several protocols attack were trained once; a search that went on began with another's."""
+    from sam_edu.experiments import load_records
+
+    shown = re.findall(r"\| ([\d.]+) \|$", record_tables.by_protocol(ROOT), re.MULTILINE)
+    records = load_records()
+    trainings = {(r.config.training_id, r.seconds["train"]) for r in records}
+    assert len(trainings) < len(records)
+    seconds = sum(took for _, took in trainings) + sum(r.seconds["evaluate"] for r in records)
+    for later in (r for r in records if "begun" in r.origin):
+        (first,) = (r for r in records if r.config.run_id == later.origin["begun"])
+        seconds -= first.seconds["evaluate"]
+    assert sum(map(float, shown)) == pytest.approx(seconds / 3600, abs=0.005 * len(shown))
+
+
 @pytest.mark.parametrize(
     "code, asked",
     [
