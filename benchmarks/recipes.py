@@ -100,9 +100,16 @@ def seconds(configs: Mapping[str, RunConfig], rounds: int = 9) -> dict[str, floa
 def costs(
     rows: Mapping[str, Mapping[str, Any]], target: float = TARGET
 ) -> dict[str, dict[str, float | None]]:
-    """Operations and time until ``target``, as ratios to the recipe that takes most of each."""
+    """Operations and time until ``target``, as ratios to the recipe that takes most of each; and petaflop.
+
+    A petaflop is 10^15 operations; those of the training are counted, until ``target`` and in all.
+    """
     reached = {name: epochs_to(target, row["accuracy"]) for name, row in rows.items()}
-    found: dict[str, dict[str, float | None]] = {name: {"epochs": n} for name, n in reached.items()}
+    found: dict[str, dict[str, float | None]] = {}
+    for name, row in rows.items():
+        n, epoch = reached[name], row["images"] * row["operations"] / 1e15
+        found[name] = {"epochs": n, "petaflop": None if n is None else n * epoch}
+        found[name] |= {"petaflop in all": len(row["accuracy"]) * epoch, "accuracy": row["accuracy"][-1]}
     for what in ("operations", "seconds"):
         spent = {n: e * rows[n]["images"] * rows[n][what] for n, e in reached.items() if e is not None}
         for name in rows:

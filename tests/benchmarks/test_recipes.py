@@ -37,9 +37,19 @@ def test_the_cost_is_that_of_the_epochs_until_the_target():
         "never": {"accuracy": [0.1], "images": 20, "operations": 4.0, "seconds": 2.0},
     }
     found = recipes.costs(rows)
-    assert found["short"] == {"epochs": 2, "operations": 80 / 240, "seconds": pytest.approx(20 / 120)}
-    assert found["long"] == {"epochs": 3, "operations": 1, "seconds": 1}
-    assert found["never"] == {"epochs": None, "operations": None, "seconds": None}
+    cost = {name: [own[key] for key in ("epochs", "operations", "seconds")] for name, own in found.items()}
+    assert cost == {
+        "short": [2, 80 / 240, pytest.approx(20 / 120)],
+        "long": [3, 1, 1],
+        "never": [None, None, None],
+    }
+    petaflop = {name: [own["petaflop"], own["petaflop in all"]] for name, own in found.items()}
+    assert petaflop == {
+        "short": pytest.approx([80e-15, 120e-15]),
+        "long": pytest.approx([240e-15, 240e-15]),
+        "never": [None, pytest.approx(80e-15)],
+    }
+    assert [own["accuracy"] for own in found.values()] == [0.8, 0.85, 0.1]
 
 
 def test_the_recipes_are_rows_of_the_protocols_that_train_alike():
