@@ -160,11 +160,15 @@ def check_seeds(groups: Mapping[str, Records], where: str = "") -> None:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen on one half of the test images and how it does on the other."""
+    """What was chosen on one half of the test images and how it does on the other.
+
+    ``tied``: another group did as well there, and the first of them was taken.
+    """
 
     label: str
     chosen_on: float
     reported: float
+    tied: bool = False
 
 
 def choose(
@@ -186,10 +190,11 @@ def choose(
     table = {label: verdicts(records, eps, norm) for label, records in groups.items()}
 
     def by(half: int) -> Choice:
-        best = max(table, key=lambda label: score(table[label][:, half::2]))
-        return Choice(
-            best, float(table[best][:, half::2].mean()), float(table[best][:, 1 - half :: 2].mean())
-        )
+        scores = {label: score(found[:, half::2]) for label, found in table.items()}
+        best = max(scores, key=scores.__getitem__)
+        tied = sum(value == scores[best] for value in scores.values()) > 1
+        chosen_on, reported = (float(table[best][:, start::2].mean()) for start in (half, 1 - half))
+        return Choice(best, chosen_on, reported, tied)
 
     return by(0), by(1)
 

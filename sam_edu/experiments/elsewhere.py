@@ -13,6 +13,7 @@ One more experiment is one more line.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,8 @@ class Place:
     Attributes
     ----------
     gains : family -> what it gains over SGD at ``eps`` (:meth:`~sam_edu.experiments.study.Study.gains`)
-    clean : family -> how the two rows that the halves of the images choose change clean accuracy, on average
+    clean : family -> how the two rows that the halves of the images choose change clean accuracy, on average;
+        nan where rows tie, so that nothing is chosen
     lead : one family minus another at ``eps``, each half of the images judged by what the other half chose
     p : of that lead, Holm-corrected over all places
     """
@@ -95,14 +97,15 @@ class Families:
             "Each family's row was chosen on one half of the test images and judged on the other. "
             "Bars: standard deviation over the seeds; the table has their number, the change of clean "
             f"accuracy, and {first} minus {second} with its interval over seeds and images and "
-            "Holm-corrected p-values.",
+            f"p-values, Holm-corrected over these {len(leads)}. –: nothing is left to compare or choose by.",
             seeds=True,
             columns={
                 f"{first} minus {second}": [f"{100 * lead.mean:+.1f}" for lead in leads],
                 "95 % interval": [lead.points() for lead in leads],
                 "p": [p_value(place.p) for place in found],
                 f"clean: {', '.join(next(iter(found)).clean)}": [
-                    ", ".join(f"{100 * change:+.1f}" for change in place.clean.values()) for place in found
+                    ", ".join("–" if math.isnan(c) else f"{100 * c:+.1f}" for c in place.clean.values())
+                    for place in found
                 ],
             },
             **size,
@@ -178,10 +181,12 @@ def _lead(study: Study, eps: float, pair: tuple[str, str]) -> Estimate:
 
 def _clean(study: Study, eps: float) -> dict[str, float]:
     sgd = study.row("sgd")
-    return {
-        kind: float(np.mean([row.minus(sgd, 0).mean for row in study.choose(rows, eps)]))
-        for kind, rows in study.families.items()
-    }
+    found = {}
+    for kind, rows in study.families.items():
+        halves = comparison.choose({row.label: row.records for row in rows}, eps)
+        changes = [study.labelled(half.label).minus(sgd, 0).mean for half in halves]
+        found[kind] = math.nan if any(half.tied for half in halves) else float(np.mean(changes))
+    return found
 
 
 def gains(

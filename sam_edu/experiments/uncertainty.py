@@ -118,8 +118,9 @@ class Estimate:
         return -margin < low and high < margin
 
     def points(self) -> str:
-        """The 95 % interval in points, ``+1.4 to +2.9``."""
-        return in_points(self.interval())
+        """The 95 % interval in points, ``+1.4 to +2.9``; "–" where not one verdict differs."""
+        nothing = self.error < NOTHING and abs(self.mean) < NOTHING
+        return "–" if nothing else in_points(self.interval())
 
 
 def in_points(interval: tuple[float, float]) -> str:

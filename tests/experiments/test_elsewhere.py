@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -90,6 +91,17 @@ def test_the_figure_has_all_places_and_their_tests(found: elsewhere.Families) ->
         assert f"SAM {100 * place.gains['SAM'].mean:+.1f}" in shown.alt
     assert any(place.p > 0.001 and place.p > 1.3 * place.lead.p for place in found.places.values())
     assert study_plots.gains is elsewhere.gains, "the old address"
+
+
+def test_where_nothing_is_left_no_choice_and_no_interval_are_shown() -> None:
+    """At 8/255 all rows of SAM have 0 % here: which of them is first in the grid says nothing."""
+    found = elsewhere.compare({"narrow": (study("cifar10-small"), 8 / 255)})
+    clean = found["narrow"].clean
+    assert [family for family, change in clean.items() if math.isnan(change)] == ["SAM"]
+    assert f"–, {100 * clean['control']:+.1f}, {100 * clean['AT']:+.1f}" in found.figure("x").markup
+    fast = study("cifar10-fast-cpu", seeds=3, partial=True).complete(3)
+    lead = elsewhere.compare({"fast": (fast, 8 / 255)})["fast"].lead
+    assert (lead.mean, lead.p, lead.points()) == (0, 1, "–")
 
 
 def test_what_cannot_be_compared_is_said_in_one_line(digits: Study) -> None:
