@@ -76,11 +76,12 @@ def made() -> str:
     """One sentence: how many records, when, with which versions, on what."""
     origins = [record.origin for record in _all()]
     versions = [origin["versions"] for origin in origins]
-    days, threads = (sorted({o[key] for o in origins}) for key in ("date", "threads"))
+    days, threads = sorted({o["date"] for o in origins}), Counter(o["threads"] for o in origins)
+    more = "".join(f", {n} of them with {count}" for count, n in sorted(threads.items()) if count != 1)
     return (
         f"The book ships {len(origins)} records. They were made from {days[0]} to {days[-1]}, with Python "
         f"{_listed(v['python'] for v in versions)} and PyTorch {_listed(v['torch'] for v in versions)}, on "
-        f"{_listed(o['hardware'] for o in origins)}, with {_listed(map(str, threads))} thread a run."
+        f"{_listed(o['hardware'] for o in origins)}, with one thread a run{more}."
     )
 
 
