@@ -37,7 +37,7 @@ found = load_digits()
 x = torch.tensor(found.images / 16, dtype=torch.float32).flatten(1)
 y = torch.tensor(found.target)
 mean, std = x[:1200].mean().item(), x[:1200].std().item()
-images, labels = x[1200:1500], y[1200:1500]
+images, labels = x[1200:1400], y[1200:1400]
 
 
 class Layers(nn.Module):
@@ -138,7 +138,8 @@ def judged(name, net, eps, given=None, preprocessing=(0.0, 1.0)):
         "net": (predicted == labels).double().mean().item(), "art": right, "known": known.mean(), "apart": apart,
         "box": box.mean(), "box broken": (box & fooled).mean(), "deepz": np.mean(deepz), "deepz broken": (deepz & fooled).mean(),
     }
-    print(f"  {name}, eps {eps}: right by forward() {seen['net']:.0%}, in ART {right:.0%}, scores apart by {apart:.1g}; fooled {fooled.mean():.0%}")
+    print(f"  {name}, eps {eps}: right by forward() {seen['net']:.0%}, in ART {right:.0%}, scores apart by {apart:.1g}", end="; ")
+    print(f"PGD fools {fooled.mean():.0%}")
     print(f"    certified by intervals of forward() {seen['known']:.0%}", end="")
     for kind, word in (("box", "by ART's intervals"), ("deepz", "by DeepZ")):
         print(f", {word} {seen[kind]:.0%} (fooled nonetheless: {seen[kind + ' broken']:.1%})", end="")

@@ -74,4 +74,5 @@ def of(row: Row, rivals: Iterable[Row], radii: Iterable[float], norm: str = "lin
     pairs = [(rival, eps) for rival in named.values() for eps in radii]
     tests = [row.versus(rival, eps, norm) for rival, eps in pairs]
     ps = comparison.holm([test.p for test in tests])
-    return Leads(row, norm, tuple(Lead(*pair, *rest) for pair, *rest in zip(pairs, tests, ps, strict=True)))
+    found = (Lead(*pair, test, p) for pair, test, p in zip(pairs, tests, ps, strict=True))
+    return Leads(row, norm, tuple(found))
