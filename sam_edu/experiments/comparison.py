@@ -145,11 +145,11 @@ def image_error(records: Records, reference: Records, eps: float, norm: str = "l
 
 
 def check_seeds(groups: Mapping[str, Records], where: str = "") -> None:
-    """ValueError if groups, which are to be compared or chosen from, have different seeds.
+    """ValueError if groups, which are to be compared or chosen from, have different seeds, or one twice.
 
     The message begins with ``where``, if that is given.
     """
-    seeds = {label: [record.config.seed for record in records] for label, records in groups.items()}
+    seeds = {label: summary.seeds(records, label) for label, records in groups.items()}
     if any(own != next(iter(seeds.values())) for own in seeds.values()):
         said = "; ".join(f"{label}: {own}" for label, own in seeds.items())
         raise ValueError(

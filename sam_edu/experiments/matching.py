@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam_edu import plots
+from sam_edu.experiments import summary
 from sam_edu.experiments.comparison import check_seeds
 from sam_edu.experiments.record import Record
 from sam_edu.experiments.uncertainty import Estimate, verdicts
@@ -61,7 +62,7 @@ def match(target: Records, rivals: Mapping[str, Records], eps: float, norm: str 
     """
     if not rivals:
         raise ValueError("there is nothing to match with: rivals is empty")
-    seeds = [record.config.seed for record in target]
+    seeds = summary.seeds(target)
     if len(seeds) < 2:
         raise ValueError(f"a match is judged over two seeds at least, got {seeds}")
     check_seeds({"the target": target, **rivals})

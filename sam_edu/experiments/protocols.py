@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
+from sam_edu import _check
 from sam_edu.experiments.cifar_grids import (
     CIFAR_FAST,
     CIFAR_FAST_BASE,
@@ -99,11 +100,17 @@ def seeds_of(name: str) -> int:
 
 
 def configs(name: str, seeds: Iterable[int]) -> dict[str, list[RunConfig]]:
-    """Runs of a protocol: label -> one RunConfig per seed."""
+    """Runs of a protocol: label -> one RunConfig per seed.
+
+    Raises
+    ------
+    ValueError
+        If there is no such protocol, or a seed comes twice.
+    """
     if name not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
     base, protocol = PROTOCOLS[name]
-    seeds = list(seeds)
+    seeds = _check.seeds(seeds)
     return {
         label: [RunConfig(**{**base, **settings, "seed": seed}) for seed in seeds]
         for label, settings in protocol.items()

@@ -168,7 +168,9 @@ def verdicts(records: Sequence[Record], eps: float, norm: str = "linf") -> NDArr
     ------
     ValueError
         If the runs were not attacked so, or (``eps`` = 0) keep no verdicts of clean images, as older records.
+        If a seed comes twice.
     """
+    summary.seeds(records)
     try:
         found = [summary.evaluation(record, norm) for record in records]
         rows = [e.clean if eps == 0 else e.entry(eps).robust for e in found]
@@ -187,7 +189,7 @@ def estimate(
     Raises
     ------
     ValueError
-        With fewer than two seeds, or unequal ones.
+        With fewer than two seeds, unequal ones, or one that comes twice.
     """
     difference = summary.gain(records, reference, eps, norm)
     if difference.n < 2:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from sam_edu.experiments import Study, comparison, study, summary
+from sam_edu.experiments import Study, comparison, protocols, study, summary, uncertainty
 
 EPS = 0.1
 
@@ -190,3 +190,28 @@ def test_choices_need_groups_with_the_same_seeds(digits: Study) -> None:
     records = digits.row("sgd").records
     with pytest.raises(ValueError, match=r"a: \[0, 1, 2\]; b: \[0\]"):
         comparison.choose({"a": records, "b": records[:1]}, EPS)
+
+
+def test_the_same_run_is_not_two_seeds(digits: Study) -> None:
+    once = r"each seed is a run of its own and counts once, got \[0, 0\]"
+    with pytest.raises(ValueError, match=once):
+        protocols.configs("cifar10-small", [0, 0])
+    sgd, (run, *_) = digits.row("sgd"), digits.row("awp").records
+    twice, calm = [run, run], sgd.of([0, 1]).records
+    calls: list[Callable[[], object]] = [
+        lambda: summary.at(twice, EPS),
+        lambda: summary.accuracies(twice),
+        lambda: summary.gain(twice, twice, EPS),
+        lambda: summary.paired({"a": twice}),
+        lambda: summary.complete({"a": twice}),
+        lambda: uncertainty.estimate(twice, twice, EPS),
+        lambda: uncertainty.verdicts(twice, EPS),
+        lambda: comparison.choose({"a": twice}, EPS),
+        lambda: comparison.image_error(twice, calm, EPS),
+        lambda: replace(digits.row("awp"), label="twice", records=twice),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=once):
+            call()
+    with pytest.raises(ValueError, match="a: each seed is a run"):
+        comparison.check_seeds({"a": twice, "b": twice})
