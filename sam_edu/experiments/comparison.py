@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ def compare(
     Raises
     ------
     ValueError
-        With fewer than two seeds, unequal seeds, or nothing to compare.
+        With fewer than two seeds, unequal seeds, different ladders, or nothing to compare.
     """
     chosen = [label for label in groups if label != reference] if labels is None else list(labels)
     if not chosen:
@@ -138,8 +139,10 @@ def holm(ps: Sequence[float]) -> list[float]:
 def image_error(records: Records, reference: Records, eps: float, norm: str = "linf") -> float:
     """Standard error of the mean difference from the finite number of test images.
 
-    The verdicts of all seeds are averaged for each image first: seeds share their images.
+    The verdicts of all seeds are averaged for each image first: seeds share their images. ValueError if the
+    attacks were of different ladders.
     """
+    summary.same_ladder([*records, *reference], eps, norm)
     difference = verdicts(records, eps, norm).mean(0) - verdicts(reference, eps, norm).mean(0)
     return float(difference.std(ddof=1) / np.sqrt(len(difference)))
 
@@ -178,11 +181,13 @@ def choose(
     Raises
     ------
     ValueError
-        Without groups, or if their seeds differ: means over other seeds are no reason to choose.
+        Without groups, or if their seeds differ: means over other seeds are no reason to choose. If their
+        attacks were of different ladders.
     """
     if not groups:
         raise ValueError("there is nothing to choose from: no rows")
     check_seeds(groups)
+    summary.same_ladder(chain(*groups.values()), eps, norm)
     table = {label: verdicts(records, eps, norm) for label, records in groups.items()}
 
     def by(half: int) -> Choice:

@@ -138,13 +138,13 @@ class Row:
         Raises
         ------
         ValueError
-            If they share no seed.
+            If they share no seed, differ in their test images or met different ladders of attacks.
         """
         own, others = self.paired(other)
         return summary.gain(own.records, others.records, eps, norm)
 
     def versus(self, other: Row, eps: float, norm: str = "linf") -> Estimate:
-        """The same with interval and p-value over seeds and images; ValueError of a single seed."""
+        """The same with interval and p-value over seeds and images; ValueError of a single seed, too."""
         own, others = self.paired(other)
         return estimate(own.records, others.records, eps, norm)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam_edu import _check
+from sam_edu._text import pixels
 from sam_edu.evaluation import EvaluationRecord
 from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.record import Record
@@ -72,7 +73,8 @@ def gain(records: Sequence[Record], reference: Sequence[Record], eps: float, nor
     Raises
     ------
     ValueError
-        If the seeds differ: unpaired runs have a different spread. If one comes twice.
+        If the seeds differ: unpaired runs have a different spread. If one comes twice. If the attacks were
+        of different ladders.
     """
     own, others = seeds(records), seeds(reference)
     if own != others:
@@ -80,6 +82,7 @@ def gain(records: Sequence[Record], reference: Sequence[Record], eps: float, nor
             f"a paired difference needs the same seeds in the same order, got {own} and {others}; "
             "Study.paired() keeps those that all rows have"
         )
+    same_ladder([*records, *reference], eps, norm)
     return Spread.of(column(records, eps, norm) - column(reference, eps, norm))
 
 
@@ -173,6 +176,19 @@ def seeds(records: Sequence[Record], where: str = "") -> list[int]:
     The message begins with ``where``, if that is given.
     """
     return _check.seeds((record.config.seed for record in records), where)
+
+
+def same_ladder(records: Iterable[Record], eps: float, norm: str = "linf") -> None:
+    """ValueError if these runs, which are to be compared at ``eps``, met attacks of different ladders.
+
+    The stronger ladder breaks more images of the same network. Without attack (``eps`` = 0) none is met.
+    """
+    found = sorted({evaluation(record, norm).ladder for record in records}) if eps else []
+    if len(found) > 1:
+        raise ValueError(
+            f"runs that met different ladders of attacks ({', '.join(found)}) are not compared at radius "
+            f"{pixels(eps)}; take rows of one ladder (RunConfig.ladder): those of one protocol have the same"
+        )
 
 
 def evaluation(record: Record, norm: str) -> EvaluationRecord:

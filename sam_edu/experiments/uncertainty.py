@@ -189,7 +189,7 @@ def estimate(
     Raises
     ------
     ValueError
-        With fewer than two seeds, unequal ones, or one that comes twice.
+        With fewer than two seeds, unequal ones, one that comes twice, or attacks of different ladders.
     """
     difference = summary.gain(records, reference, eps, norm)
     if difference.n < 2:

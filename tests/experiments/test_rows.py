@@ -48,6 +48,10 @@ def test_rows_of_another_study_are_not_dropped_or_replaced_in_silence(digits: St
         lambda: paired.select(digits.controls),
         lambda: paired.without(digits.controls),
         lambda: paired.choose(digits.rows("sam"), EPS),
+        lambda: paired.chosen(digits.rows("sam"), EPS),
+        lambda: paired.held_out(digits.rows("sam"), EPS, EPS),
+        lambda: paired.held_out_verdicts(digits.rows("sam"), EPS, EPS),
+        lambda: paired.choices({"SAM": digits.rows("sam")}, EPS, EPS, "x"),
         lambda: paired.against(digits.row("sgd"), EPS),
         lambda: paired.differences(paired.row("sgd"), EPS, digits.rows("sam")),
     ]
@@ -215,3 +219,21 @@ def test_the_same_run_is_not_two_seeds(digits: Study) -> None:
             call()
     with pytest.raises(ValueError, match="a: each seed is a run"):
         comparison.check_seeds({"a": twice, "b": twice})
+
+
+def test_the_quick_ladder_is_not_compared_with_the_standard_one() -> None:
+    """The same network keeps less under the stronger ladder: a row would trail itself."""
+    quick, standard = (study(name, 1).row("sgd") for name in ("digits", "digits-autoattack"))
+    assert quick.minus(standard, 0).mean == 0, "without attack there is no ladder"
+    said = r"different ladders of attacks \(quick, standard\) are not compared at radius 0\.1; take rows of"
+    one, other = quick.records, standard.records
+    calls: list[Callable[[], object]] = [
+        lambda: quick.minus(standard, EPS),
+        lambda: quick.versus(standard, EPS),
+        lambda: comparison.compare({"a": one, "b": other}, "a", EPS),
+        lambda: comparison.choose({"a": one, "b": other}, EPS),
+        lambda: comparison.image_error(one, other, EPS),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=said):
+            call()

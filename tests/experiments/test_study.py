@@ -150,7 +150,8 @@ def test_a_choice_without_images_set_aside_or_common_seeds_says_so(digits: Study
     with pytest.raises(ValueError, match=r"share a seed, got \[\]"):
         digits.chosen([], 0.1)
     with pytest.raises(ValueError, match="share a seed"):
-        digits.chosen([digits.row("sgd").of([0]), digits.row("sam", rho=0.4).of([1])], 0.1)
+        apart = Study("digits", [digits.row("sgd").of([0]), digits.row("sam", rho=0.4).of([1])])
+        apart.chosen(apart, 0.1)
     with pytest.raises(KeyError):
         study("cifar10-fast-float32", partial=True).row("sgd").validated(1 / 255)
 
