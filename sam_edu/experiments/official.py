@@ -17,6 +17,8 @@ from sam_edu.experiments.study import Study
 from sam_edu.experiments.uncertainty import in_points, paired_interval
 from sam_edu.measured import AtRadius
 
+NAME = "AutoAttack"  # the labels of its four rungs begin with it
+
 
 @dataclass(frozen=True)
 class Official:
@@ -61,10 +63,7 @@ class Official:
         if not found:
             raise ValueError("there is no network: the studies have no rows")
         for name, entry in found.items():
-            ladders.rung(entry, "AutoAttack")
-            labels = [step.label for step in entry.rungs]
-            if labels[0].startswith("AutoAttack") or not labels[-1].startswith("AutoAttack"):
-                raise ValueError(f"{name}: AutoAttack must end the ladder, after other rungs; it is {labels}")
+            ladders.ending(entry, NAME, ", ".join(name))
         return cls(found)
 
     @property
@@ -86,7 +85,7 @@ class Official:
         Raises
         ------
         ValueError
-            If a ladder has no rung of this name (:func:`sam_edu.experiments.ladders.rung`).
+            If a ladder has no rung of this name, or several (:func:`sam_edu.experiments.ladders.rung`).
         """
         found = [(ladders.overstated(entry, name), network) for network, entry in self.met.items()]
         return {network: value for value, network in sorted(found, reverse=True)}
@@ -149,5 +148,5 @@ class Official:
 
 def _quick(entry: AtRadius) -> float:
     """Accuracy after the rungs before AutoAttack's."""
-    before = [found for found in entry.rungs if not found.label.startswith("AutoAttack")]
-    return before[-1].accuracy
+    before, _ = ladders.ending(entry, NAME, "this network")
+    return before.accuracy
