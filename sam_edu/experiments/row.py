@@ -227,3 +227,9 @@ def by_label(rows: Iterable[Row]) -> dict[str, Row]:
                 "of them a label of its own: dataclasses.replace(row, label=...)"
             )
     return found
+
+
+def variation(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row sets beside its method and the radii that this needs."""
+    needs = METHODS[settings.get("method", "sgd")].needs
+    return {name: value for name, value in settings.items() if name != "method" and name not in needs}

@@ -25,10 +25,9 @@ from sam_edu._text import pixels
 from sam_edu.experiments import comparison, protocols, summary
 from sam_edu.experiments.record import Record
 from sam_edu.experiments.records import available, load_records
-from sam_edu.experiments.row import Row, Source, by_label
+from sam_edu.experiments.row import Row, Source, by_label, variation
 from sam_edu.experiments.rows import Rows
 from sam_edu.measured import same_radius
-from sam_edu.methods import METHODS
 
 
 class Study(Rows):
@@ -200,7 +199,11 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
     Raises
     ------
     FileNotFoundError
-        If a record is missing that the book should have (neither ``partial`` nor ``folders``).
+        If a record is missing that the book should have (neither ``partial`` nor ``folders``), or a folder.
+    NotADirectoryError
+        If a folder is a file.
+    TypeError
+        If ``seeds`` is no whole number.
     ValueError
         If there is no such protocol, no seed is asked for, or a record is damaged.
 
@@ -212,25 +215,17 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
     >>> digits.row("sam", rho=0.4).minus(digits.row("sgd"), 0.1).percent(signed=True)
     '+20.2 ± 0.7'
     """
-    seeds = protocols.seeds_of(name) if seeds is None else seeds
-    if seeds < 1:
-        raise ValueError(f"seeds must be 1 or more, got {seeds}")
+    seeds = protocols.seeds_of(name) if seeds is None else protocols.count(seeds)
     groups = protocols.configs(name, range(seeds))
     if partial or folders:
-        records = available(groups, *(folders or (None,)))
+        records = available(groups, *folders)
     else:
         records = load_records(groups)
     settings = protocols.PROTOCOLS[name][1]
     return Study(
         name,
         [
-            Row(name, label, _variation(settings[label]), groups[label][0], found)
+            Row(name, label, variation(settings[label]), groups[label][0], found)
             for label, found in records.items()
         ],
     )
-
-
-def _variation(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row sets beside its method and the radii that this needs."""
-    needs = METHODS[settings.get("method", "sgd")].needs
-    return {name: value for name, value in settings.items() if name != "method" and name not in needs}

@@ -82,8 +82,14 @@ def test_without_rows_or_seeds(digits: Study) -> None:
         digits.select([digits.row("sgd")]).gains(EPS)
     with pytest.raises(ValueError, match="nothing to compare with SGD"):
         digits.differences(digits.row("sgd"), EPS, [])
-    with pytest.raises(ValueError, match="seeds must be 1 or more, got 0"):
+    with pytest.raises(ValueError, match="seeds must be >= 1, got 0"):
         study("digits", 0)
+    with pytest.raises(TypeError, match=r"must be a number, got 'runs'; the number of seeds comes first, fo"):
+        study("tiny", "runs")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="seeds must be a whole number, got True"):
+        study("digits", True)
+    with pytest.raises(ValueError, match="protocol must be one of digits"):
+        protocols.seeds_of("cifar-fast")
     with pytest.raises(ValueError, match=r"SGD has no run with seed 7; its seeds: \[0, 1, 2\]"):
         digits.row("sgd").of([7])
     with pytest.raises(ValueError, match="the run of one seed at least"):
