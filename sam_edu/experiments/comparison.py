@@ -64,7 +64,7 @@ def compare(
     ValueError
         With fewer than two seeds, unequal seeds, different ladders, or nothing to compare.
     """
-    chosen = [label for label in groups if label != reference] if labels is None else list(labels)
+    chosen = _chosen(groups, reference, labels)
     if not chosen:
         raise ValueError("there is nothing to compare: labels is empty")
     differences = [summary.gain(groups[label], groups[reference], eps, norm) for label in chosen]
@@ -87,7 +87,7 @@ def columns(
     Columns: method, difference at ``eps``, its 95 % interval and p (Holm), and the same without attack; these
     are marked with * where they are of the seeds alone.
     """
-    chosen = [label for label in groups if label != reference] if labels is None else list(labels)
+    chosen = _chosen(groups, reference, labels)
     base, unknown = groups[reference], ["–"] * len(chosen)
     attacked, clean = ([summary.gain(groups[n], base, e, norm) for n in chosen] for e in (eps, 0))
     several = len(base) > 1 and len(chosen) > 0
@@ -105,6 +105,12 @@ def columns(
         "95 % interval, clean": shown(clean_tests, lambda c: in_points(c.interval)),
         "p, clean": shown(clean_tests, lambda c: p_value(c.p_holm)),
     }
+
+
+def _chosen(groups: Mapping[str, Records], reference: str, labels: Sequence[str] | None) -> list[str]:
+    chosen = [label for label in groups if label != reference] if labels is None else list(labels)
+    check_seeds({label: groups[label] for label in (reference, *chosen)})
+    return chosen
 
 
 def _points(share: float) -> str:
@@ -192,9 +198,8 @@ def choose(
 
     def by(half: int) -> Choice:
         best = max(table, key=lambda label: score(table[label][:, half::2]))
-        return Choice(
-            best, float(table[best][:, half::2].mean()), float(table[best][:, 1 - half :: 2].mean())
-        )
+        own, other = (float(table[best][:, start::2].mean()) for start in (half, 1 - half))
+        return Choice(best, own, other)
 
     return by(0), by(1)
 

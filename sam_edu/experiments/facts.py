@@ -105,7 +105,7 @@ def _planned(protocol: str, seeds: int | None, form: re.Match[str]) -> str:
 
 
 def _whole(table: Study, what: str, form: re.Match[str]) -> str:
-    return _one(what, *((table.hours, ".1f") if what == "hours" else (table.runs, "d")), form)
+    return _one(what, table.hours, ".1f", form) if what == "hours" else _one(what, table.runs, "d", form)
 
 
 def _one(what: str, number: float, usual: str, form: re.Match[str]) -> str:

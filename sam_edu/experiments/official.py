@@ -38,8 +38,9 @@ class Official:
 
         Raises
         ------
-        ValueError, KeyError
-            As :func:`sam_edu.experiments.ladders.met`; ValueError without rows or a radius, if a ladder does
+        ValueError, KeyError, TypeError
+            As :func:`sam_edu.experiments.ladders.met` and :func:`~sam_edu.experiments.elsewhere.with_radii`;
+            ValueError without rows or a radius, if a ladder does
             not end with AutoAttack after other rungs, or if two networks share data and label.
 
         Examples
@@ -51,10 +52,9 @@ class Official:
         """
         found: dict[tuple[str, str], AtRadius] = {}
         for given in studies:
-            where = repr(given if isinstance(given, Study) else given[0])
-            study, (eps, *more) = with_radii(where, given)
+            study, (eps, *more) = with_radii(given)
             if more:
-                raise ValueError(f"{where}: one radius of each study is judged, got {[eps, *more]}")
+                raise ValueError(f"{study!r}: one radius of each study is judged, got {[eps, *more]}")
             for row in study:
                 name = row.config.dataset, row.label
                 if name in found:

@@ -98,9 +98,10 @@ class Study(Rows):
         labels = self._labels(reference, rows)
         if not labels:
             raise ValueError(f"there is nothing to compare with {reference.label}: no other row was given")
+        begin = f"{about}: difference" if about else "Difference"
         columns = comparison.columns(self.groups, reference.label, eps, labels=labels)
         caption = (
-            f"{about}: difference from {reference.label} in points at {pixels(eps)} and without attack; "
+            f"{begin} from {reference.label} in points at {pixels(eps)} and without attack; "
             f"seeds: {len(reference.records)}; {self.images} test images. Intervals and p are over both, "
             f"seeds and images; p: two-sided, paired, Holm-corrected over {len(labels)} comparisons."
         )

@@ -115,8 +115,11 @@ def test_means_over_other_seeds_are_not_compared(digits: Study, under_way: Study
 def test_a_table_of_differences_counts_the_seeds_that_it_is_of(under_way: Study) -> None:
     sgd, sam = under_way.row("sgd"), under_way.row("sam", rho=0.4)
     assert under_way.seeds == 1 and "seeds: 3; 500 test" in under_way.differences(sgd, EPS, [sam]).alt
-    with pytest.raises(ValueError, match=r"the same order, got \[0\] and \[0, 1, 2\]; Study\.paired\(\)"):
-        under_way.differences(sgd, EPS)
+    for call in (under_way.differences, under_way.against):
+        with pytest.raises(ValueError, match=r"SGD: \[0, 1, 2\]; SAM ρ=0\.05: \[0\]; .*; Study\.paired\(\)"):
+            call(sgd, EPS)
+    alone = under_way.differences(sgd, EPS, [sam]).alt
+    assert alone.startswith("Difference from SGD in points at 0.1"), "nothing said about it"
 
 
 def test_rows_without_a_common_seed(digits: Study) -> None:
