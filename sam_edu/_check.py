@@ -53,6 +53,20 @@ def integer(name: str, value: Any, *, low: int = 0, hint: str = "") -> int:
     return int(number(name, value, low=low, hint=hint))
 
 
+def seeds(given: Iterable[int], where: str = "") -> list[int]:
+    """The seeds as a list; ValueError, which begins with ``where``, if one comes twice.
+
+    The same run, counted as two seeds, would make every mean look surer than it is.
+    """
+    found = list(given)
+    if len(set(found)) < len(found):
+        raise ValueError(
+            f"{where and f'{where}: '}each seed is a run of its own and counts once, got {found}; leave out "
+            "those that come again"
+        )
+    return found
+
+
 def choice(name: str, value: Any, choices: Iterable[Any], hint: str = "") -> Any:
     """Return ``value`` if it is one of ``choices``; raise ValueError that lists them otherwise."""
     choices = tuple(choices)

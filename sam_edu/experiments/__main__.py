@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sam_edu.experiments import RunConfig, load_records, protocols, records, report, run, sweep, workers
 from sam_edu.experiments import verify as verification
+from sam_edu.experiments.config import Groups
 
 DEFAULT_FOLDER = Path("runs")
 
@@ -79,7 +80,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> None:
-    groups = protocols.configs(options.protocol, range(options.seeds))
+    groups = _groups(options)
     if options.dask is None:
         found = sweep(groups, options.folder, progress=True)
     else:
@@ -93,22 +94,24 @@ def _sweep(options: argparse.Namespace) -> None:
             print("   ", report.line(record))
 
 
+def _groups(options: argparse.Namespace) -> Groups:
+    return protocols.configs(options.protocol, range(protocols.count(options.seeds)))
+
+
 def _status(options: argparse.Namespace) -> None:
-    if not options.folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {options.folder}; `run` and `sweep` make it")
+    folder = records.existing(options.folder)
     if options.protocol is None:
-        print(", ".join(report.contents(options.folder)))
+        print(", ".join(report.contents(folder)))
     else:
-        groups = protocols.configs(options.protocol, range(options.seeds))
-        print("\n".join(report.statuses(groups, options.folder)))
+        print("\n".join(report.statuses(_groups(options), folder)))
 
 
 def _table(options: argparse.Namespace) -> None:
     if options.protocol is None:
         lines = [report.line(record) for record in load_records(folder=options.folder)]
     else:
-        groups = protocols.configs(options.protocol, range(options.seeds))
-        lines = report.table(found) if (found := records.available(groups, options.folder)) else []
+        found = records.available(_groups(options), options.folder)
+        lines = report.table(found) if found else []
     if not lines:
         raise FileNotFoundError(f"no records in {options.folder}; `run` and `sweep` make them")
     print("\n".join(lines))

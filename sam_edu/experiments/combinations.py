@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sam_edu import plots
 from sam_edu._text import p_value, pixels
 from sam_edu.experiments import comparison
-from sam_edu.experiments.elsewhere import Experiments, with_radii
+from sam_edu.experiments.elsewhere import Experiments, judged
 from sam_edu.experiments.row import Row
 from sam_edu.experiments.uncertainty import Estimate
 from sam_edu.methods import METHODS
@@ -101,16 +101,17 @@ def against_sgd(experiments: Experiments, method: str = "sam") -> Combinations:
     ------
     ValueError
         If there is no such method, no row of it beside SGD, or a row that shares fewer than two seeds with
-        SGD.
+        SGD. If a radius is missing, or two experiments are the same runs.
+    TypeError
+        If an experiment is not a study and then numbers.
     KeyError
         If a study has no row SGD.
     """
     cells: list[tuple[str, Row, float, Estimate]] = []
-    for name, given in experiments.items():
-        study, _ = with_radii(name, given)
+    for name, study, radii in judged(experiments, every=True):
         sgd = study.row("sgd")
         rows = [row for row in study.rows(method) if row is not sgd]
-        cells += [(name, row, eps, row.versus(sgd, eps)) for row in rows for eps in study.radii()]
+        cells += [(name, row, eps, row.versus(sgd, eps)) for row in rows for eps in radii]
     if not cells:
         raise ValueError(f"none of {', '.join(experiments) or 'no experiments'} has a row of {method}")
     ps = comparison.holm([difference.p for *_, difference in cells])

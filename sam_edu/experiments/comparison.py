@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,9 +62,9 @@ def compare(
     Raises
     ------
     ValueError
-        With fewer than two seeds, unequal seeds, or nothing to compare.
+        With fewer than two seeds, unequal seeds, different ladders, or nothing to compare.
     """
-    chosen = [label for label in groups if label != reference] if labels is None else list(labels)
+    chosen = _chosen(groups, reference, labels)
     if not chosen:
         raise ValueError("there is nothing to compare: labels is empty")
     differences = [summary.gain(groups[label], groups[reference], eps, norm) for label in chosen]
@@ -86,7 +87,7 @@ def columns(
     Columns: method, difference at ``eps``, its 95 % interval and p (Holm), and the same without attack; these
     are marked with * where they are of the seeds alone.
     """
-    chosen = [label for label in groups if label != reference] if labels is None else list(labels)
+    chosen = _chosen(groups, reference, labels)
     base, unknown = groups[reference], ["–"] * len(chosen)
     attacked, clean = ([summary.gain(groups[n], base, e, norm) for n in chosen] for e in (eps, 0))
     several = len(base) > 1 and len(chosen) > 0
@@ -104,6 +105,12 @@ def columns(
         "95 % interval, clean": shown(clean_tests, lambda c: in_points(c.interval)),
         "p, clean": shown(clean_tests, lambda c: p_value(c.p_holm)),
     }
+
+
+def _chosen(groups: Mapping[str, Records], reference: str, labels: Sequence[str] | None) -> list[str]:
+    chosen = [label for label in groups if label != reference] if labels is None else list(labels)
+    check_seeds({label: groups[label] for label in (reference, *chosen)})
+    return chosen
 
 
 def _points(share: float) -> str:
@@ -138,18 +145,20 @@ def holm(ps: Sequence[float]) -> list[float]:
 def image_error(records: Records, reference: Records, eps: float, norm: str = "linf") -> float:
     """Standard error of the mean difference from the finite number of test images.
 
-    The verdicts of all seeds are averaged for each image first: seeds share their images.
+    The verdicts of all seeds are averaged for each image first: seeds share their images. ValueError if the
+    attacks were of different ladders.
     """
+    summary.same_ladder([*records, *reference], eps, norm)
     difference = verdicts(records, eps, norm).mean(0) - verdicts(reference, eps, norm).mean(0)
     return float(difference.std(ddof=1) / np.sqrt(len(difference)))
 
 
 def check_seeds(groups: Mapping[str, Records], where: str = "") -> None:
-    """ValueError if groups, which are to be compared or chosen from, have different seeds.
+    """ValueError if groups, which are to be compared or chosen from, have different seeds, or one twice.
 
     The message begins with ``where``, if that is given.
     """
-    seeds = {label: [record.config.seed for record in records] for label, records in groups.items()}
+    seeds = {label: summary.seeds(records, label) for label, records in groups.items()}
     if any(own != next(iter(seeds.values())) for own in seeds.values()):
         said = "; ".join(f"{label}: {own}" for label, own in seeds.items())
         raise ValueError(
@@ -182,11 +191,13 @@ def choose(
     Raises
     ------
     ValueError
-        Without groups, or if their seeds differ: means over other seeds are no reason to choose.
+        Without groups, or if their seeds differ: means over other seeds are no reason to choose. If their
+        attacks were of different ladders.
     """
     if not groups:
         raise ValueError("there is nothing to choose from: no rows")
     check_seeds(groups)
+    summary.same_ladder(chain(*groups.values()), eps, norm)
     table = {label: verdicts(records, eps, norm) for label, records in groups.items()}
 
     def by(half: int) -> Choice:

@@ -14,22 +14,22 @@ One more experiment is one more line.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sam_edu import plots
+from sam_edu import _check, plots
 from sam_edu._text import p_value, pixels
 from sam_edu.experiments import comparison
+from sam_edu.experiments.gains import gains
 from sam_edu.experiments.study import Study
 from sam_edu.experiments.summary import Spread
 from sam_edu.experiments.uncertainty import Estimate
+from sam_edu.measured import same_radius
 
 Experiments = Mapping[str, tuple[Study, *tuple[float, ...]]]
-
-MARK: dict[str, dict[str, Any]] = {"control": {"marker": "x"}}  # a dot would be overlooked
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,10 @@ class Families:
         return {self[name].experiment for name in names}
 
     def figure(self, title: str, **size: Any) -> plots.Shown:
-        """The gains of all families as :func:`gains` draws them; the table has the differences, too."""
+        """The gains of all families as :func:`~sam_edu.experiments.gains.gains` draws them.
+
+        The table has the differences, too.
+        """
         first, second = self.pair
         found, leads = self.places.values(), [place.lead for place in self.places.values()]
         return gains(
@@ -125,17 +128,19 @@ def compare(experiments: Experiments, pair: tuple[str, str] = ("SAM", "control")
     Raises
     ------
     ValueError
-        Without experiments or radii, if two places have the same name, if a family has no row, or if rows of
-        a study have different seeds or a single one.
+        Without experiments or radii, if two places have the same name or are the same runs at the same
+        radius, if ``pair`` is not two families, if a family has no row, or if rows of a study have different
+        seeds or a single one.
+    TypeError
+        If an experiment is not a study and then numbers.
     KeyError
         If a study has no row SGD.
     """
     if not experiments:
         raise ValueError("there is nothing to compare: experiments is empty")
     found: dict[str, tuple[str, Study, float]] = {}
-    for experiment, given in experiments.items():
-        study, radii = with_radii(experiment, given)
-        _check(experiment, study, pair)
+    for experiment, study, radii in judged(experiments):
+        _can_be_judged(experiment, study, pair)
         for eps in radii:
             name = experiment if len(radii) == 1 else f"{experiment}, {pixels(eps)}"
             if name in found:
@@ -147,19 +152,62 @@ def compare(experiments: Experiments, pair: tuple[str, str] = ("SAM", "control")
         name: Place(experiment, eps, study.gains(eps), _clean(study, eps), lead, p)
         for (name, (experiment, study, eps)), lead, p in zip(found.items(), leads, ps, strict=True)
     }
-    return Families(places, tuple(dict.fromkeys(study for study, *_ in experiments.values())), pair)
+    return Families(places, tuple(dict.fromkeys(study for _, study, _ in found.values())), pair)
 
 
-def with_radii(name: str, given: Any) -> tuple[Study, tuple[float, ...]]:
-    """What stands for one experiment: its study and the radii to judge at; ValueError without a radius."""
-    study, *radii = (given,) if isinstance(given, Study) else given
+def with_radii(given: Any, name: str = "") -> tuple[Study, tuple[float, ...]]:
+    """What stands for one experiment, ``(study, radius, ...)``: its study and the radii to judge at.
+
+    The message of an error begins with ``name`` (default: the study).
+
+    Raises
+    ------
+    ValueError
+        Without a radius, or if one is negative.
+    TypeError
+        If the first is no study, or a radius is no number.
+    """
+    study, *radii = given if isinstance(given, (tuple, list)) and given else (given,)
+    where, write = name or repr(study), 'write (study("digits"), 2 / 255, 8 / 255)'
+    if not isinstance(study, Study):
+        raise TypeError(f"{where}: a study comes first and its radii after it, got {given!r}; {write}")
     if not radii:
-        raise ValueError(f"{name}: a radius to judge at is missing; write (study, 8 / 255)")
-    return study, tuple(radii)
+        raise ValueError(f"{where}: a radius to judge at is missing; write (study, 8 / 255)")
+    return study, tuple(_check.number(f"{where}: a radius", eps, low=0, hint=write) for eps in radii)
 
 
-def _check(name: str, study: Study, pair: tuple[str, str]) -> None:
+def judged(experiments: Experiments, every: bool = False) -> list[tuple[str, Study, tuple[float, ...]]]:
+    """Name, study and radii of each experiment; with ``every`` all that its study was attacked at.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`with_radii`; ValueError, too, if two experiments judge the same runs at the same radius:
+        one difference would count as two.
+    """
+    found: list[tuple[str, Study, tuple[float, ...]]] = []
+    for name, given in experiments.items():
+        study, radii = with_radii(given, name)
+        radii = tuple(study.radii()) if every else radii
+        for other, before, theirs in found:
+            same = [eps for eps in radii if any(same_radius(eps, their) for their in theirs)]
+            if same and _runs(study) == _runs(before):
+                raise ValueError(
+                    f"{other} and {name} are the same runs at the same radius, {pixels(same[0])}: each "
+                    "difference is tested once; leave one of them out"
+                )
+        found.append((name, study, radii))
+    return found
+
+
+def _runs(study: Study) -> set[str]:
+    return {record.config.run_id for row in study for record in row.records}
+
+
+def _can_be_judged(name: str, study: Study, pair: tuple[str, str]) -> None:
     families = study.families
+    if isinstance(pair, str) or len(pair) != 2:
+        raise ValueError(f"pair must name two families of {', '.join(families)}, got {pair!r}")
     unknown = [kind for kind in pair if kind not in families]
     if pair[0] == pair[1]:
         raise ValueError(f"pair must name two families, got {pair[0]!r} twice")
@@ -187,52 +235,3 @@ def _clean(study: Study, eps: float) -> dict[str, float]:
         changes = [study.labelled(half.label).minus(sgd, 0).mean for half in halves]
         found[kind] = math.nan if any(half.tied for half in halves) else float(np.mean(changes))
     return found
-
-
-def gains(
-    found: Mapping[str, Mapping[str, Spread]],
-    studies: Iterable[Study],
-    title: str,
-    caption: str,
-    seeds: bool = False,
-    columns: Mapping[str, Sequence[Any]] | None = None,
-    **size: Any,
-) -> plots.Shown:
-    """What families of rows gain over SGD in several experiments, one line per experiment.
-
-    Parameters
-    ----------
-    found : mapping from experiments to what :meth:`~sam_edu.experiments.study.Study.gains` says
-    studies : where that was read
-    seeds : whether the table says how many there are
-    columns : mapping, optional
-        Further columns of the table.
-
-    Raises
-    ------
-    ValueError
-        Without experiments, or if one has other families than the first.
-    """
-    if len({tuple(sorted(kinds)) for kinds in found.values()}) != 1:
-        said = "; ".join(f"{place}: {', '.join(kinds)}" for place, kinds in found.items()) or "none"
-        raise ValueError(f"a figure of gains needs experiments with the same families, got {said}")
-    places, kinds = list(found), list(next(iter(found.values())))
-    fig, ax = plots.figure(title, "points above SGD under attack", **size)
-    for kind, dy in zip(kinds, np.linspace(0.15, -0.15, len(kinds)), strict=True):
-        look = plots.STYLES[kind] | {"linestyle": "none"} | MARK.get(kind, {})
-        for height, place in enumerate(reversed(places)):
-            gain = found[place][kind]
-            ax.errorbar(100 * gain.mean, height + dy, xerr=100 * gain.sd, **look)
-        plots.end_label(ax, 100 * found[places[0]][kind].mean, len(places) - 1 + dy, kind)
-    ax.set_yticks(range(len(places)), places[::-1])
-    ax.axvline(0, color=plots.INK, linewidth=0.8)
-    said = "; ".join(
-        f"{place}: " + ", ".join(f"{kind} {100 * gain.mean:+.1f}" for kind, gain in all_.items())
-        for place, all_ in found.items()
-    )
-    table: dict[str, Any] = {"experiment": places}
-    if seeds:
-        table["seeds"] = [all_[kinds[0]].n for all_ in found.values()]
-    table |= {kind: [all_[kind].percent(signed=True) for all_ in found.values()] for kind in kinds}
-    alt = f"Points above SGD under attack: {said}."
-    return plots.show(fig, alt, caption, table | dict(columns or {}), made_from=list(studies))

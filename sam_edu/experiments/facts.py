@@ -80,9 +80,11 @@ def resolve(fact: str) -> str:
         )
     try:
         seeds = int(found["seeds"]) if found["seeds"] else None
+        if found["what"] == "planned":  # of runs that are yet to be made there is no record to read
+            return _planned(found["protocol"], seeds, form)
         table = _study(found["protocol"], seeds, found["so_far"] is not None)
         if found.re is WHOLE:
-            return _whole(table, seeds, found["what"], form)
+            return _whole(table, found["what"], form)
         row = table.labelled(found["row"])
         other = table.labelled(found["other"]) if found["other"] else None
         return _shown(table, row, other, found, form)
@@ -95,15 +97,21 @@ def _study(protocol: str, seeds: int | None, so_far: bool) -> Study:
     return study(protocol, seeds, partial=so_far)
 
 
-def _whole(table: Study, seeds: int | None, what: str, form: re.Match[str]) -> str:
+def _planned(protocol: str, seeds: int | None, form: re.Match[str]) -> str:
+    plan = protocols.configs(
+        protocol, range(protocols.seeds_of(protocol) if seeds is None else protocols.count(seeds))
+    )
+    return _one("planned", sum(map(len, plan.values())), "d", form)
+
+
+def _whole(table: Study, what: str, form: re.Match[str]) -> str:
+    return _one(what, table.hours, ".1f", form) if what == "hours" else _one(what, table.runs, "d", form)
+
+
+def _one(what: str, number: float, usual: str, form: re.Match[str]) -> str:
     if form[1]:
         raise ValueError(f"of {what} there is one number of the whole protocol")
-    if what == "hours":
-        return format(table.hours, form[2] or ".1f")
-    if what == "runs":
-        return format(table.runs, form[2] or "d")
-    plan = protocols.configs(table.name, range(protocols.seeds_of(table.name) if seeds is None else seeds))
-    return format(sum(map(len, plan.values())), form[2] or "d")
+    return format(number, form[2] or usual)
 
 
 def _shown(table: Study, row: Row, other: Row | None, found: re.Match[str], form: re.Match[str]) -> str:
@@ -153,10 +161,10 @@ def _norm(found: re.Match[str]) -> str:
 
 
 def _percent(value: Spread, kind: str | None, number: str) -> str:
-    if kind == "sd" and value.n == 1:
+    if kind in ("sd", "spread") and value.n == 1:
         raise ValueError("one seed has no standard deviation")
     mean, sd = format(100 * value.mean, number), format(100 * value.sd, number.removeprefix("+"))
-    if kind == "spread" and value.n > 1:
+    if kind == "spread":
         return f"{mean} ± {sd}"
     return sd if kind == "sd" else mean
 

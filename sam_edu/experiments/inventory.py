@@ -32,7 +32,12 @@ class Inventory:
     Raises
     ------
     ValueError
-        If the protocols differ in their rows, there is no such protocol, none is named, or no seed planned.
+        If the protocols differ in their rows, there is no such protocol, none is named, one is named twice,
+        or no seed planned.
+    TypeError
+        If ``seeds`` is no whole number.
+    FileNotFoundError, NotADirectoryError
+        If a folder is not there, or is a file.
 
     Examples
     --------
@@ -43,8 +48,9 @@ class Inventory:
 
     def __init__(self, names: str | Iterable[str], seeds: int = 3, *folders: str | Path | None) -> None:
         names = [names] if isinstance(names, str) else list(names)
-        if not names or seeds < 1:
-            raise ValueError(f"an inventory needs a protocol and a seed at least, got {names} and {seeds}")
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"an inventory needs a protocol at least, and each once, got {names}")
+        seeds = protocols.count(seeds)
         self.plans = {name: protocols.configs(name, range(seeds)) for name in names}
         self.rows = list(self.plans[names[0]])
         for name, groups in self.plans.items():

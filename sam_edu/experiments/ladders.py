@@ -6,7 +6,8 @@ left standing. The records keep the accuracy after each rung, and the sanity che
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from sam_edu import plots
@@ -16,6 +17,7 @@ from sam_edu.experiments.row import Row, by_label
 from sam_edu.measured import AtRadius, EvaluationRecord, RungResult
 
 PGD = "PGD-20"  # the attack that many papers stop at
+TRIES = re.compile(r" (x\d+|\(.*\))$")  # at the end of a label: restarts, queries, steps
 
 
 def met(row: Row, eps: float, norm: str = "linf", seed: int = 0) -> AtRadius:
@@ -32,22 +34,52 @@ def met(row: Row, eps: float, norm: str = "linf", seed: int = 0) -> AtRadius:
 
 
 def rung(entry: AtRadius, name: str) -> RungResult:
-    """The first rung whose label begins with ``name``.
+    """The rung of this label, in full or without its number of tries; or the only one that begins with it.
+
+    ``"PGD-20"`` is the rung "PGD-20" or "PGD-20 x5", whether or not there is a "PGD-20 margin x5".
 
     Raises
     ------
     ValueError
-        If there is none.
+        If there is none, or if several begin with ``name`` and it is the label of none.
     """
-    for found in entry.rungs:
-        if found.label.startswith(name):
-            return found
-    there = ", ".join(found.label for found in entry.rungs) or "none"
-    raise ValueError(f"no rung begins with {name!r}; the rungs: {there}")
+    called: tuple[Callable[[str], bool], ...] = (
+        lambda label: label == name,
+        lambda label: TRIES.sub("", label) == name,
+        lambda label: label.startswith(name),
+    )
+    for fits in called:
+        found = [step for step in entry.rungs if fits(step.label)]
+        if len(found) == 1:
+            return found[0]
+    there = ", ".join(step.label for step in entry.rungs) or "none"
+    if not found:
+        raise ValueError(f"no rung begins with {name!r}; the rungs: {there}")
+    raise ValueError(f"{len(found)} rungs begin with {name!r}; name one of them in full: {there}")
+
+
+def ending(entry: AtRadius, name: str, where: str) -> tuple[RungResult, list[RungResult]]:
+    """The rungs at the end whose labels begin with ``name``, and before them the last one of the others.
+
+    Raises
+    ------
+    ValueError
+        If the ladder does not end with such a rung, if all are such, or one stands before others; the
+        message begins with ``where``.
+    """
+    last = [step for step in entry.rungs if step.label.startswith(name)]
+    before = len(entry.rungs) - len(last)
+    if not last or not before or entry.rungs[before:] != last:
+        labels = [step.label for step in entry.rungs]
+        raise ValueError(f"{where}: the ladder must end with {name!r}, after others; it is {labels}")
+    return entry.rungs[before - 1], last
 
 
 def overstated(entry: AtRadius, name: str = PGD) -> float:
-    """By how much this rung overstates robust accuracy: after it, minus after the whole ladder."""
+    """By how much a rung overstates robust accuracy: after it, minus after the whole ladder.
+
+    It is named, and errors are, as in :func:`rung`.
+    """
     return rung(entry, name).accuracy - entry.rungs[-1].accuracy
 
 
@@ -132,7 +164,7 @@ def flags(rows: Iterable[Row]) -> Flags:
 
 @dataclass(frozen=True)
 class LastRung:
-    """What the last rung of the ladder does after all others.
+    """What the end of the ladder does after all other rungs: one rung, or several of one name together.
 
     Attributes
     ----------
@@ -150,24 +182,29 @@ class LastRung:
 
 
 def last_rung(rows: Iterable[Row], name: str) -> LastRung:
-    """What the rung whose label begins with ``name`` breaks; every ladder has to end with it.
+    """What the rungs whose labels begin with ``name`` break together; every ladder has to end with them.
+
+    ``"Square"`` is one rung, ``"AutoAttack"`` the four of the official AutoAttack.
 
     Raises
     ------
     ValueError
-        If a ladder ends with another rung, or has fewer than two; if there is no ladder; if two rows have
-        the same label.
+        If a ladder does not end so, after other rungs (:func:`ending`); if there is no ladder; if two rows
+        have the same label.
+
+    Examples
+    --------
+    >>> from sam_edu.experiments import study
+    >>> last_rung(study("cifar10-fast-autoattack"), "AutoAttack").broken["SGD"]
+    3
     """
     images, broken, most = 0, dict[str, int](), 0.0
     ladders = [(label, e.n, entry) for label, e in _evaluations(rows) for entry in e.attacked]
     if not ladders:
         raise ValueError("there is no ladder: these rows were not attacked")
     for label, n, entry in ladders:
-        labels = [step.label for step in entry.rungs]
-        if len(labels) < 2 or not labels[-1].startswith(name):
-            raise ValueError(f"{label}: the ladder must end with {name!r}, after others; it is {labels}")
-        before, last = entry.rungs[-2:]
-        share = before.accuracy - last.accuracy
-        images, most = images + last.attacked, max(most, share)
+        before, last = ending(entry, name, label)
+        share = before.accuracy - last[-1].accuracy
+        images, most = images + last[0].attacked, max(most, share)
         broken[label] = broken.get(label, 0) + round(share * n)
     return LastRung(images, {label: count for label, count in broken.items() if count}, most)

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sam_edu import plots
+from sam_edu.experiments import summary
 from sam_edu.experiments.comparison import check_seeds
 from sam_edu.experiments.record import Record
 from sam_edu.experiments.uncertainty import Estimate, verdicts
@@ -56,15 +57,16 @@ def match(target: Records, rivals: Mapping[str, Records], eps: float, norm: str 
     Raises
     ------
     ValueError
-        Without rivals, with unequal seeds or a single one, or with records that keep no verdicts of clean
-        images.
+        Without rivals, with unequal seeds or a single one, with attacks of different ladders, or with records
+        that keep no verdicts of clean images.
     """
     if not rivals:
         raise ValueError("there is nothing to match with: rivals is empty")
-    seeds = [record.config.seed for record in target]
+    seeds = summary.seeds(target)
     if len(seeds) < 2:
         raise ValueError(f"a match is judged over two seeds at least, got {seeds}")
     check_seeds({"the target": target, **rivals})
+    summary.same_ladder(chain(target, *rivals.values()), eps, norm)
     own = {radius: verdicts(target, radius, norm) for radius in (0.0, eps)}
     theirs = {
         radius: {label: verdicts(records, radius, norm) for label, records in rivals.items()}

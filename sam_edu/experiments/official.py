@@ -17,6 +17,8 @@ from sam_edu.experiments.study import Study
 from sam_edu.experiments.uncertainty import in_points, paired_interval
 from sam_edu.measured import AtRadius
 
+NAME = "AutoAttack"  # the labels of its four rungs begin with it
+
 
 @dataclass(frozen=True)
 class Official:
@@ -36,8 +38,9 @@ class Official:
 
         Raises
         ------
-        ValueError, KeyError
-            As :func:`sam_edu.experiments.ladders.met`; ValueError without rows or a radius, if a ladder does
+        ValueError, KeyError, TypeError
+            As :func:`sam_edu.experiments.ladders.met` and :func:`~sam_edu.experiments.elsewhere.with_radii`;
+            ValueError without rows or a radius, if a ladder does
             not end with AutoAttack after other rungs, or if two networks share data and label.
 
         Examples
@@ -49,10 +52,9 @@ class Official:
         """
         found: dict[tuple[str, str], AtRadius] = {}
         for given in studies:
-            where = repr(given if isinstance(given, Study) else given[0])
-            study, (eps, *more) = with_radii(where, given)
+            study, (eps, *more) = with_radii(given)
             if more:
-                raise ValueError(f"{where}: one radius of each study is judged, got {[eps, *more]}")
+                raise ValueError(f"{study!r}: one radius of each study is judged, got {[eps, *more]}")
             for row in study:
                 name = row.config.dataset, row.label
                 if name in found:
@@ -61,10 +63,7 @@ class Official:
         if not found:
             raise ValueError("there is no network: the studies have no rows")
         for name, entry in found.items():
-            ladders.rung(entry, "AutoAttack")
-            labels = [step.label for step in entry.rungs]
-            if labels[0].startswith("AutoAttack") or not labels[-1].startswith("AutoAttack"):
-                raise ValueError(f"{name}: AutoAttack must end the ladder, after other rungs; it is {labels}")
+            ladders.ending(entry, NAME, ", ".join(name))
         return cls(found)
 
     @property
@@ -86,7 +85,7 @@ class Official:
         Raises
         ------
         ValueError
-            If a ladder has no rung of this name (:func:`sam_edu.experiments.ladders.rung`).
+            If a ladder has no rung of this name, or several (:func:`sam_edu.experiments.ladders.rung`).
         """
         found = [(ladders.overstated(entry, name), network) for network, entry in self.met.items()]
         return {network: value for value, network in sorted(found, reverse=True)}
@@ -149,5 +148,5 @@ class Official:
 
 def _quick(entry: AtRadius) -> float:
     """Accuracy after the rungs before AutoAttack's."""
-    before = [found for found in entry.rungs if not found.label.startswith("AutoAttack")]
-    return before[-1].accuracy
+    before, _ = ladders.ending(entry, NAME, "this network")
+    return before.accuracy

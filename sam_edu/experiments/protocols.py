@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
+from sam_edu import _check
 from sam_edu.experiments.cifar_grids import (
     CIFAR_FAST,
     CIFAR_FAST_BASE,
@@ -94,16 +95,33 @@ SEEDS: Mapping[str, int] = {
 
 
 def seeds_of(name: str) -> int:
-    """How many seeds of a protocol the book has, or plans to have."""
+    """How many seeds of a protocol the book has, or plans to have; ValueError without such a protocol."""
+    _known(name)
     return SEEDS.get(name, 3)
 
 
-def configs(name: str, seeds: Iterable[int]) -> dict[str, list[RunConfig]]:
-    """Runs of a protocol: label -> one RunConfig per seed."""
+def count(seeds: Any) -> int:
+    """A number of seeds; ValueError if it is less than 1, TypeError if it is no whole number."""
+    hint = "" if isinstance(seeds, (int, float)) else "the number of seeds comes first, folders after it"
+    return _check.integer("seeds", seeds, low=1, hint=hint)
+
+
+def _known(name: str) -> None:
     if name not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
+
+
+def configs(name: str, seeds: Iterable[int]) -> dict[str, list[RunConfig]]:
+    """Runs of a protocol: label -> one RunConfig per seed.
+
+    Raises
+    ------
+    ValueError
+        If there is no such protocol, or a seed comes twice.
+    """
+    _known(name)
     base, protocol = PROTOCOLS[name]
-    seeds = list(seeds)
+    seeds = _check.seeds(seeds)
     return {
         label: [RunConfig(**{**base, **settings, "seed": seed}) for seed in seeds]
         for label, settings in protocol.items()

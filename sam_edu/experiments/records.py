@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -20,6 +21,7 @@ from sam_edu.experiments.files import write_atomically
 from sam_edu.experiments.record import Record, with_nans, with_nulls
 
 SHIPPED = Path(__file__).resolve().parents[1] / "records"
+RUN_ID = re.compile("[0-9a-f]{12}")  # RunConfig.run_id
 
 
 class OtherVersion(ValueError):
@@ -78,8 +80,9 @@ def load_records(configs=None, folder=None):
 
     Raises
     ------
-    FileNotFoundError
-        If the record of a run is missing; the message names the run.
+    FileNotFoundError, NotADirectoryError
+        If there is no such folder, or it is a file. If the record of a run is missing; the message names the
+        run.
     ValueError
         If a record is damaged.
 
@@ -93,8 +96,7 @@ def load_records(configs=None, folder=None):
     if isinstance(configs, Mapping):
         flat = [config for group in configs.values() for config in group]
         return regroup(configs, load_records(flat, folder))
-    folder = _place(folder)
-    known = index(folder)
+    folder, known = _place(folder), index(folder)
     if configs is None:
         return [read(path) for _, path in sorted(known.items())]
     found = []
@@ -111,30 +113,40 @@ def load_records(configs=None, folder=None):
 def index(folder: str | Path | None = None) -> dict[str, Path]:
     """Run id -> file of each record in a folder or one level below it (None: shipped with the book).
 
-    Only names are looked at. Where a run has two files, the one that lies in the folder itself counts.
+    Only names are looked at: a record's ends in its run id, and other JSON files are none of ours. Where a
+    run has two files, the one that lies in the folder itself counts.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        If there is no such folder, or it is a file.
     """
-    folder = _place(folder)
-    return {_id(path): path for pattern in ("*/*.json", "*.json") for path in sorted(folder.glob(pattern))}
+    folder = existing(folder)
+    paths = (path for pattern in ("*/*.json", "*.json") for path in sorted(folder.glob(pattern)))
+    return {_id(path): path for path in paths if RUN_ID.fullmatch(_id(path))}
 
 
 def find(run_id: str, folder: str | Path | None = None) -> Path | None:
-    """The file of one run's record, or None."""
-    flat = _place(folder) / f"{run_id}.json"
-    return flat if flat.exists() else index(folder).get(run_id)
+    """The file of one run's record, or None: also without a folder, which a run will make, or say why not."""
+    place = _place(folder)
+    flat = place / f"{run_id}.json"
+    return flat if flat.exists() else index(place).get(run_id) if place.is_dir() else None
 
 
 def available(groups: Groups, *folders: str | Path | None) -> dict[str, list[Record]]:
-    """Those of these runs that have a record in one of the folders (None: shipped with the book).
+    """Those of these runs that have a record in one of the folders (None, and the default: the book's).
 
     The first folder that has a run wins; labels without any record are left out.
 
     Raises
     ------
+    FileNotFoundError, NotADirectoryError
+        If one of the folders is not there, or is a file.
     ValueError
         If a record is damaged.
     """
     known: dict[str, Path] = {}
-    for folder in reversed(folders):
+    for folder in reversed(folders or (None,)):
         known |= index(folder)
     found = {
         label: [read(known[config.run_id]) for config in group if config.run_id in known]
@@ -153,8 +165,8 @@ def keep(folder: str | Path, shipped: Path = SHIPPED) -> tuple[list[Path], list[
     ------
     ValueError
         If a record is damaged.
-    FileNotFoundError
-        If the folder holds no record.
+    FileNotFoundError, NotADirectoryError
+        If the folder holds no record, is not there, or is a file.
     """
     known, kept, others = index(folder), [], []
     if not known:
@@ -167,6 +179,22 @@ def keep(folder: str | Path, shipped: Path = SHIPPED) -> tuple[list[Path], list[
             kept.append(shipped / place)
             write_atomically(kept[-1], path.read_bytes())
     return kept, others
+
+
+def existing(folder: str | Path | None) -> Path:
+    """The folder (None: the book's), which has to be there: a name with a slip in it is not an empty folder.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        If there is no such folder, or it is a file.
+    """
+    place = _place(folder)
+    if not place.exists():
+        raise FileNotFoundError(f"there is no folder {place}; `run` and `sweep` make it, or name another")
+    if not place.is_dir():
+        raise NotADirectoryError(f"{place} is a file, not a folder of records; name the folder that it is in")
+    return place
 
 
 def _place(folder: str | Path | None) -> Path:

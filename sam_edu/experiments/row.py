@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sam_edu import _check
 from sam_edu.experiments import summary
 from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.matching import Match, match
@@ -36,6 +37,11 @@ class Row:
         Of the first seed of the protocol; also of a row without a record.
     records : sequence of Record
         One for each seed.
+
+    Raises
+    ------
+    ValueError
+        If two records have the same seed.
     """
 
     protocol: str
@@ -43,6 +49,9 @@ class Row:
     varies: Mapping[str, Any]
     config: RunConfig
     records: Sequence[Record]
+
+    def __post_init__(self) -> None:
+        summary.seeds(self.records, self.label)
 
     def __repr__(self) -> str:
         return f"Row({self.label!r}, {len(self.records)} seeds)"
@@ -68,7 +77,7 @@ class Row:
 
     @property
     def seeds(self) -> list[int]:
-        return [record.config.seed for record in self.records]
+        return summary.seeds(self.records, self.label)
 
     @property
     def tested(self) -> set[tuple[str, int]]:
@@ -129,13 +138,13 @@ class Row:
         Raises
         ------
         ValueError
-            If they share no seed.
+            If they share no seed, differ in their test images or met different ladders of attacks.
         """
         own, others = self.paired(other)
         return summary.gain(own.records, others.records, eps, norm)
 
     def versus(self, other: Row, eps: float, norm: str = "linf") -> Estimate:
-        """The same with interval and p-value over seeds and images; ValueError of a single seed."""
+        """The same with interval and p-value over seeds and images; ValueError of a single seed, too."""
         own, others = self.paired(other)
         return estimate(own.records, others.records, eps, norm)
 
@@ -164,9 +173,7 @@ class Row:
 
     def of(self, seeds: Iterable[int]) -> Row:
         """The same row with these seeds only, in this order; ValueError if one was not run or comes twice."""
-        by_seed, seeds = {record.config.seed: record for record in self.records}, list(seeds)
-        if len(set(seeds)) < len(seeds):
-            raise ValueError(f"each seed is a run of its own and counts once, got {seeds}")
+        by_seed, seeds = {record.config.seed: record for record in self.records}, _check.seeds(seeds)
         for seed in seeds:
             if seed not in by_seed:
                 raise ValueError(f"{self.label} has no run with seed {seed}; its seeds: {self.seeds}")
@@ -220,3 +227,9 @@ def by_label(rows: Iterable[Row]) -> dict[str, Row]:
                 "of them a label of its own: dataclasses.replace(row, label=...)"
             )
     return found
+
+
+def variation(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row sets beside its method and the radii that this needs."""
+    needs = METHODS[settings.get("method", "sgd")].needs
+    return {name: value for name, value in settings.items() if name != "method" and name not in needs}

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any, Self
 
+from sam_edu import data
 from sam_edu.experiments import summary
 from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.record import Record
@@ -114,11 +115,11 @@ class Rows:
         Raises
         ------
         ValueError
-            If there are no rows, they share no seed, or set no images aside.
+            If there are no rows, one is not the study's, they share no seed, or set no images aside.
         KeyError
             If they were not attacked there at this radius.
         """
-        rows = list(rows)
+        rows = self._own(rows)
         common = summary.common(row.records for row in rows)
         if not common:
             raise ValueError(f"a choice needs rows that share a seed, got {rows}")
@@ -167,6 +168,17 @@ class Rows:
         if len(found) != 1:
             raise ValueError(f"the rows of {self.name} differ in their number of test images: {found}")
         return found.pop()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return data.class_names(self._first.config.dataset)
+
+    def class_index(self, name: str) -> int:
+        """Where a class stands in :meth:`~sam_edu.experiments.row.Row.per_class`; ValueError if unknown."""
+        if name not in self.classes:
+            raise ValueError(f"no class {name!r}; {self.name} has {', '.join(self.classes)}")
+        return self.classes.index(name)
 
     @property
     def _counts(self) -> list[int]:

@@ -20,15 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sam_edu import data, plots
+from sam_edu import plots
 from sam_edu._text import pixels
 from sam_edu.experiments import comparison, protocols, summary
 from sam_edu.experiments.record import Record
 from sam_edu.experiments.records import available, load_records
-from sam_edu.experiments.row import Row, Source, by_label
+from sam_edu.experiments.row import Row, Source, by_label, variation
 from sam_edu.experiments.rows import Rows
 from sam_edu.measured import same_radius
-from sam_edu.methods import METHODS
 
 
 class Study(Rows):
@@ -99,9 +98,10 @@ class Study(Rows):
         labels = self._labels(reference, rows)
         if not labels:
             raise ValueError(f"there is nothing to compare with {reference.label}: no other row was given")
+        begin = f"{about}: difference" if about else "Difference"
         columns = comparison.columns(self.groups, reference.label, eps, labels=labels)
         caption = (
-            f"{about}: difference from {reference.label} in points at {pixels(eps)} and without attack; "
+            f"{begin} from {reference.label} in points at {pixels(eps)} and without attack; "
             f"seeds: {len(reference.records)}; {self.images} test images. Intervals and p are over both, "
             f"seeds and images; p: two-sided, paired, Holm-corrected over {len(labels)} comparisons."
         )
@@ -114,19 +114,19 @@ class Study(Rows):
 
         ValueError without rows, if their seeds differ, or if one is not the study's.
         """
-        even, odd = comparison.choose(_records(self._own(rows)), eps)
+        even, odd = comparison.choose(self._records(rows), eps)
         return self.labelled(even.label), self.labelled(odd.label)
 
     def held_out(self, rows: Iterable[Row], by: float, eps: float) -> NDArray:
         """Accuracy at ``eps`` of the row chosen at ``by``, on the images that took no part; one per seed.
 
-        ValueError without rows, or if their seeds differ.
+        ValueError without rows, if their seeds differ, or if one is not the study's.
         """
-        return comparison.held_out(_records(rows), by, eps)
+        return comparison.held_out(self._records(rows), by, eps)
 
     def held_out_verdicts(self, rows: Iterable[Row], by: float, eps: float) -> NDArray:
-        """The verdicts behind :meth:`held_out`, shape (seeds, images); odd images first."""
-        return comparison.held_out_verdicts(_records(rows), by, eps)
+        """The verdicts behind :meth:`held_out` (errors as there), shape (seeds, images); odd images first."""
+        return comparison.held_out_verdicts(self._records(rows), by, eps)
 
     @property
     def families(self) -> dict[str, list[Row]]:
@@ -141,7 +141,7 @@ class Study(Rows):
         """
         plain = self.row("sgd")
         for rows in self.families.values():
-            comparison.check_seeds(_records([plain, *rows]))
+            comparison.check_seeds(self._records([plain, *rows]))
         sgd = comparison.verdicts(plain.records, eps).mean(1)
         return {
             name: summary.Spread.of(self.held_out(rows, eps, eps) - sgd)
@@ -151,8 +151,11 @@ class Study(Rows):
     def choices(
         self, families: Mapping[str, Iterable[Row]], by: float, eps: float, caption: str
     ) -> plots.Shown:
-        """What each half of the images chooses of each family, and how it does on the other, as a table."""
-        groups = {name: _records(rows) for name, rows in families.items()}
+        """What each half of the images chooses of each family, and how it does on the other, as a table.
+
+        Errors as :meth:`held_out`.
+        """
+        groups = {name: self._records(rows) for name, rows in families.items()}
         return plots.show_table(comparison.choices(groups, by, eps), caption)
 
     def figure_rows(self) -> list[dict[str, Any]]:
@@ -170,16 +173,9 @@ class Study(Rows):
             })  # fmt: skip
         return found
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return data.class_names(self._first.config.dataset)
-
-    def class_index(self, name: str) -> int:
-        """Where a class stands in :meth:`~sam_edu.experiments.row.Row.per_class`; ValueError if unknown."""
-        if name not in self.classes:
-            raise ValueError(f"no class {name!r}; {self.name} has {', '.join(self.classes)}")
-        return self.classes.index(name)
+    def _records(self, rows: Iterable[Row]) -> dict[str, Sequence[Record]]:
+        """Label -> records of rows, which have to be the study's: labels are told apart in one alone."""
+        return {label: row.records for label, row in by_label(self._own(rows)).items()}
 
     def _labels(self, reference: Row, rows: Iterable[Row] | None) -> list[str]:
         """Of the rows to compare, or of all but the reference."""
@@ -204,7 +200,11 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
     Raises
     ------
     FileNotFoundError
-        If a record is missing that the book should have (neither ``partial`` nor ``folders``).
+        If a record is missing that the book should have (neither ``partial`` nor ``folders``), or a folder.
+    NotADirectoryError
+        If a folder is a file.
+    TypeError
+        If ``seeds`` is no whole number.
     ValueError
         If there is no such protocol, no seed is asked for, or a record is damaged.
 
@@ -216,29 +216,17 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
     >>> digits.row("sam", rho=0.4).minus(digits.row("sgd"), 0.1).percent(signed=True)
     '+20.2 ± 0.7'
     """
-    seeds = protocols.seeds_of(name) if seeds is None else seeds
-    if seeds < 1:
-        raise ValueError(f"seeds must be 1 or more, got {seeds}")
+    seeds = protocols.seeds_of(name) if seeds is None else protocols.count(seeds)
     groups = protocols.configs(name, range(seeds))
     if partial or folders:
-        records = available(groups, *(folders or (None,)))
+        records = available(groups, *folders)
     else:
         records = load_records(groups)
     settings = protocols.PROTOCOLS[name][1]
     return Study(
         name,
         [
-            Row(name, label, _variation(settings[label]), groups[label][0], found)
+            Row(name, label, variation(settings[label]), groups[label][0], found)
             for label, found in records.items()
         ],
     )
-
-
-def _records(rows: Iterable[Row]) -> dict[str, Sequence[Record]]:
-    return {label: row.records for label, row in by_label(rows).items()}
-
-
-def _variation(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row sets beside its method and the radii that this needs."""
-    needs = METHODS[settings.get("method", "sgd")].needs
-    return {name: value for name, value in settings.items() if name != "method" and name not in needs}

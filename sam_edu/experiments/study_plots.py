@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sam_edu import plots
+from sam_edu import _check, plots
 from sam_edu._text import pixels, seeds, short
 from sam_edu.experiments import summary
-from sam_edu.experiments.elsewhere import MARK, gains
+from sam_edu.experiments.gains import MARK, gains
 from sam_edu.experiments.study import Row, Study
 
 if TYPE_CHECKING:
@@ -48,7 +48,17 @@ def frontier(
     ----------
     names : mapping, optional
         Labels of the rows to name, with the points by which each name is moved up; default: all.
+
+    Raises
+    ------
+    ValueError
+        If the study has no rows.
+    KeyError
+        If it has none of such a name; if it was not attacked at this radius.
     """
+    _drawn(study)
+    for name in names or ():
+        study.labelled(name)
     shown = pixels(eps)
     fig, ax = plots.figure(title, "clean accuracy", f"accuracy at ε = {shown}", **{"height": 4.0} | size)
     clean, robust = ({row.label: row.at(e).mean for row in study} for e in (0, eps))
@@ -76,6 +86,13 @@ def frontier(
     return plots.show(fig, alt, caption, table, made_from=study)
 
 
+def _drawn(rows: Iterable[Row]) -> list[Row]:
+    found = list(rows)
+    if not found:
+        raise ValueError("there is nothing to draw: rows is empty; hand over one row or more")
+    return found
+
+
 def by_radius(
     rows: Iterable[Row],
     reference: Row,
@@ -100,9 +117,7 @@ def by_radius(
     ValueError
         Without rows, or if one shares no seed, or not the radii, with the reference.
     """
-    rows = list(rows)
-    if not rows:
-        raise ValueError("there is nothing to draw: rows is empty; hand over one row or more")
+    rows = _drawn(rows)
     radii = [0, *summary.radii([record for row in (reference, *rows) for record in row.records], norm)]
     shown, names, base = [pixels(eps) for eps in radii], short(row.label for row in rows), reference.label
     found = {row.label: [100 * row.minus(reference, eps, norm).mean for eps in radii] for row in rows}
@@ -133,8 +148,12 @@ def per_class(
     caption: str,
     faint: Iterable[Row] = (),
 ) -> plots.Shown:
-    """Clean accuracy of each class, one line per row; the rows are named at the class ``name``."""
-    rows, faint, classes = list(rows), list(faint), list(classes)
+    """Clean accuracy of each class, one line per row; the rows are named at the class ``name``.
+
+    ValueError without rows, or if there is no such class.
+    """
+    rows, faint, classes = _drawn(rows), list(faint), list(classes)
+    _check.choice("name", name, classes)
     fig, ax = plots.figure(title, "class", "clean accuracy", width=7.2)
     for row in rows:
         look: dict[str, Any] = {"alpha": 0.55} if row in faint else {}
@@ -170,7 +189,17 @@ def scatter(
     names : mapping from the labels of the rows to name to what is written there
     up : mapping, optional
         Points by which a name is moved up.
+
+    Raises
+    ------
+    ValueError
+        If the study has no rows.
+    KeyError
+        If it has none of such a name.
     """
+    _drawn(study)
+    for name in names:
+        study.labelled(name)
     fig, axes = plots.figure(title, "", ylabel, columns=len(panels), **size)
     ys = {row.label: height(row) for row in study}
     table: dict[str, Any] = {"method": list(ys)}

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sam_edu import _check
+from sam_edu._text import pixels
 from sam_edu.evaluation import EvaluationRecord
 from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.record import Record
@@ -47,7 +49,11 @@ def radii(records: Sequence[Record], norm: str = "linf") -> list[float]:
 
 
 def accuracies(records: Sequence[Record], norm: str = "linf") -> NDArray:
-    """Accuracies of shape (seeds, 1 + radii): without attack first, then one column per radius."""
+    """Accuracies of shape (seeds, 1 + radii): without attack first, then one column per radius.
+
+    ValueError if a seed comes twice, or a run was not attacked in this norm.
+    """
+    seeds(records)
     return np.array(
         [
             [evaluation(r, norm).clean_accuracy, *(entry.accuracy for entry in evaluation(r, norm).attacked)]
@@ -57,7 +63,7 @@ def accuracies(records: Sequence[Record], norm: str = "linf") -> NDArray:
 
 
 def at(records: Sequence[Record], eps: float, norm: str = "linf") -> Spread:
-    """Robust accuracy at radius ``eps`` (0: clean) over the seeds."""
+    """Robust accuracy at radius ``eps`` (0: clean) over the seeds; errors as :func:`column`."""
     return Spread.of(column(records, eps, norm))
 
 
@@ -67,41 +73,43 @@ def gain(records: Sequence[Record], reference: Sequence[Record], eps: float, nor
     Raises
     ------
     ValueError
-        If the seeds differ: unpaired runs have a different spread.
+        If the seeds differ: unpaired runs have a different spread. If one comes twice. If the attacks were
+        of different ladders.
     """
-    seeds = [r.config.seed for r in records], [r.config.seed for r in reference]
-    if seeds[0] != seeds[1]:
+    own, others = seeds(records), seeds(reference)
+    if own != others:
         raise ValueError(
-            f"a paired difference needs the same seeds in the same order, got {seeds[0]} and {seeds[1]}; "
+            f"a paired difference needs the same seeds in the same order, got {own} and {others}; "
             "Study.paired() keeps those that all rows have"
         )
+    same_ladder([*records, *reference], eps, norm)
     return Spread.of(column(records, eps, norm) - column(reference, eps, norm))
 
 
 def common(groups: Iterable[Sequence[Record]]) -> list[int]:
-    """The seeds that all of these groups have, ascending."""
-    seeds = [{r.config.seed for r in group} for group in groups]
-    return sorted(set.intersection(*seeds)) if seeds else []
+    """The seeds that all of these groups have, ascending; ValueError if a group has one twice."""
+    found = [set(seeds(group)) for group in groups]
+    return sorted(set.intersection(*found)) if found else []
 
 
 def paired(groups: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
     """The same groups with only the seeds that all of them have, in the same order: ready for :func:`gain`.
 
-    For sweeps under way, whose rows have unequal numbers of records.
+    For sweeps under way, whose rows have unequal numbers of records. ValueError if a group has a seed twice.
     """
-    seeds = common(groups.values())
+    kept = common(groups.values())
     by_seed = {label: {r.config.seed: r for r in group} for label, group in groups.items()}
-    return {label: [found[seed] for seed in seeds] for label, found in by_seed.items()}
+    return {label: [found[seed] for seed in kept] for label, found in by_seed.items()}
 
 
 def complete(groups: Mapping[str, Sequence[Record]], least: int = 1) -> dict[str, list[Record]]:
     """The largest table without holes: of rows with many seeds, those seeds that all of them have.
 
-    With ``least`` seeds or more; empty if there is none.
+    With ``least`` seeds or more; empty if there is none. ValueError if a group has a seed twice.
     """
-    seeds = {n: set(common([group])) for n, group in groups.items()}
-    wide = [[n for n in groups if len(seeds[n]) >= count] for count in {*map(len, seeds.values())}]
-    alike = [[n for n in groups if seeds[n] >= own] for own in seeds.values() if own]  # others may share none
+    had = {n: set(seeds(group)) for n, group in groups.items()}
+    wide = [[n for n in groups if len(had[n]) >= count] for count in {*map(len, had.values())}]
+    alike = [[n for n in groups if had[n] >= own] for own in had.values() if own]  # others may share none
     tables = [paired({n: groups[n] for n in names}) for names in (*wide, *alike)]
     tables = [table for table in tables if all(len(own) >= least for own in table.values())]
     return max(tables, key=lambda table: sum(map(len, table.values())), default={})
@@ -147,10 +155,40 @@ def grid_rows(groups: Mapping[str, Sequence[Record]], norm: str = "linf") -> lis
 
 
 def column(records: Sequence[Record], eps: float, norm: str = "linf") -> NDArray:
-    """Accuracy at radius ``eps`` (0: clean, of which there is one for both norms), one number per run."""
+    """Accuracy at radius ``eps`` (0: clean, of which there is one for both norms), one number per run.
+
+    Raises
+    ------
+    ValueError
+        If a seed comes twice, or a run was not attacked in this norm.
+    KeyError
+        If a run was not attacked at this radius.
+    """
+    seeds(records)
     if eps == 0:
         return np.array([r.clean_accuracy for r in records])
     return np.array([evaluation(r, norm).robust_accuracy(eps) for r in records])
+
+
+def seeds(records: Sequence[Record], where: str = "") -> list[int]:
+    """The seeds of one row's records, in their order; ValueError if one comes twice.
+
+    The message begins with ``where``, if that is given.
+    """
+    return _check.seeds((record.config.seed for record in records), where)
+
+
+def same_ladder(records: Iterable[Record], eps: float, norm: str = "linf") -> None:
+    """ValueError if these runs, which are to be compared at ``eps``, met attacks of different ladders.
+
+    The stronger ladder breaks more images of the same network. Without attack (``eps`` = 0) none is met.
+    """
+    found = sorted({evaluation(record, norm).ladder for record in records}) if eps else []
+    if len(found) > 1:
+        raise ValueError(
+            f"runs that met different ladders of attacks ({', '.join(found)}) are not compared at radius "
+            f"{pixels(eps)}; take rows of one ladder (RunConfig.ladder): those of one protocol have the same"
+        )
 
 
 def evaluation(record: Record, norm: str) -> EvaluationRecord:

@@ -169,7 +169,9 @@ def verdicts(records: Sequence[Record], eps: float, norm: str = "linf") -> NDArr
     ------
     ValueError
         If the runs were not attacked so, or (``eps`` = 0) keep no verdicts of clean images, as older records.
+        If a seed comes twice.
     """
+    summary.seeds(records)
     try:
         found = [summary.evaluation(record, norm) for record in records]
         rows = [e.clean if eps == 0 else e.entry(eps).robust for e in found]
@@ -188,7 +190,7 @@ def estimate(
     Raises
     ------
     ValueError
-        With fewer than two seeds, or unequal ones.
+        With fewer than two seeds, unequal ones, one that comes twice, or attacks of different ladders.
     """
     difference = summary.gain(records, reference, eps, norm)
     if difference.n < 2:

@@ -121,7 +121,7 @@ def test_bad_input():
     with pytest.raises(ValueError, match="not attacked"):
         comparison.verdicts(GROUPS["SGD"], 0.1)
     other = [dataclasses.replace(r, config=RunConfig(seed=r.config.seed + 1)) for r in GROUPS["SAM"]]
-    with pytest.raises(ValueError, match="same seeds"):
+    with pytest.raises(ValueError, match=r"different seeds, SGD: .*; SAM: \[1, 2"):
         comparison.compare({**GROUPS, "SAM": other}, "SGD", EPS)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sam_edu.experiments import Study, combinations, comparison, elsewhere, study, study_plots
+from sam_edu.experiments.official import Official
 from sam_edu.experiments.uncertainty import Estimate
 
 
@@ -199,13 +200,42 @@ def test_combinations_of_methods_other_than_sam(digits: Study) -> None:
     assert asam.startswith("Every such combination of ρ and ε at which ASAM is not above SGD")
 
 
-def test_places_of_one_name_or_a_family_against_itself(digits: Study) -> None:
-    twice = {"a, 0.1": (digits, 0.1), "a": (digits, 0.06, 0.1)}
+def test_places_of_one_name_or_a_family_against_itself(digits: Study, cnn: Study) -> None:
+    twice = {"a, 0.1": (cnn, 0.1), "a": (digits, 0.06, 0.1)}
     for experiments in (twice, {"a": (digits, 0.1, 0.1)}):
         with pytest.raises(ValueError, match=r"two places are called 'a, 0\.1'; give each a name"):
             elsewhere.compare(experiments)
     with pytest.raises(ValueError, match="pair must name two families, got 'SAM' twice"):
         elsewhere.compare({"a": (digits, 0.1)}, pair=("SAM", "SAM"))
+
+
+def test_experiments_that_are_written_in_another_order_or_as_names(digits: Study) -> None:
+    wrong: list[Any] = ["digits", ("digits", 0.1), (0.1, digits), ()]
+    for given in wrong:
+        for call in (elsewhere.compare, combinations.against_sgd):
+            with pytest.raises(TypeError, match="here: a study comes first and its radii after it, got"):
+                call({"here": given})
+        with pytest.raises(TypeError, match="a study comes first"):
+            Official.of(given)
+    listed: Any = digits, [0.06, 0.1]
+    with pytest.raises(TypeError, match=r"here: a radius must be a number, got \[0\.06, 0\.1\]; write \(st"):
+        elsewhere.compare({"here": listed})
+    with pytest.raises(ValueError, match=r"Study\('digits', .*\): a radius to judge at is missing"):
+        Official.of((digits,))  # type: ignore[arg-type]
+    pairs: list[Any] = [("SAM",), ("SAM", "control", "AT"), "SAM"]
+    for pair in pairs:
+        with pytest.raises(ValueError, match="pair must name two families of SAM, control, AT, got"):
+            elsewhere.compare({"here": (digits, 0.1)}, pair=pair)
+
+
+def test_the_same_runs_are_not_tested_twice(digits: Study) -> None:
+    again = study("digits", 3)
+    said = r"a and b are the same runs at the same radius, 0\.1: each difference is tested once"
+    with pytest.raises(ValueError, match=said):
+        elsewhere.compare({"a": (digits, 0.06, 0.1), "b": (again, 0.1)})
+    assert len(elsewhere.compare({"a": (digits, 0.06), "b": (again, 0.1)})) == 2
+    with pytest.raises(ValueError, match="a and b are the same runs"):
+        combinations.against_sgd({"a": (digits, 0.06), "b": (again, 0.1)})
 
 
 def test_a_table_of_no_combination_says_none(digits: Study) -> None:

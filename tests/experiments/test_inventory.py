@@ -65,10 +65,14 @@ def test_speeds_are_those_of_the_records() -> None:
 
 
 def test_an_inventory_needs_protocols_seeds_and_a_title_for_each() -> None:
-    with pytest.raises(ValueError, match=r"a protocol and a seed at least, got \[\] and 3"):
+    with pytest.raises(ValueError, match=r"a protocol at least, and each once, got \[\]"):
         Inventory([])
-    with pytest.raises(ValueError, match=r"a protocol and a seed at least, got \['digits'\] and 0"):
+    with pytest.raises(ValueError, match=r"each once, got \['digits', 'digits'\]"):
+        Inventory(["digits", "digits"])
+    with pytest.raises(ValueError, match="seeds must be >= 1, got 0"):
         Inventory(["digits"], 0)
+    with pytest.raises(TypeError, match="seeds must be a number, got None"):
+        Inventory(["digits"], None)  # type: ignore[arg-type]
     assert Inventory("digits", 1).made == 20, "one name is no sequence of letters"
     plan = Inventory((name for name in ("cifar10", "cifar100")), 1)
     for titles in (["one"], ["same", "same"], ["method", "other"]):

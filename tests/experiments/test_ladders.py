@@ -106,6 +106,30 @@ def test_what_square_breaks_in_the_books_records() -> None:
     assert found.most == pytest.approx(most) and most > 0
 
 
+def test_an_attack_of_several_rungs_is_counted_whole() -> None:
+    """The official AutoAttack is four rungs; the last, which needs no gradient, finds nothing in these."""
+    names = ("PGD-20", "AutoAttack APGD-CE", "AutoAttack SQUARE")
+    found = ladders.last_rung([row("a", record(9, 6, 5, names=names))], "AutoAttack")
+    assert (found.met, dict(found.broken)) == (9, {"a": 4}) and found.most == pytest.approx(0.4)
+    attacked = study("cifar10-fast-autoattack")
+    broken = ladders.last_rung(attacked, "AutoAttack").broken
+    assert max(broken.values()) == Official.of((attacked, 2 / 255)).taken == 3
+    between = row("a", record(9, 6, 5, names=(names[1], names[0], names[2])))
+    with pytest.raises(ValueError, match="a: the ladder must end with 'AutoAttack', after others"):
+        ladders.last_rung([between], "AutoAttack")
+
+
+def test_a_name_that_fits_several_rungs_is_no_name(met: Official) -> None:
+    with pytest.raises(ValueError, match="4 rungs begin with 'AutoAttack'; name one of them in full: FGSM, "):
+        met.overstated("AutoAttack")
+    entry = next(iter(met.met.values()))
+    for name in ("PGD-20", "PGD-20 x5"):  # there is "PGD-20 margin x5", too
+        assert ladders.rung(entry, name).label == "PGD-20 x5"
+    with pytest.raises(ValueError, match="2 rungs begin with 'PGD'"):
+        ladders.rung(entry, "PGD")
+    assert ladders.rung(entry, "AutoAttack FAB").label == "AutoAttack FAB-T (100 steps)"
+
+
 def test_what_is_wrong_is_said() -> None:
     new = row("new", record(8, 5, 3))
     with pytest.raises(ValueError, match=r"new has no run with seed 4; its seeds: \[0\]"):
@@ -171,7 +195,7 @@ def test_leads_are_paired_over_the_images(met: Official) -> None:
 
 def test_what_official_cannot_do_is_said(met: Official) -> None:
     quick = study("digits", seeds=1)
-    with pytest.raises(ValueError, match="no rung begins with 'AutoAttack'"):
+    with pytest.raises(ValueError, match="digits, SGD: the ladder must end with 'AutoAttack', after others"):
         Official.of((quick, 0.1))
     with pytest.raises(ValueError, match="there is no network"):
         Official.of((Study("digits", []), 0.1))
@@ -208,7 +232,9 @@ def test_autoattack_ends_the_ladder_after_other_rungs() -> None:
     attacked = ("AutoAttack APGD-CE", "AutoAttack SQUARE")
     for names in (attacked, ("PGD-20", *attacked, "Square (100 queries)")):
         table = Study("made up", [row("SGD", record(*(8, 5, 3, 2)[: len(names)], names=names))])
-        with pytest.raises(ValueError, match="AutoAttack must end the ladder, after other rungs; it is"):
+        with pytest.raises(
+            ValueError, match="SGD: the ladder must end with 'AutoAttack', after others; it is"
+        ):
             Official.of((table, EPS))
 
 

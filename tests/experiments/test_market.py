@@ -208,7 +208,7 @@ def test_a_balance_is_against_a_row_of_its_study(digits: Study) -> None:
     sgd = digits.row("sgd")
     with pytest.raises(ValueError, match=r"Row\('SGD', 3 seeds\) is not one of the rows of this study"):
         balance.against(digits.paired(), sgd, 0.1)
-    with pytest.raises(ValueError, match="needs the same seeds in the same order"):
+    with pytest.raises(ValueError, match=r"have different seeds, SGD: \[0, 1, 2\]; SAM"):
         balance.against(under_way(digits), sgd, 0.1)
 
 

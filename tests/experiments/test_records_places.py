@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sam_edu.experiments import RunConfig, __main__, available, load_records, protocols, records, report
+from sam_edu.experiments import (
+    RunConfig,
+    __main__,
+    available,
+    load_records,
+    protocols,
+    records,
+    report,
+    study,
+)
 
 Some = tuple[RunConfig, Path]
 
@@ -81,3 +91,46 @@ def test_keep_puts_records_at_their_places(
     assert __main__.main(["keep", "--folder", str(runs)]) == 0
     assert "1 belong to no protocol" in capsys.readouterr().out
     assert __main__.main(["keep", "--folder", str(tmp_path / "none")]) == 1
+
+
+def test_a_folder_that_is_not_there_is_not_an_empty_one(tmp_path: Path, some: Some) -> None:
+    config, path = some
+    none, groups = tmp_path / "nofolder", {"a": [config]}
+    calls: list[Callable[[Path], object]] = [
+        lambda folder: load_records(folder=folder),
+        lambda folder: load_records([config], folder),
+        lambda folder: available(groups, folder, None),
+        lambda folder: study("digits", 1, folder, None),
+        lambda folder: records.index(folder),
+        records.keep,
+    ]
+    for call in calls:
+        with pytest.raises(
+            FileNotFoundError, match=r"there is no folder .*nofolder; `run` and `sweep` make it"
+        ):
+            call(none)
+        with pytest.raises(NotADirectoryError, match="is a file, not a folder of records; name the folder"):
+            call(path)
+    assert records.find(config.run_id, none) is None, "a run that will make the folder may ask"
+    assert available(groups) == available(groups, None) == {"a": load_records([config])}
+
+
+@pytest.mark.parametrize("command", ["status", "table"])
+def test_the_command_line_says_so(tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for protocol in ([], ["digits"]):
+        assert __main__.main([command, *protocol, "--folder", str(tmp_path / "none")]) == 1
+        assert "error: there is no folder" in capsys.readouterr().err
+    for seeds in ("0", "-1"):
+        assert __main__.main([command, "digits", "--seeds", seeds, "--folder", str(tmp_path)]) == 1
+        assert capsys.readouterr() == ("", f"error: seeds must be >= 1, got {seeds}\n")
+
+
+def test_other_json_files_are_left_alone(tmp_path: Path, some: Some) -> None:
+    config, path = some
+    shutil.copy(path, tmp_path)
+    for name in ("results.json", "notes.a.json", f"{config.run_id}.old.json", "0123456789AB.json"):
+        (tmp_path / name).write_text("[1, 2]")
+    assert load_records(folder=tmp_path) == load_records([config])
+    (tmp_path / "0123456789ab.json").write_text("[1, 2]")  # named as a record of ours
+    with pytest.raises(ValueError, match="not a whole run record"):
+        load_records(folder=tmp_path)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from sam_edu.experiments import Study, comparison, study, summary
+from sam_edu.experiments import Study, comparison, protocols, study, summary, uncertainty
 
 EPS = 0.1
 
@@ -48,6 +48,10 @@ def test_rows_of_another_study_are_not_dropped_or_replaced_in_silence(digits: St
         lambda: paired.select(digits.controls),
         lambda: paired.without(digits.controls),
         lambda: paired.choose(digits.rows("sam"), EPS),
+        lambda: paired.chosen(digits.rows("sam"), EPS),
+        lambda: paired.held_out(digits.rows("sam"), EPS, EPS),
+        lambda: paired.held_out_verdicts(digits.rows("sam"), EPS, EPS),
+        lambda: paired.choices({"SAM": digits.rows("sam")}, EPS, EPS, "x"),
         lambda: paired.against(digits.row("sgd"), EPS),
         lambda: paired.differences(paired.row("sgd"), EPS, digits.rows("sam")),
     ]
@@ -78,8 +82,14 @@ def test_without_rows_or_seeds(digits: Study) -> None:
         digits.select([digits.row("sgd")]).gains(EPS)
     with pytest.raises(ValueError, match="nothing to compare with SGD"):
         digits.differences(digits.row("sgd"), EPS, [])
-    with pytest.raises(ValueError, match="seeds must be 1 or more, got 0"):
+    with pytest.raises(ValueError, match="seeds must be >= 1, got 0"):
         study("digits", 0)
+    with pytest.raises(TypeError, match=r"must be a number, got 'runs'; the number of seeds comes first, fo"):
+        study("tiny", "runs")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="seeds must be a whole number, got True"):
+        study("digits", True)
+    with pytest.raises(ValueError, match="protocol must be one of digits"):
+        protocols.seeds_of("cifar-fast")
     with pytest.raises(ValueError, match=r"SGD has no run with seed 7; its seeds: \[0, 1, 2\]"):
         digits.row("sgd").of([7])
     with pytest.raises(ValueError, match="the run of one seed at least"):
@@ -105,8 +115,11 @@ def test_means_over_other_seeds_are_not_compared(digits: Study, under_way: Study
 def test_a_table_of_differences_counts_the_seeds_that_it_is_of(under_way: Study) -> None:
     sgd, sam = under_way.row("sgd"), under_way.row("sam", rho=0.4)
     assert under_way.seeds == 1 and "seeds: 3; 500 test" in under_way.differences(sgd, EPS, [sam]).alt
-    with pytest.raises(ValueError, match=r"the same order, got \[0\] and \[0, 1, 2\]; Study\.paired\(\)"):
-        under_way.differences(sgd, EPS)
+    for call in (under_way.differences, under_way.against):
+        with pytest.raises(ValueError, match=r"SGD: \[0, 1, 2\]; SAM ρ=0\.05: \[0\]; .*; Study\.paired\(\)"):
+            call(sgd, EPS)
+    alone = under_way.differences(sgd, EPS, [sam]).alt
+    assert alone.startswith("Difference from SGD in points at 0.1"), "nothing said about it"
 
 
 def test_rows_without_a_common_seed(digits: Study) -> None:
@@ -190,3 +203,46 @@ def test_choices_need_groups_with_the_same_seeds(digits: Study) -> None:
     records = digits.row("sgd").records
     with pytest.raises(ValueError, match=r"a: \[0, 1, 2\]; b: \[0\]"):
         comparison.choose({"a": records, "b": records[:1]}, EPS)
+
+
+def test_the_same_run_is_not_two_seeds(digits: Study) -> None:
+    once = r"each seed is a run of its own and counts once, got \[0, 0\]"
+    with pytest.raises(ValueError, match=once):
+        protocols.configs("cifar10-small", [0, 0])
+    sgd, (run, *_) = digits.row("sgd"), digits.row("awp").records
+    twice, calm = [run, run], sgd.of([0, 1]).records
+    calls: list[Callable[[], object]] = [
+        lambda: summary.at(twice, EPS),
+        lambda: summary.accuracies(twice),
+        lambda: summary.gain(twice, twice, EPS),
+        lambda: summary.paired({"a": twice}),
+        lambda: summary.complete({"a": twice}),
+        lambda: uncertainty.estimate(twice, twice, EPS),
+        lambda: uncertainty.verdicts(twice, EPS),
+        lambda: comparison.choose({"a": twice}, EPS),
+        lambda: comparison.image_error(twice, calm, EPS),
+        lambda: replace(digits.row("awp"), label="twice", records=twice),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=once):
+            call()
+    with pytest.raises(ValueError, match="a: each seed is a run"):
+        comparison.check_seeds({"a": twice, "b": twice})
+
+
+def test_the_quick_ladder_is_not_compared_with_the_standard_one() -> None:
+    """The same network keeps less under the stronger ladder: a row would trail itself."""
+    quick, standard = (study(name, 1).row("sgd") for name in ("digits", "digits-autoattack"))
+    assert quick.minus(standard, 0).mean == 0, "without attack there is no ladder"
+    said = r"different ladders of attacks \(quick, standard\) are not compared at radius 0\.1; take rows of"
+    one, other = quick.records, standard.records
+    calls: list[Callable[[], object]] = [
+        lambda: quick.minus(standard, EPS),
+        lambda: quick.versus(standard, EPS),
+        lambda: comparison.compare({"a": one, "b": other}, "a", EPS),
+        lambda: comparison.choose({"a": one, "b": other}, EPS),
+        lambda: comparison.image_error(one, other, EPS),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=said):
+            call()

@@ -150,7 +150,8 @@ def test_a_choice_without_images_set_aside_or_common_seeds_says_so(digits: Study
     with pytest.raises(ValueError, match=r"share a seed, got \[\]"):
         digits.chosen([], 0.1)
     with pytest.raises(ValueError, match="share a seed"):
-        digits.chosen([digits.row("sgd").of([0]), digits.row("sam", rho=0.4).of([1])], 0.1)
+        apart = Study("digits", [digits.row("sgd").of([0]), digits.row("sam", rho=0.4).of([1])])
+        apart.chosen(apart, 0.1)
     with pytest.raises(KeyError):
         study("cifar10-fast-float32", partial=True).row("sgd").validated(1 / 255)
 
@@ -199,3 +200,22 @@ def test_gains_are_those_of_the_row_that_the_other_half_of_the_images_chose(digi
     drawn = study_plots.gains({"here": gains, "there": gains}, [digits], "x", "y", True, {"p": [0.5, 0.25]})
     assert drawn.alt.count(f"AT {100 * gains['AT'].mean:+.1f}") == 2 and ">0.25<" in drawn.markup
     assert '[["digits", 60, 3]]' in drawn.markup and drawn.markup.count("<td>3</td>") == 2
+
+
+def test_figures_of_nothing_or_of_unknown_names(digits: Study) -> None:
+    some, nothing = digits.select([digits.row("sgd")]), digits.select([])
+    panels = {"x": lambda row: 0.5}
+    for draw in (
+        lambda table, names: study_plots.frontier(table, 0.1, "x", names=dict.fromkeys(names, 0)),
+        lambda table, names: study_plots.scatter(
+            table, panels, lambda row: 0.5, "y", dict.fromkeys(names, "a"), "", ""
+        ),
+    ):
+        with pytest.raises(KeyError, match="no row of digits is called 'SGDD'; it has SGD"):
+            draw(some, ["SGDD"])
+        with pytest.raises(ValueError, match="there is nothing to draw"):
+            draw(nothing, [])
+    with pytest.raises(ValueError, match="there is nothing to draw"):
+        study_plots.per_class([], digits.classes, "8", "x", "y")
+    with pytest.raises(ValueError, match="name must be one of '0', '1'"):
+        study_plots.per_class(some, digits.classes, "eight", "x", "y")

@@ -86,6 +86,8 @@ def test_facts_of_a_whole_protocol() -> None:
     seconds = sum(record.seconds["train"] + record.seconds["evaluate"] for record in records)
     assert facts.resolve("digits: planned") == facts.resolve("digits: runs") == "100"
     assert facts.resolve("digits (2 seeds): planned") == "40"
+    assert facts.resolve("cifar10-fast-cpu (2 seeds): planned") == str(2 * len(protocols.CIFAR_FAST))
+    assert int(facts.resolve("cifar10: planned")) == int(facts.resolve("cifar10 (so far): planned"))
     assert int(facts.resolve("cifar10 (so far): planned")) == 3 * len(protocols.PAPER)
     assert facts.resolve("digits (2 seeds): hours, .4f") == f"{seconds / 3600:.4f}"
     assert facts.resolve("digits (2 seeds): hours") == f"{seconds / 3600:.1f}"
@@ -93,6 +95,10 @@ def test_facts_of_a_whole_protocol() -> None:
 
 @pytest.mark.parametrize("text, message", [
     ("digits: planned, spread", "of planned there is one number of the whole protocol"),
+    ("digits (0 seeds): planned", "seeds must be >= 1, got 0"),
+    ("digits (1 seed): SGD at 0.1, spread", "one seed has no standard deviation"),
+    ("digits (1 seed): SAM ρ=0.4 - SGD at 0.1, spread", "one seed has no standard deviation"),
+    ("cifar11: planned", "protocol must be one of"),
     ("digits: runs, sd", "of runs there is one number of the whole protocol"),
     ("digits: hours at 0.1", "no row of digits is called 'hours'"),
     ("cifar11: runs", "protocol must be one of"),
@@ -160,7 +166,7 @@ def test_a_form_is_kept_or_refused() -> None:
 
 @pytest.mark.parametrize("text, message", [
     ("digits (1 seed): SGD at 0.1, sd", "one seed has no standard deviation"),
-    ("digits (0 seeds): SGD at 0.1", "seeds must be 1 or more, got 0"),
+    ("digits (0 seeds): SGD at 0.1", "seeds must be >= 1, got 0"),
     ("digits (1 seed): SGD at 8/0", "8/0 is no radius"),
 ])  # fmt: skip
 def test_a_number_that_there_is_not(text: str, message: str) -> None:
