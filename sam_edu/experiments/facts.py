@@ -81,7 +81,7 @@ def resolve(fact: str) -> str:
     try:
         seeds = int(found["seeds"]) if found["seeds"] else None
         if found["what"] == "planned":  # of runs that are yet to be made there is no record to read
-            return _planned(found["protocol"], seeds, form)
+            return _one("planned", protocols.planned(found["protocol"], seeds), "d", form)
         table = _study(found["protocol"], seeds, found["so_far"] is not None)
         if found.re is WHOLE:
             return _whole(table, found["what"], form)
@@ -95,13 +95,6 @@ def resolve(fact: str) -> str:
 @lru_cache(maxsize=32)
 def _study(protocol: str, seeds: int | None, so_far: bool) -> Study:
     return study(protocol, seeds, partial=so_far)
-
-
-def _planned(protocol: str, seeds: int | None, form: re.Match[str]) -> str:
-    plan = protocols.configs(
-        protocol, range(protocols.seeds_of(protocol) if seeds is None else protocols.count(seeds))
-    )
-    return _one("planned", sum(map(len, plan.values())), "d", form)
 
 
 def _whole(table: Study, what: str, form: re.Match[str]) -> str:

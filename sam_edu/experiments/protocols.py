@@ -17,6 +17,7 @@ from sam_edu.experiments.cifar_grids import (
     CIFAR_FAST_BASE,
     CIFAR_FAST_CPU_BASE,
     CIFAR_FAST_GPU_BASE,
+    CIFAR_FAST_SINGLE,
     CIFAR_FAST_STRONGER,
     CIFAR_FAST_STRONGER_BASE,
     CIFAR_SMALL,
@@ -93,11 +94,24 @@ SEEDS: Mapping[str, int] = {
     "digits-decided": 5,
 }
 
+#: Rows of which it has one all the same.
+SINGLE: Mapping[str, tuple[str, ...]] = {"cifar10-fast-cpu": CIFAR_FAST_SINGLE}
+
 
 def seeds_of(name: str) -> int:
     """How many seeds of a protocol the book has, or plans to have; ValueError without such a protocol."""
     _known(name)
     return SEEDS.get(name, 3)
+
+
+def planned(name: str, seeds: int | None = None) -> int:
+    """How many runs of a protocol the book has or plans to have; with ``seeds`` so many of every row.
+
+    ValueError without such a protocol.
+    """
+    several = seeds_of(name) if seeds is None else count(seeds)
+    single = SINGLE.get(name, ()) if seeds is None else ()
+    return sum(1 if label in single else several for label in PROTOCOLS[name][1])
 
 
 def count(seeds: Any) -> int:

@@ -87,6 +87,10 @@ def test_facts_of_a_whole_protocol() -> None:
     assert facts.resolve("digits: planned") == facts.resolve("digits: runs") == "100"
     assert facts.resolve("digits (2 seeds): planned") == "40"
     assert facts.resolve("cifar10-fast-cpu (2 seeds): planned") == str(2 * len(protocols.CIFAR_FAST))
+    rows, single = protocols.CIFAR_FAST, protocols.SINGLE["cifar10-fast-cpu"]
+    assert set(single) < set(rows)
+    plan = len(single) + 3 * (len(rows) - len(single))  # these have one seed in the plan, the others three
+    assert int(facts.resolve("cifar10-fast-cpu (so far): planned")) == plan
     assert int(facts.resolve("cifar10: planned")) == int(facts.resolve("cifar10 (so far): planned"))
     assert int(facts.resolve("cifar10 (so far): planned")) == 3 * len(protocols.PAPER)
     assert facts.resolve("digits (2 seeds): hours, .4f") == f"{seconds / 3600:.4f}"
