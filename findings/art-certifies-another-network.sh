@@ -10,7 +10,7 @@
 #   the same weights, 64 % are right in place of 95 %; without a skip connection still 96 %, with other scores. DeepZ certifies images
 #   that PGD fools in both, 5.5 % and 2.5 %.
 # With modules alone and no preprocessing the bounds are right, and no certified image is fooled.
-# Other modules are refused. The documentation says nothing of the rest, the one warning speaks of dense layers before convolutional
+# Other modules are refused. The docstrings say nothing of the rest, the one warning speaks of dense layers before convolutional
 # ones, and no issue was found.
 # Why it matters here: a certificate is a proof, or it is nothing. Certified accuracy that is too high by a factor looks like a strong
 # defence. Put the scaling into the first layer, write nn.ReLU(), compare the scores with those of forward(), and attack what is certified.

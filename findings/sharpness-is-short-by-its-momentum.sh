@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # hessian-eigenthings' power iteration with momentum returns the top eigenvalue minus the momentum, and calls it converged.
 #
-# Seen with hessian-eigenthings 1.0.0a5 (torch 2.13.0, CPU, float64). deflated_power_iteration subtracts momentum * (the vector before) from
-# A v and takes the eigenvalue from what is left, in the end v.(A v - momentum v), which is short by the momentum. Its residual is taken there, too.
+# Seen with hessian-eigenthings 1.0.0a5 (torch 2.13.0, CPU, float64). deflated_power_iteration subtracts momentum * (the vector before)
+# from A v and takes the eigenvalue from what is left, in the end v.(A v - momentum v): short by the momentum. Its residual uses the same difference.
 # - diag(3, -2, 1), momentum 0.5: 2.5 and -1.5, both `converged`.
 # - Hessian of a small tanh network, digits of scikit-learn 1.9.1, after 20 steps of Adam: exact 2.506; momentum 0, 0.1, 0.5 and 0.9 give
 #   2.506, 2.406, 2.006 and 1.606, all `converged`. lanczos() of the same package gives 2.506, and so does v.H v of the vectors returned.
 # - After 300 steps: exact 0.505; momentum 0.1 gives 0.405, `converged`. With 0.5 and 0.9 the vector is wrong, too (not `converged`): the
 #   vector is divided by its norm in each step, and the one before is not; what is subtracted no longer fits the size of A.
 # With both vectors divided alike, as in the paper the package follows (De Sa et al., 2017), momenta of 0, 0.02 and 0.05 give the exact
-# value. The documentation says "optional Polyak momentum", whose default is 0; issue 17 of the package recommends it, and none on this was
+# value. The docstring says "optional Polyak momentum", whose default is 0; issue 17 of the package recommends it, and none on this was
 # found. An older version in its repository has the same lines (read, not run).
-# Why it matters here: the top eigenvalue is sharpness. It is too small by the same number everywhere: little at 100, all of it at a flat
-# place, and the ratio of two networks changes. Leave momentum at 0, use lanczos(), or take v.H v of the vector.
+# Why it matters here: the top eigenvalue is sharpness. Short by 0.5, it is nearly right at 100 and meaningless at a flat place, and the
+# ratio of two networks changes. Leave momentum at 0, use lanczos(), or take v.H v of a vector that has converged.
 # Fails if the eigenvalue with momentum is the exact one, or is not called converged.
 set -euo pipefail
 here=$(mktemp -d)
