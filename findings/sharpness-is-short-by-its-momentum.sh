@@ -2,7 +2,7 @@
 # hessian-eigenthings' power iteration with momentum returns the top eigenvalue minus the momentum, and calls it converged.
 #
 # Seen with hessian-eigenthings 1.0.0a5 (torch 2.13.0, CPU, float64). deflated_power_iteration subtracts momentum * (the vector before)
-# from A v and takes the eigenvalue from what is left, in the end v.(A v - momentum v): short by the momentum. Its residual uses the same difference.
+# from A v and takes the eigenvalue from what is left, in the end v.(A v - momentum v): short by the momentum. So is what its residual uses.
 # - diag(3, -2, 1), momentum 0.5: 2.5 and -1.5, both `converged`.
 # - Hessian of a small tanh network, digits of scikit-learn 1.9.1, after 20 steps of Adam: exact 2.506; momentum 0, 0.1, 0.5 and 0.9 give
 #   2.506, 2.406, 2.006 and 1.606, all `converged`. lanczos() of the same package gives 2.506, and so does v.H v of the vectors returned.
