@@ -72,6 +72,23 @@ def test_the_readme_says_what_a_step_costs(monkeypatch):
     )
 
 
+def test_the_readme_says_what_the_file_has():
+    text = " ".join((ROOT / "benchmarks/README.md").read_text("utf-8").split())
+    rows = json.loads(recipes.FILE.read_text())["rows"]
+    six, nine = (rows[f"{recipes.FAST}, {n} epochs"] for n in (6, 9))
+    whole = {
+        len(row["accuracy"]): len(row["accuracy"]) * row["images"] * row["operations"] for row in (six, nine)
+    }
+    for row in (six, nine):
+        n = len(row["accuracy"])
+        assert f"{n} epochs" in text and f"{row['accuracy'][-1]:.2%} for".replace("%", " %") in text
+        assert f"for {whole[n] / 1e15:.3f}" in text
+    assert f"they pass 85 % in epoch {recipes.epochs_to(recipes.TARGET, nine['accuracy'])}." in text
+    assert recipes.epochs_to(recipes.TARGET, six["accuracy"]) is None
+    waiting = "The row of `cifar10-quick` is still to come" in text
+    assert waiting == (len(rows) < len(recipes.recipes()))
+
+
 def test_a_row_that_is_there_is_not_trained_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(recipes, "FILE", tmp_path / "recipes.json")
     monkeypatch.setattr(
