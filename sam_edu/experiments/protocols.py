@@ -109,6 +109,7 @@ def planned(name: str, seeds: int | None = None) -> int:
 
     ValueError without such a protocol.
     """
+    _known(name)
     several = seeds_of(name) if seeds is None else count(seeds)
     single = SINGLE.get(name, ()) if seeds is None else ()
     return sum(1 if label in single else several for label in PROTOCOLS[name][1])

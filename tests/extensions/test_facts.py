@@ -103,6 +103,7 @@ def test_facts_of_a_whole_protocol() -> None:
     ("digits (1 seed): SGD at 0.1, spread", "one seed has no standard deviation"),
     ("digits (1 seed): SAM ρ=0.4 - SGD at 0.1, spread", "one seed has no standard deviation"),
     ("cifar11: planned", "protocol must be one of"),
+    ("cifar11 (2 seeds): planned", "protocol must be one of"),
     ("digits: runs, sd", "of runs there is one number of the whole protocol"),
     ("digits: hours at 0.1", "no row of digits is called 'hours'"),
     ("cifar11: runs", "protocol must be one of"),
