@@ -14,7 +14,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 #: Gradients with respect to pixels pass through float16 multiplied by this. Unscaled, most of them are
 #: smaller than the smallest float16, and the attack would see zeros. (Weights have the GradScaler.)
 INPUT_SCALE = 256.0
-#: Images times epochs from which on it matters whether a CPU has a precision, or emulates it.
+#: Images times epochs from which on it matters how fast a CPU is in a precision.
 MANY = 100_000
 
 
@@ -52,20 +52,20 @@ class Forward(nn.Module):
         return logits
 
 
-def warn_if_emulated(precision: str, images: int) -> None:
-    """Warn before ``images`` pass through a network on a CPU that has no products of this precision.
+def warn_if_slower(precision: str, images: int) -> None:
+    """Warn before ``images`` pass through a network on a CPU to which this precision costs more than float32.
 
-    Such a CPU works them out by other means, several times slower than float32; one that has them takes about
-    half the time of float32.
+    A CPU with matrix units (AMX) takes half the time of float32 in bfloat16. One that has instructions for
+    it alone (AVX-512) took a third more for a training step, and one without them takes many times as long.
     """
     if precision == "float32" or images < MANY:
         return
     float32, half = (_seconds(dtype) for dtype in (torch.float32, DTYPES[precision]))
     if half > 1.5 * float32:
         warnings.warn(
-            f"this CPU emulates {precision}: a convolution takes {half / float32:.0f} times as long as in "
-            'float32. Choose precision="float32" (the protocol "cifar10-fast-float32" has the rows of '
-            '"cifar10-fast-cpu" in it), or a GPU',
+            f"{precision} makes the training slower on this CPU: a convolution takes {half / float32:.1f} "
+            'times as long as in float32. Choose precision="float32" (the protocol "cifar10-fast-float32" '
+            'has the rows of "cifar10-fast-cpu" in it), or a GPU',
             stacklevel=2,
         )
 

@@ -20,7 +20,7 @@ from sam_edu._precision import whole_float32
 from sam_edu.experiments import files, further, records, weights
 from sam_edu.experiments.checkpoints import Checkpoints
 from sam_edu.experiments.config import RunConfig
-from sam_edu.experiments.forward import warn_if_emulated
+from sam_edu.experiments.forward import warn_if_slower
 from sam_edu.experiments.measuring import measure
 from sam_edu.experiments.state import Training
 from sam_edu.experiments.workers import Workers, join
@@ -109,7 +109,7 @@ def _do(config: RunConfig, folder: Path | None, workers: Workers, progress: bool
     if state.epoch < config.epochs:
         _can_be_certified(state)
         if state.device.type == "cpu":
-            warn_if_emulated(config.precision, (config.epochs - state.epoch) * len(state.x))
+            warn_if_slower(config.precision, (config.epochs - state.epoch) * len(state.x))
     with _bar(config, state.epoch, progress and workers.leads) as bar:
         while state.epoch < config.epochs:
             bar.set_postfix(state.train_epoch())
