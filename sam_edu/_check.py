@@ -53,12 +53,34 @@ def integer(name: str, value: Any, *, low: int = 0, hint: str = "") -> int:
     return int(number(name, value, low=low, hint=hint))
 
 
+def listed(name: str, values: Any, hint: str = "") -> list[Any]:
+    """Several values as a list; TypeError if ``values`` is a single one, or a text."""
+    try:
+        if not isinstance(values, str):
+            return list(values)
+    except TypeError:
+        pass
+    raise TypeError(f"{name} must be several, as in a list, got {_shown(values)}{_tail(hint)}")
+
+
+def radii(values: Iterable[float]) -> list[float]:
+    """Radii of an attack as a list of numbers >= 0; TypeError if it is one number, or something else."""
+    hint = "write [8 / 255], or [2 / 255, 8 / 255]"
+    return [number("a radius", eps, low=0, hint=hint) for eps in listed("radii", values, hint)]
+
+
+def level(value: float) -> float:
+    """A level of significance, from 0 to 1: 5 per cent is 0.05."""
+    return number("level", value, low=0, high=1, hint="5 % is 0.05")
+
+
 def seeds(given: Iterable[int], where: str = "") -> list[int]:
     """The seeds as a list; ValueError, which begins with ``where``, if one comes twice.
 
-    The same run, counted as two seeds, would make every mean look surer than it is.
+    The same run, counted as two seeds, would make every mean look surer than it is. TypeError if they are no
+    whole numbers, or a single one.
     """
-    found = list(given)
+    found = [integer("a seed", seed) for seed in listed("seeds", given, "write range(3), or [0, 1, 2]")]
     if len(set(found)) < len(found):
         raise ValueError(
             f"{where and f'{where}: '}each seed is a run of its own and counts once, got {found}; leave out "

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sam_edu import _check
+from sam_edu._text import pixels
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -84,11 +87,12 @@ class EvaluationRecord:
         KeyError
             If it was not evaluated; the message lists the radii that were.
         """
+        eps = _check.number("eps", eps)
         for entry in self.at:
             if same_radius(entry.eps, eps):
                 return entry
-        measured = ", ".join(f"{entry.eps:.6g}" for entry in self.at)
-        raise KeyError(f"eps = {eps:.6g} was not evaluated; measured: {measured}")
+        measured = ", ".join(_radius(entry.eps) for entry in self.at)
+        raise KeyError(f"eps = {_radius(eps)} was not evaluated; measured: {measured}")
 
     def robust_accuracy(self, eps: float) -> float:
         """The minimum over the ladder at this radius."""
@@ -175,6 +179,12 @@ def same_radius(one: float, other: float) -> bool:
     True
     """
     return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-12)
+
+
+def _radius(eps: float) -> str:
+    """As it was asked for: a decimal where that is exact, or grey levels, or long enough for near ones."""
+    said = f"{eps:.6g}"
+    return pixels(eps) if float(said) != eps and "/" in pixels(eps) else said
 
 
 def _packed(verdicts: Sequence[bool]) -> str:

@@ -56,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     table.set_defaults(action=_table)
     for command, nargs in ((several, None), (status, "?"), (table, "?")):
         command.add_argument("protocol", choices=list(protocols.PROTOCOLS), nargs=nargs)
-        command.add_argument("--seeds", type=int, default=3, help="number of seeds (default 3)")
+        command.add_argument(
+            "--seeds", type=int, help="number of seeds of each row (default: the book's plan)"
+        )
     check = commands.add_parser("verify", help="attack recorded weights again, with another package")
     check.add_argument("runs", nargs="*", metavar="RUN_ID", help="default: all that have weights")
     check.add_argument("--images", type=int, help="the first so many test images only")
@@ -95,7 +97,7 @@ def _sweep(options: argparse.Namespace) -> None:
 
 
 def _groups(options: argparse.Namespace) -> Groups:
-    return protocols.configs(options.protocol, range(protocols.count(options.seeds)))
+    return protocols.plan(options.protocol, options.seeds)
 
 
 def _status(options: argparse.Namespace) -> None:

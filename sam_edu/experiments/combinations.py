@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sam_edu import plots
+from sam_edu import _check, plots
 from sam_edu._text import p_value, pixels
 from sam_edu.experiments import comparison
 from sam_edu.experiments.elsewhere import Experiments, judged
@@ -34,8 +34,8 @@ class Combination:
     p: float
 
     def verdict(self, level: float = 0.05) -> str:
-        """What is shown: one of ``VERDICTS``."""
-        if self.p >= level:
+        """What is shown: one of ``VERDICTS``. ValueError if ``level`` is not from 0 to 1."""
+        if self.p >= _check.level(level):
             return "nothing shown"
         return "more robust" if self.difference.mean > 0 else "less robust"
 
@@ -100,18 +100,19 @@ def against_sgd(experiments: Experiments, method: str = "sam") -> Combinations:
     Raises
     ------
     ValueError
-        If there is no such method, no row of it beside SGD, or a row that shares fewer than two seeds with
+        If there is no such method, it is SGD, it has no row, or one that shares fewer than two seeds with
         SGD. If a radius is missing, or two experiments are the same runs.
     TypeError
         If an experiment is not a study and then numbers.
     KeyError
         If a study has no row SGD.
     """
+    if method == "sgd":
+        raise ValueError("SGD is what each method is compared with; name another: method='sam'")
     cells: list[tuple[str, Row, float, Estimate]] = []
     for name, study, radii in judged(experiments, every=True):
         sgd = study.row("sgd")
-        rows = [row for row in study.rows(method) if row is not sgd]
-        cells += [(name, row, eps, row.versus(sgd, eps)) for row in rows for eps in radii]
+        cells += [(name, row, eps, row.versus(sgd, eps)) for row in study.rows(method) for eps in radii]
     if not cells:
         raise ValueError(f"none of {', '.join(experiments) or 'no experiments'} has a row of {method}")
     ps = comparison.holm([difference.p for *_, difference in cells])

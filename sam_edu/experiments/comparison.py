@@ -163,7 +163,7 @@ def check_seeds(groups: Mapping[str, Records], where: str = "") -> None:
         said = "; ".join(f"{label}: {own}" for label, own in seeds.items())
         raise ValueError(
             f"{where and f'{where}: '}these rows have different seeds, {said}; Study.paired() keeps those "
-            "that all rows have"
+            "that all rows have, Study.complete(2) the largest table with two or more"
         )
 
 

@@ -68,6 +68,8 @@ class Families:
         return len(self.places)
 
     def __getitem__(self, name: str) -> Place:
+        if name not in self.places:
+            raise KeyError(f"no place is called {name!r}; there are {', '.join(self.places)}")
         return self.places[name]
 
     def ahead(self, margin: float = 0.0) -> list[str]:
@@ -79,7 +81,11 @@ class Families:
         return [name for name, place in self.places.items() if place.lead.mean < -margin]
 
     def sure(self, names: Iterable[str], level: float = 0.05) -> list[str]:
-        """Those of the places where the difference is beyond chance after the correction."""
+        """Those of the places where the difference is beyond chance after the correction.
+
+        ValueError if ``level`` is not from 0 to 1, KeyError if there is no such place.
+        """
+        level = _check.level(level)
         return [name for name in names if self[name].p < level]
 
     def experiments(self, names: Iterable[str]) -> set[str]:
@@ -97,10 +103,10 @@ class Families:
             {name: place.gains for name, place in self.places.items()},
             self.studies,
             title,
-            "Each family's row was chosen on one half of the test images and judged on the other. "
-            "Bars: standard deviation over the seeds; the table has their number, the change of clean "
-            f"accuracy, and {first} minus {second} with its interval over seeds and images and "
-            f"p-values, Holm-corrected over these {len(leads)}. –: nothing is left to compare or choose by.",
+            "Each family's row, where it has several, was chosen on one half of the test images and judged "
+            "on the other. Bars: standard deviation over the seeds; the table has their number, the change "
+            f"of clean accuracy, and {first} minus {second} with its interval over seeds and images and p-"
+            f"values, Holm-corrected over these {len(leads)}. –: nothing is left to compare or choose by.",
             seeds=True,
             columns={
                 f"{first} minus {second}": [f"{100 * lead.mean:+.1f}" for lead in leads],
@@ -132,11 +138,11 @@ def compare(experiments: Experiments, pair: tuple[str, str] = ("SAM", "control")
         radius, if ``pair`` is not two families, if a family has no row, or if rows of a study have different
         seeds or a single one.
     TypeError
-        If an experiment is not a study and then numbers.
+        If they are no mapping, or an experiment is not a study and then numbers.
     KeyError
         If a study has no row SGD.
     """
-    if not experiments:
+    if isinstance(experiments, Mapping) and not experiments:
         raise ValueError("there is nothing to compare: experiments is empty")
     found: dict[str, tuple[str, Study, float]] = {}
     for experiment, study, radii in judged(experiments):
@@ -185,6 +191,8 @@ def judged(experiments: Experiments, every: bool = False) -> list[tuple[str, Stu
         As :func:`with_radii`; ValueError, too, if two experiments judge the same runs at the same radius:
         one difference would count as two.
     """
+    if not isinstance(experiments, Mapping):
+        raise TypeError(f'experiments is a mapping, {{"digits": (digits, 0.1)}}, got {experiments!r}')
     found: list[tuple[str, Study, tuple[float, ...]]] = []
     for name, given in experiments.items():
         study, radii = with_radii(given, name)

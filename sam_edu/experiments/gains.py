@@ -36,12 +36,26 @@ def gains(
     Raises
     ------
     ValueError
-        Without experiments, or if one has other families than the first.
+        Without experiments, or if one has other families than the first, or such as no figure has a look for;
+        if a further column has no cell for each experiment, or the name of one that is there.
+    TypeError
+        If what was found is no gain of families.
     """
+    if not all(isinstance(own, Mapping) for own in found.values()):
+        raise TypeError('found maps experiments to what study.gains(eps) says: {"digits": digits.gains(0.1)}')
     if len({tuple(sorted(kinds)) for kinds in found.values()}) != 1:
         said = "; ".join(f"{place}: {', '.join(kinds)}" for place, kinds in found.items()) or "none"
         raise ValueError(f"a figure of gains needs experiments with the same families, got {said}")
     places, kinds = list(found), list(next(iter(found.values())))
+    unknown = [kind for kind in kinds if kind not in plots.STYLES]
+    if unknown:
+        raise ValueError(f"a family must be one of {', '.join(plots.STYLES)}, got {unknown[0]!r}")
+    for name, cells in (columns or {}).items():
+        if name in ("experiment", "seeds", *kinds) or len(cells) != len(places):
+            raise ValueError(
+                f"column {name!r} needs a name of its own and {len(places)} cells, one for each experiment; "
+                f"got {len(cells)}"
+            )
     fig, ax = plots.figure(title, "points above SGD under attack", **size)
     for kind, dy in zip(kinds, np.linspace(0.15, -0.15, len(kinds)), strict=True):
         look = plots.STYLES[kind] | {"linestyle": "none"} | MARK.get(kind, {})

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sam_edu import plots
+from sam_edu import _check, plots
 from sam_edu.experiments import protocols, summary
 from sam_edu.experiments.study import Study, study
 from sam_edu.experiments.study_plots import apart
@@ -19,8 +19,8 @@ class Inventory:
     ----------
     names : str or iterable of str
         Protocols with the same rows (:mod:`sam_edu.experiments.protocols`).
-    seeds : int
-        How many are planned.
+    seeds : int, optional
+        How many are planned of each row; default: as the book plans them.
     folders : path or None
         Where to look for records; default: those shipped with the book.
 
@@ -46,17 +46,17 @@ class Inventory:
     (100, 100)
     """
 
-    def __init__(self, names: str | Iterable[str], seeds: int = 3, *folders: str | Path | None) -> None:
+    def __init__(
+        self, names: str | Iterable[str], seeds: int | None = None, *folders: str | Path | None
+    ) -> None:
         names = [names] if isinstance(names, str) else list(names)
         if not names or len(set(names)) < len(names):
             raise ValueError(f"an inventory needs a protocol at least, and each once, got {names}")
-        seeds = protocols.count(seeds)
-        self.plans = {name: protocols.configs(name, range(seeds)) for name in names}
+        self.plans = {name: protocols.plan(name, seeds) for name in names}
         self.rows = list(self.plans[names[0]])
         for name, groups in self.plans.items():
             if list(groups) != self.rows:
                 raise ValueError(f"one table needs the same rows, and {name} has others than {names[0]}")
-        self.seeds = seeds
         self.studies = {name: study(name, seeds, *folders, partial=True) for name in names}
         self.planned = sum(len(group) for groups in self.plans.values() for group in groups.values())
         self.made = sum(table.runs for table in self.studies.values())
@@ -76,7 +76,7 @@ class Inventory:
         """
         if len(titles) != len(self.plans) or len({"method", "price", *titles}) != 2 + len(titles):
             raise ValueError(f"each of {', '.join(self.plans)} needs its own title, got {list(titles)}")
-        radii = (0, *radii)
+        radii = (0, *_check.radii(radii))
         prices = [[self._price(name, label) for name in self.plans] for label in self.rows]
         columns = {"method": self.rows, "price": ["; ".join(dict.fromkeys(own)) for own in prices]}
         for title, name in zip(titles, self.plans, strict=True):
@@ -91,7 +91,7 @@ class Inventory:
         if not records:
             return "not run"
         values = "; ".join(summary.at(records, eps).percent() for eps in radii)
-        return f"{values} ({len(records)} of {self.seeds} seeds)"
+        return f"{values} ({len(records)} of {len(self.plans[name][label])} seeds)"
 
 
 def training_curves(found: Study, caption: str) -> plots.Shown:

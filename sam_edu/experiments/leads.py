@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sam_edu import plots
+from sam_edu import _check, plots
 from sam_edu._text import p_value, pixels
 from sam_edu.experiments import comparison
 from sam_edu.experiments.row import Row, by_label
 from sam_edu.experiments.uncertainty import Estimate
+from sam_edu.measured import same_radius
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,11 @@ class Leads:
     found: tuple[Lead, ...]
 
     def shown(self, level: float = 0.05) -> list[Lead]:
-        """Those that are beyond chance: above the rival on average, with a corrected p below ``level``."""
+        """Those that are beyond chance: above the rival on average, with a corrected p below ``level``.
+
+        ValueError if that is not from 0 to 1.
+        """
+        level = _check.level(level)
         return [lead for lead in self.found if lead.difference.mean > 0 and lead.p < level]
 
     def table(self) -> plots.Shown:
@@ -63,14 +68,22 @@ def of(row: Row, rivals: Iterable[Row], radii: Iterable[float], norm: str = "lin
     Raises
     ------
     ValueError
-        Without rivals or radii, if two rivals share a label or one is the row itself, and as
-        :meth:`sam_edu.experiments.row.Row.versus`.
+        Without rivals or radii, if two rivals share a label or one is the row itself, if a rival or a radius
+        comes twice, and as :meth:`sam_edu.experiments.row.Row.versus`.
+    KeyError
+        If a row was not attacked at one of the radii.
+    TypeError
+        If there is a single row or radius in place of several.
     """
-    named, radii = by_label(rivals), list(radii)
+    given, radii = _check.listed("rivals", rivals, "write of(row, [rival], [8 / 255])"), _check.radii(radii)
+    named = by_label(given)
     if not named or not radii:
         raise ValueError("leads need a rival and a radius at least: of(row, [rival, ...], [8 / 255, ...])")
     if row in named.values():
         raise ValueError(f"{row.label} is among its own rivals")
+    twice = [pixels(eps) for n, eps in enumerate(radii) if any(same_radius(eps, e) for e in radii[:n])]
+    if twice or len(named) < len(given):
+        raise ValueError(f"each lead is tested once: {', '.join(twice) or 'a rival'} comes twice")
     pairs = [(rival, eps) for rival in named.values() for eps in radii]
     tests = [row.versus(rival, eps, norm) for rival, eps in pairs]
     ps = comparison.holm([test.p for test in tests])

@@ -138,7 +138,7 @@ class Official:
         images = span(len(entry.robust) for entry in self.met.values())
         return plots.show_table(
             columns,
-            f"Accuracy on {images} images, {about}: after PGD with the cross-entropy, after the five "
+            f"Accuracy on {images} images, {about}: after PGD with the cross-entropy, after the first five "
             "rungs of the quick ladder (here with five restarts of PGD), and after the four attacks of the "
             f"official AutoAttack on top, with Wilson's interval. Last column: points above {reference}, "
             "95 % interval, paired over the images. Both intervals are over the images alone: one network "

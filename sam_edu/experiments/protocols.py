@@ -104,15 +104,20 @@ def seeds_of(name: str) -> int:
     return SEEDS.get(name, 3)
 
 
-def planned(name: str, seeds: int | None = None) -> int:
-    """How many runs of a protocol the book has or plans to have; with ``seeds`` so many of every row.
+def plan(name: str, seeds: int | None = None) -> dict[str, list[RunConfig]]:
+    """The runs of a protocol that the book has or plans to have; with ``seeds`` so many of every row.
 
-    ValueError without such a protocol.
+    They come as from :func:`configs`. ValueError without such a protocol, or as :func:`count`.
     """
-    _known(name)
     several = seeds_of(name) if seeds is None else count(seeds)
     single = SINGLE.get(name, ()) if seeds is None else ()
-    return sum(1 if label in single else several for label in PROTOCOLS[name][1])
+    groups = configs(name, range(several))
+    return {label: group[:1] if label in single else group for label, group in groups.items()}
+
+
+def planned(name: str, seeds: int | None = None) -> int:
+    """How many runs :func:`plan` has; errors as there."""
+    return sum(map(len, plan(name, seeds).values()))
 
 
 def count(seeds: Any) -> int:
@@ -122,7 +127,7 @@ def count(seeds: Any) -> int:
 
 
 def _known(name: str) -> None:
-    if name not in PROTOCOLS:
+    if not isinstance(name, str) or name not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
 
 
@@ -133,6 +138,8 @@ def configs(name: str, seeds: Iterable[int]) -> dict[str, list[RunConfig]]:
     ------
     ValueError
         If there is no such protocol, or a seed comes twice.
+    TypeError
+        If ``seeds`` is a single number: write ``range(3)``.
     """
     _known(name)
     base, protocol = PROTOCOLS[name]

@@ -28,6 +28,13 @@ class OtherVersion(ValueError):
     """A record that is whole and that this version cannot read."""
 
 
+def name(config: RunConfig) -> str:
+    """What tells this run from its neighbours, in a few words."""
+    parts = [config.dataset, config.method, f"seed {config.seed}"]
+    radii = (("rho", config.rho), ("eps", config.eps), ("gamma", config.gamma))
+    return ", ".join(parts + [f"{label} {value:.3g}" for label, value in radii if value])
+
+
 def write(record: Record, folder: str | Path) -> Path:
     """Write the record as ``<run_id>.json`` in ``folder``; what is not a number, as JSON's null."""
     body = json.dumps(with_nulls(record.to_dict()), sort_keys=True, allow_nan=False)
@@ -103,8 +110,8 @@ def load_records(configs=None, folder=None):
     for config in configs:
         if config.run_id not in known:
             raise FileNotFoundError(
-                f"no record of run {config.run_id} ({config.dataset}, {config.method}, seed "
-                f"{config.seed}) in {folder}; experiments.run(config, folder) makes it"
+                f"no record of run {config.run_id} ({name(config)}) in {folder}; experiments.run(config, "
+                "folder) makes it"
             )
         found.append(read(known[config.run_id]))
     return found

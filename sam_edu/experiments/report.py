@@ -11,16 +11,9 @@ from sam_edu.experiments.config import Groups, RunConfig
 from sam_edu.experiments.record import Record
 
 
-def name(config: RunConfig) -> str:
-    """What tells this run from its neighbours, in a few words."""
-    parts = [config.dataset, config.method, f"seed {config.seed}"]
-    radii = (("rho", config.rho), ("eps", config.eps), ("gamma", config.gamma))
-    return ", ".join(parts + [f"{label} {value:.3g}" for label, value in radii if value])
-
-
 def line(record: Record) -> str:
     """A finished run in one line."""
-    parts = [record.config.run_id, name(record.config), f"train {record.train_accuracy:.1%}"]
+    parts = [record.config.run_id, records.name(record.config), f"train {record.train_accuracy:.1%}"]
     for evaluation in (record.linf, record.l2):
         if evaluation is not None:
             robust = ", ".join(f"{at.accuracy:.1%} at {at.eps:.3g}" for at in evaluation.attacked)

@@ -139,6 +139,8 @@ class Row:
         ------
         ValueError
             If they share no seed, differ in their test images or met different ladders of attacks.
+        KeyError
+            If one was not attacked at this radius.
         """
         own, others = self.paired(other)
         return summary.gain(own.records, others.records, eps, norm)
@@ -146,6 +148,12 @@ class Row:
     def versus(self, other: Row, eps: float, norm: str = "linf") -> Estimate:
         """The same with interval and p-value over seeds and images; ValueError of a single seed, too."""
         own, others = self.paired(other)
+        summary.same_ladder([*own.records, *others.records], eps, norm)
+        if len(own.records) < 2:
+            raise ValueError(
+                f"{self.label} and {other.label} ({self.protocol}) share one seed, and a test needs two at "
+                "least; Study.complete(2) keeps the rows that have them"
+            )
         return estimate(own.records, others.records, eps, norm)
 
     def matched(self, rivals: Iterable[Row], eps: float, norm: str = "linf") -> Match:
@@ -218,9 +226,15 @@ class Row:
 
 
 def by_label(rows: Iterable[Row]) -> dict[str, Row]:
-    """Label -> row, as tables and figures tell rows apart; ValueError if two share a label."""
+    """Label -> row, as tables and figures tell rows apart.
+
+    ValueError if two share a label; TypeError if it is a single row, or one is no row.
+    """
     found: dict[str, Row] = {}
-    for row in rows:
+    hint = "take them from a study: [study.row(...)], or study.rows(...)"
+    for row in _check.listed("rows", rows, hint):
+        if not isinstance(row, Row):
+            raise TypeError(f"rows must be rows, got {row!r} among them; {hint}")
         if found.setdefault(row.label, row) is not row:
             raise ValueError(
                 f"two rows are called {row.label!r} ({found[row.label].protocol}, {row.protocol}); give one "

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any, Self
 
-from sam_edu import data
+from sam_edu import _check, data
 from sam_edu.experiments import summary
 from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.record import Record
@@ -57,7 +57,7 @@ class Rows:
         for method in methods:
             if method not in METHODS:
                 raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-        known = [f.name for f in fields(RunConfig)]
+        known = [f.name for f in fields(RunConfig) if f.name != "seed"]  # a row has several: row.of([1])
         for name in settings:
             if name not in known:
                 raise ValueError(f"a setting must be one of {', '.join(known)}, got {name!r}")
@@ -80,7 +80,7 @@ class Rows:
         """
         found = self.rows(method, **settings)
         if len(found) != 1:
-            asked = ", ".join([method, *(f"{name}={value}" for name, value in settings.items())])
+            asked = ", ".join([method, *(f"{name}={value!r}" for name, value in settings.items())])
             there = "; ".join(row.label for row in found or self if row.config.method == method) or "none"
             raise KeyError(
                 f"{len(found) or 'no'} rows of {self.name} are {asked}; rows of this method: {there}"
@@ -136,7 +136,7 @@ class Rows:
 
     def _own(self, rows: Iterable[Row]) -> list[Row]:
         """These rows, each of which has to be one of the study's: a label may be another's, too."""
-        given = list(rows)
+        given = _check.listed("rows", rows, "write [study.row(...)], or study.rows(...)")
         for row in given:
             if row not in self._rows:
                 raise ValueError(

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sam_edu import plots
+from sam_edu import _check, plots
 from sam_edu._text import pixels
 from sam_edu.experiments import comparison, protocols, summary
 from sam_edu.experiments.record import Record
-from sam_edu.experiments.records import available, load_records
+from sam_edu.experiments.records import available
 from sam_edu.experiments.row import Row, Source, by_label, variation
 from sam_edu.experiments.rows import Rows
 from sam_edu.measured import same_radius
@@ -75,9 +75,9 @@ class Study(Rows):
         if training:
             columns["training"] = [row.training.percent() for row in self]
         columns["clean"] = [row.at(0).percent() for row in self]
-        for eps in self.radii() if radii is None else radii:
+        for eps in self.radii() if radii is None else _check.radii(radii):
             columns[f"ε = {pixels(eps)}"] = [row.at(eps).percent() for row in self]
-        for eps in l2:
+        for eps in _check.radii(l2):
             columns[f"ℓ2, {pixels(eps)}"] = [row.at(eps, "l2").percent() for row in self]
         return plots.show_table(columns, caption)
 
@@ -191,7 +191,7 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
     name : str
         A protocol of the book (:mod:`sam_edu.experiments.protocols`).
     seeds : int, optional
-        How many; default: as many as the book has.
+        How many; default: as many as the book has, or plans to have.
     folders : path or None
         Where to look for records; None, and the default: those shipped with the book.
     partial : bool
@@ -200,7 +200,7 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
     Raises
     ------
     FileNotFoundError
-        If a record is missing that the book should have (neither ``partial`` nor ``folders``), or a folder.
+        If the book lacks a record (with neither ``partial`` nor ``folders``), or a folder is missing.
     NotADirectoryError
         If a folder is a file.
     TypeError
@@ -218,10 +218,13 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
     """
     seeds = protocols.seeds_of(name) if seeds is None else protocols.count(seeds)
     groups = protocols.configs(name, range(seeds))
-    if partial or folders:
-        records = available(groups, *folders)
-    else:
-        records = load_records(groups)
+    records = available(groups, *folders)
+    made, asked = (sum(map(len, found.values())) for found in (records, groups))
+    if made < asked and not (partial or folders):
+        raise FileNotFoundError(
+            f"the book has {made} of these {asked} runs of {name}, {seeds} of each row; with partial=True "
+            "study() takes those that are there"
+        )
     settings = protocols.PROTOCOLS[name][1]
     return Study(
         name,

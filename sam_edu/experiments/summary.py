@@ -80,7 +80,8 @@ def gain(records: Sequence[Record], reference: Sequence[Record], eps: float, nor
     if own != others:
         raise ValueError(
             f"a paired difference needs the same seeds in the same order, got {own} and {others}; "
-            "Study.paired() keeps those that all rows have"
+            "Study.paired() keeps those that all rows have, Study.complete(2) the largest table with two or "
+            "more"
         )
     same_ladder([*records, *reference], eps, norm)
     return Spread.of(column(records, eps, norm) - column(reference, eps, norm))

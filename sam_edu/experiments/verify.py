@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sam_edu import data, models
+from sam_edu import _check, data, models
 from sam_edu._guards import eval_mode, hits
 from sam_edu.evaluation import EvaluationRecord
 from sam_edu.experiments import weights
@@ -68,8 +68,11 @@ def verify(
     FileNotFoundError
         If there is no such record, or no weights beside it.
     ValueError
-        If a file is damaged, the weights are not the record's, or the images are not those of the record.
+        If a file is damaged, the weights are not the record's, the images are not those of the record, or
+        ``images`` is less than 1.
     """
+    if images is not None:
+        images = _check.integer("images", images, low=1)
     record, dataset, model = reopened(run_id, folder)
     x, y = dataset.test_x[:images], dataset.test_y[:images]
     verdicts: list[Verdict] = []

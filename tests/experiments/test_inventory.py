@@ -71,8 +71,9 @@ def test_an_inventory_needs_protocols_seeds_and_a_title_for_each() -> None:
         Inventory(["digits", "digits"])
     with pytest.raises(ValueError, match="seeds must be >= 1, got 0"):
         Inventory(["digits"], 0)
-    with pytest.raises(TypeError, match="seeds must be a number, got None"):
-        Inventory(["digits"], None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="seeds must be a number, got 'three'"):
+        Inventory(["digits"], "three")  # type: ignore[arg-type]
+    assert Inventory("cifar10-fast-cpu").planned == protocols.planned("cifar10-fast-cpu") < 3 * 13
     assert Inventory("digits", 1).made == 20, "one name is no sequence of letters"
     plan = Inventory((name for name in ("cifar10", "cifar100")), 1)
     for titles in (["one"], ["same", "same"], ["method", "other"]):

@@ -82,7 +82,10 @@ def test_a_difference_pairs_the_seeds_that_both_have(digits: Study) -> None:
 
 def test_studies_under_way(tmp_path: Path, digits: Study) -> None:
     assert len(study("digits", 1, tmp_path)) == 0 and len(study("cifar10", 1, partial=True)) == 0
-    with pytest.raises(FileNotFoundError, match="no record of run"):
+    with pytest.raises(
+        FileNotFoundError,
+        match="the book has 100 of these 800 runs of digits, 40 of each row; with partial=True",
+    ):
         study("digits", 40)
     mixed = Study("digits", [digits.row("sgd").of([0, 1]), digits.row("sam", rho=0.4)])
     assert mixed.seeds == 2 and [row.seeds for row in mixed.paired()] == [[0, 1], [0, 1]]
