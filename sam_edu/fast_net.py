@@ -66,7 +66,8 @@ class FastNet(nn.Module):
         """
         x = x[:PATCHES].double()
         mean = x.mean((0, 2, 3))
-        patches = (x - mean[:, None, None]).unfold(2, 2, 1).unfold(3, 2, 1)  # (n, c, h-1, w-1, 2, 2)
+        x = x - mean[:, None, None]
+        patches = x.unfold(2, 2, 1).unfold(3, 2, 1)  # (n, c, h-1, w-1, 2, 2)
         patches = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2)  # one row per patch
         variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
         filters = (directions / (variances + eps).sqrt()).T.reshape(len(variances), len(mean), 2, 2)
