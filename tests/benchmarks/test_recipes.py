@@ -7,6 +7,7 @@ import json
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from benchmarks import recipes
 from book.tools import ROOT
@@ -28,6 +29,16 @@ def test_operations_are_two_for_each_multiplication_of_a_linear_layer():
     per_layer = [2 * a * b for a, b in layers]
     # forward, gradient of the weights, and gradient of what comes in, which the images do not need
     assert recipes.operations(SMALL) == 3 * sum(per_layer) - per_layer[0]
+
+
+def test_a_step_of_sam_is_counted_in_pairs_of_passes(monkeypatch):
+    passes = []
+    monkeypatch.setattr(recipes, "cross_entropy", lambda *of: passes.append("ideal") or cross_entropy(*of))
+    plain = recipes.training.step
+    monkeypatch.setattr(recipes.training, "step", lambda *of: passes.append("SAM") or plain(*of))
+    found = recipes.sam_step(SMALL, rounds=3)
+    assert passes == 3 * [*4 * ["ideal"], "SAM", "SAM"], "each is done once untimed before it is timed"
+    assert 0 < found.low <= found.median <= found.high
 
 
 def test_the_cost_is_that_of_the_epochs_until_the_target():
@@ -98,6 +109,7 @@ def test_a_row_that_is_there_is_not_trained_again(tmp_path, monkeypatch, capsys)
     before = json.loads(recipes.FILE.read_text())
     assert [len(row["accuracy"]) for row in before["rows"].values()] == [2, 1]
     assert {"images", "operations", "seconds"} <= before["rows"]["one"].keys()
+    assert before["SAM step / two passes"]["median"] > 0
     monkeypatch.setattr(recipes, "curve", lambda *_, **__: pytest.fail("trained again"))
     recipes.main()
     assert (
