@@ -169,7 +169,7 @@ class Study(Rows):
                 "kind": row.kind, "label": row.label, "name": row.label, "variant": bool(row.varies),
                 "rho": row.config.rho or None, "train_eps": row.config.eps or None, "cost": self.cost(row),
                 "eps": [0.0, *radii], "mean": values.mean(0).tolist(), "low": values.min(0).tolist(),
-                "high": values.max(0).tolist(), "points": values.T.tolist(),
+                "high": values.max(0).tolist(), "points": values.T.tolist(), "seeds": row.seeds,
             })  # fmt: skip
         return found
 

@@ -150,6 +150,7 @@ def grid_rows(groups: Mapping[str, Sequence[Record]], norm: str = "linf") -> lis
                 "low": values.min(0).tolist(),
                 "high": values.max(0).tolist(),
                 "points": values.T.tolist(),
+                "seeds": seeds(records),
             }
         )
     return rows

@@ -25,6 +25,14 @@ const spread = (values) => {
   return Math.sqrt(values.reduce((a, b) => a + (b - m) ** 2, 0) / (values.length - 1));
 };
 const points = (row, k) => (row.points && row.points[k]) || [];
+const numbers = (row, k) => row.seeds || points(row, k).map((_, i) => i);
+// Accuracies of a row and of another, of the seeds that both have; without their numbers, of as many seeds.
+const pairs = (row, base, k) =>
+  row.seeds || base.seeds || points(row, k).length === points(base, k).length
+    ? numbers(row, k)
+        .map((seed, i) => [points(row, k)[i], points(base, k)[numbers(base, k).indexOf(seed)]])
+        .filter(([, other]) => other !== undefined)
+    : [];
 
 function build(root, model) {
   const rows = model.get("rows"),
@@ -182,7 +190,7 @@ function build(root, model) {
           : 0,
       k = near(eps, s.eps),
       drawn = [sgd, sams[r], ...controls, ...trained]; // what the figure names first
-    const most = Math.max(...order.map((row) => points(row, k).length));
+    const seeds = [...new Set(order.flatMap((row) => numbers(row, k)))].sort((a, b) => a - b);
     return [
       {
         title: "Robust accuracy against the attack radius",
@@ -199,9 +207,9 @@ function build(root, model) {
           "lowest seed": percents(order, 1, (row) => row.low[k]),
           "highest seed": percents(order, 1, (row) => row.high[k]),
           ...Object.fromEntries(
-            Array.from({ length: most }, (_, i) => [
-              `seed ${i + 1}`,
-              percents(order, 1, (row) => points(row, k)[i]),
+            seeds.map((seed) => [
+              `seed ${seed}`,
+              percents(order, 1, (row) => points(row, k)[numbers(row, k).indexOf(seed)]),
             ]),
           ),
         },
@@ -249,18 +257,16 @@ function build(root, model) {
 }
 
 function sentence(row, sgd, trained, controls, k) {
-  const seeds = points(row, k),
-    base = points(sgd, k),
-    paired = seeds.length > 1 && seeds.length === base.length;
-  const gain = 100 * (row.mean[k] - sgd.mean[k]),
-    by = paired ? spread(seeds.map((v, i) => 100 * (v - base[i]))) : null;
+  const own = points(row, k).length,
+    gains = pairs(row, sgd, k).map(([a, b]) => 100 * (a - b)),
+    some = gains.length < Math.max(own, points(sgd, k).length); // one of the two has others as well
+  const gain = gains.length ? mean(gains) : 100 * (row.mean[k] - sgd.mean[k]);
   const sign = (gain < 0 ? "−" : "+") + Math.abs(gain).toFixed(1);
   let text = `At ε = ${pixels(row.eps[k])}, SAM with ρ = ${short(row.rho)} keeps ${percent(row.mean[k], 1)}, SGD ${percent(sgd.mean[k], 1)}: ${sign} points`;
-  text += paired
-    ? ` (± ${by.toFixed(1)}, standard deviation over ${seeds.length} seeds).`
-    : seeds.length
-      ? ` (${seeds.length} seed${seeds.length > 1 ? "s" : ""}).`
-      : ".";
+  if (gains.length > 1)
+    text += ` (± ${spread(gains).toFixed(1)}, standard deviation over ${some ? "the " : ""}${gains.length} seeds${some ? " that both have" : ""}).`;
+  else if (gains.length && some) text += " on the one seed that both have.";
+  else text += own ? ` (${own} seed${own > 1 ? "s" : ""}).` : ".";
   const top = (list) => list.reduce((a, b) => (b.mean[k] > a.mean[k] ? b : a));
   if (controls.length)
     text += ` The best control, ${name(top(controls))}, keeps ${percent(top(controls).mean[k], 1)}.`;

@@ -23,7 +23,8 @@ class RhoEpsGrid(Explorer):
         A :class:`~sam_edu.experiments.study.Study`, or one row per trained method, with ``method`` (a name in
         :data:`sam_edu.styles.STYLES`; any other is a control), ``eps`` (attack radii, the same in every
         row), ``mean``, ``low`` and ``high`` (accuracies in [0, 1], one per radius), and optionally
-        ``points`` (the seeds' values per radius), ``rho``, ``train_eps``, ``label``. One row must be SGD,
+        ``points`` (the seeds' values per radius), ``seeds`` (their numbers, by which differences are paired),
+        ``rho``, ``train_eps``, ``label``. One row must be SGD,
         at least one SAM with a ``rho``.
     rho, eps : float
         The measured pair to begin with.
@@ -92,6 +93,10 @@ def plain(row: dict[str, Any], i: int) -> dict[str, Any]:
         row["points"] = [[float(value) for value in seeds] for seeds in row["points"]]
         if len(row["points"]) != len(row["eps"]):
             raise WidgetValueError(f"rows[{i}]: points must hold one list of seeds per eps")
+    if row.get("seeds") is not None:
+        row["seeds"] = [int(seed) for seed in row["seeds"]]
+        if any(len(values) != len(row["seeds"]) for values in row.get("points") or [[]]):
+            raise WidgetValueError(f"rows[{i}]: points must hold a value of each of the seeds {row['seeds']}")
     for key in ("rho", "train_eps"):
         if row.get(key) is not None:
             row[key] = float(row[key])

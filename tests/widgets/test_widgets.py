@@ -132,6 +132,7 @@ BAD = {
     "rho": (lambda: widgets.SAMStepExplorer(rho=-1), "rho must be a number from 0 to 1, got -1"),
     "unmeasured": (lambda: widgets.RhoEpsGrid(grid_rows(), rho=0.3), "measured [0.1, 0.4]"),
     "no SAM": (lambda: widgets.RhoEpsGrid(grid_rows()[:1]), "at least one SAM"),
+    "seeds": (grid_with(seeds=[0, 1]), "points must hold a value of each of the seeds [0, 1]"),
     "accuracy": (grid_with(mean=[97, 80, 50]), "one accuracy in [0, 1] per eps"),
     "radii": (grid_with(eps=[0, 0.05, 0.2]), "as in rows[0]"),
     "pixels": (digits_with(images=255 * digit_arrays()["images"]), "images must lie in [0, 1]"),
@@ -341,6 +342,38 @@ def test_the_sentence_is_right(show: Any) -> None:
     said = show("rho-eps").spoken().replace("\u202f", " ")
     assert "SAM with ρ = 0.4 keeps 63.0 %, SGD 50.0 %: +13.0 points (± 0.0" in said
     assert "The best control, weight decay 2e-2, keeps 64.0 %" in said
+
+
+@pytest.mark.parametrize(("seeds", "values", "said"), [
+    ([2], [0.64], "keeps 64.0 %, SGD 50.0 %: +13.0 points on the one seed that both have."),
+    ([2, 0], [0.66, 0.62], "+14.0 points (± 1.4, standard deviation over the 2 seeds that both have)."),
+    ([2, 7], [0.66, 0.62], "keeps 64.0 %, SGD 50.0 %: +15.0 points on the one seed that both have."),
+    ([7], [0.64], "keeps 64.0 %, SGD 50.0 %: +14.0 points (1 seed)."),
+])  # fmt: skip
+def test_a_difference_is_over_the_seeds_that_both_have(
+    seeds: list[int], values: list[float], said: str, browser: Any, tmp_path: Path
+) -> None:
+    """A sweep under way has rows of one seed beside rows of three."""
+    rows = grid_rows()
+    for row in rows:
+        row["seeds"] = [0, 1, 2]
+    mean = sum(values) / len(values)
+    points = [[0.97] * len(seeds), [0.86] * len(seeds), values]
+    rows[2] |= {"seeds": seeds, "points": points, "mean": [0.97, 0.86, mean]}
+    rows[2] |= {"low": rows[2]["mean"], "high": rows[2]["mean"]}
+    file = tmp_path / "grid.html"
+    file.write_text(page_of(widgets.RhoEpsGrid(rows, rho=0.4, eps=0.1)), encoding="utf-8")
+    tab = browser.new_page()
+    tab.goto(file.as_uri())
+    tab.wait_for_function("window.ready")
+    assert said in tab.locator(".se-live").inner_text().replace("\u202f", " ")
+    tab.get_by_text("View as table").click()
+    tab.locator("table th", has_text="seed").last.wait_for()  # it is filled when the figure rests
+    heads = tab.locator("table").last.locator("th").all_inner_texts()
+    assert [head for head in heads if head.startswith("seed")] == [
+        f"seed {seed}" for seed in sorted({0, 1, 2, *seeds})
+    ]
+    tab.close()
 
 
 @pytest.mark.timing
