@@ -96,8 +96,25 @@ def test_the_readme_says_what_the_file_has():
         assert f"for {whole[n] / 1e15:.3f}" in text
     assert f"they pass 85 % in epoch {recipes.epochs_to(recipes.TARGET, nine['accuracy'])}." in text
     assert recipes.epochs_to(recipes.TARGET, six["accuracy"]) is None
-    waiting = "The row of `cifar10-quick` is still to come" in text
-    assert waiting == (len(rows) < len(recipes.recipes()))
+    assert list(rows) == list(recipes.recipes())
+    quick = rows[f"{recipes.QUICK}, 15 epochs"]
+    petaflop = len(quick["accuracy"]) * quick["images"] * quick["operations"] / 1e15
+    ends = f"ends at {100 * quick['accuracy'][-1]:.2f} % for {petaflop:.3f} and never passes 85 %."
+    assert ends in text
+    assert recipes.epochs_to(recipes.TARGET, quick["accuracy"]) is None
+    cost = recipes.costs(rows, 0.84)
+    assert (
+        max(own["operations"] for own in cost.values()) == cost[f"{recipes.QUICK}, 15 epochs"]["operations"]
+    )
+    first = cost[f"{recipes.FAST}, 6 epochs"]
+    said = f"take {first['operations']:.2f} of the operations of `cifar10-quick`, and {first['seconds']:.2f} of its"
+    assert f"{said} time." in text
+    step = json.loads(recipes.FILE.read_text())["SAM step / two passes"]["median"]
+    assert f"A step of SAM takes {step:.2f} times two passes." in text
+    for name, row in rows.items():
+        curve = ", ".join(f"{100 * accuracy:.2f}" for accuracy in row["accuracy"])
+        epoch = row["images"] * row["operations"] / 1e15
+        assert f"| {name} | {epoch:.4f} | {curve} |" in text
 
 
 def test_a_row_that_is_there_is_not_trained_again(tmp_path, monkeypatch, capsys):
