@@ -107,8 +107,9 @@ def test_the_readme_says_what_the_file_has():
         max(own["operations"] for own in cost.values()) == cost[f"{recipes.QUICK}, 15 epochs"]["operations"]
     )
     first = cost[f"{recipes.FAST}, 6 epochs"]
-    said = f"take {first['operations']:.2f} of the operations of `cifar10-quick`, and {first['seconds']:.2f} of its"
-    assert f"{said} time." in text
+    operations, seconds = first["operations"], first["seconds"]
+    said = f"take {operations:.2f} of the operations of `cifar10-quick`, and {seconds:.2f} of its time."
+    assert said in text
     step = json.loads(recipes.FILE.read_text())["SAM step / two passes"]["median"]
     assert f"A step of SAM takes {step:.2f} times two passes." in text
     for name, row in rows.items():
