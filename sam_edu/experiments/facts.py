@@ -88,7 +88,10 @@ def resolve(fact: str) -> str:
         row = table.labelled(found["row"])
         other = table.labelled(found["other"]) if found["other"] else None
         return _shown(table, row, other, found, form)
-    except (KeyError, ValueError, FileNotFoundError) as error:
+    except FileNotFoundError as error:
+        hint = f'in a sentence "{found["protocol"]} (so far)" does'
+        raise ValueError(f"{fact!r}: {error}; {hint}") from None
+    except (KeyError, ValueError) as error:
         raise ValueError(f"{fact!r}: {error.args[0] if error.args else error}") from None
 
 
