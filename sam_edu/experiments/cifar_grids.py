@@ -33,8 +33,9 @@ CIFAR_FAST_BASE: dict[str, Any] = {
     "validation_linf": (2 / 255,),
     "eval_linf": (1 / 255, 2 / 255, 4 / 255, 8 / 255), "eval_l2": (16 / 255, 32 / 255, 128 / 255),
 }  # fmt: skip
-#: The book's rows: half the time, on a CPU that is fast in bfloat16. Decided after seven runs in float32, for the budget of 24 core-hours, together with one row more (36 epochs, one seed: how far does it
-#: go?); all else stays.
+#: The book's rows: half the time, on a CPU that is fast in bfloat16. Decided after seven runs in float32, for
+#: the budget of 24 core-hours, together with one row more (36 epochs, one seed: how far does it go?); all
+#: else stays.
 CIFAR_FAST_CPU_BASE: dict[str, Any] = {**CIFAR_FAST_BASE, "precision": "bfloat16"}
 #: The same on a GPU, in minutes: the original images (0.6 GB on the device), float16.
 CIFAR_FAST_GPU_BASE: dict[str, Any] = {**CIFAR_FAST_BASE, "dataset": "cifar10", "precision": "float16"}

@@ -55,8 +55,9 @@ class Forward(nn.Module):
 def warn_if_slower(precision: str, images: int) -> None:
     """Warn before ``images`` pass through a network on a CPU to which this precision costs more than float32.
 
-    An AMD EPYC with instructions for bfloat16 took half the time of float32 in it. An Intel Xeon with the same
-    instructions (AVX-512), and no matrix units, took a third more. A CPU without them takes many times as long.
+    An AMD EPYC with instructions for bfloat16 took half the time of float32 in it. An Intel Xeon with the
+    same instructions (AVX-512), and no matrix units, took a third more. A CPU without them takes many times
+    as long.
     """
     if precision == "float32" or images < MANY:
         return
