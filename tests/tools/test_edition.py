@@ -283,6 +283,25 @@ def test_drift_is_found(said):
     assert said in line
 
 
+def test_on_another_maker_s_processor_words_are_compared_and_numbers_are_not():
+    old, new = made(), made()
+    old["metadata"]["made_on"] = new["metadata"]["made_on"] = "AuthenticAMD"
+    new["cells"][0]["source"] = "# One\n\nIt is -7.5 here."
+    new["cells"][2]["outputs"][0]["text"] = old["cells"][2]["outputs"][0]["text"] + "1\n"
+    assert len(list(drift.compare(old, new))) == 2
+    old["cells"][2]["outputs"][0]["text"] += "+2,500\n"
+    new["metadata"]["made_on"] = "GenuineIntel"
+    assert list(drift.compare(old, new)) == []
+    del old["metadata"]["made_on"]
+    assert len(list(drift.compare(old, new))) == 2, "a notebook that does not say where it was made is strict"
+    old["metadata"]["made_on"] = "AuthenticAMD"
+    for said, change in CHANGES.items():
+        again = copy.deepcopy(old)
+        again["metadata"]["made_on"] = "GenuineIntel"
+        change(again)
+        assert len(list(drift.compare(old, again))) == ("2.51" not in said)
+
+
 def test_numbers_of_trained_networks_may_move_a_little():
     old, new = made(), made()
     for one in (old, new):
