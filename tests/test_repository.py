@@ -79,7 +79,7 @@ class TestNotebook:
     def test_is_made_from_its_chapter_as_it_stands(self, path):
         notebook, now = self.load(path), chapter.version_of(path.with_suffix(".md"))
         assert notebook["metadata"]["source"] == now, "run `make outputs`"
-        assert set(notebook["metadata"]) == {"kernelspec", "language_info", "source"}
+        assert set(notebook["metadata"]) == {"kernelspec", "language_info", "made_on", "source"}
         assert not any("execution" in cell["metadata"] for cell in notebook["cells"])
 
     def test_has_a_badge_that_opens_this_file(self, path):
