@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
@@ -65,15 +66,20 @@ def _accuracy(state: Training) -> float:
 
 def step(config: RunConfig) -> Callable[[], None]:
     """A forward and a backward pass of the recipe's network, as its training makes them."""
-    dataset = data.load(config.dataset).subset(config.batch_size, 1)
-    state = Training(config, dataset)
-    model = Forward(state.net, config.precision).train()
-    x, y = dataset.train_x.to(state.device), dataset.train_y.to(state.device)
+    _, model, x, y = _one_batch(config)
 
     def work() -> None:
         cross_entropy(model(x), y).backward()
 
     return work
+
+
+def _one_batch(config: RunConfig) -> tuple[Training, Forward, Tensor, Tensor]:
+    """A training of one batch, its network in the recipe's precision, and the batch."""
+    dataset = data.load(config.dataset).subset(config.batch_size, 1)
+    state = Training(config, dataset)
+    model = Forward(state.net, config.precision).train()
+    return state, model, dataset.train_x.to(state.device), dataset.train_y.to(state.device)
 
 
 def operations(config: RunConfig) -> float:
@@ -102,10 +108,8 @@ def sam_step(config: RunConfig, rounds: int = 9) -> Ratio:
 
     That is two forward and backward passes of the same network, and one step of the optimizer.
     """
-    dataset = data.load(config.dataset).subset(config.batch_size, 1)
-    state = Training(dataclasses.replace(config, method="sam", rho=0.1, lr=1e-4), dataset)
-    model, optimizer = Forward(state.net, config.precision).train(), state.optimizer
-    x, y = dataset.train_x.to(state.device), dataset.train_y.to(state.device)
+    state, model, x, y = _one_batch(dataclasses.replace(config, method="sam", rho=0.1, lr=1e-4))
+    optimizer = state.optimizer
 
     def ideal() -> None:
         for _ in range(2):

@@ -34,8 +34,13 @@ def origin(dataset: data.Dataset, device: torch.device) -> dict[str, Any]:
 
 def cpu_name() -> str:
     """The processor as its maker calls it, where that can be found out."""
+    return cpu_line("model name") or platform.processor() or platform.machine()
+
+
+def cpu_line(name: str) -> str:
+    """What the system says of its first processor under this name, such as "vendor_id"; else ""."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith(name))
     except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+        return ""

@@ -148,8 +148,8 @@ class Row:
     def versus(self, other: Row, eps: float, norm: str = "linf") -> Estimate:
         """The same with interval and p-value over seeds and images; ValueError of a single seed, too."""
         own, others = self.paired(other)
-        summary.same_ladder([*own.records, *others.records], eps, norm)
         if len(own.records) < 2:
+            summary.same_ladder([*own.records, *others.records], eps, norm)  # the graver fault is told first
             raise ValueError(
                 f"{self.label} and {other.label} ({self.protocol}) share one seed, and a test needs two at "
                 "least; Study.complete(2) keeps the rows that have them"

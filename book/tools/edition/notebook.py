@@ -12,6 +12,7 @@ from typing import Any
 
 from book.tools.edition import cells
 from book.tools.edition.markdown import Code, Heading, Piece
+from sam_edu.experiments.provenance import cpu_line
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
@@ -54,11 +55,7 @@ def notebook(pieces: Iterable[Piece], executed: dict[str, Any], address: str, so
 
 def maker() -> str:
     """Who made this machine's processor, by its own account; without one, what kind of machine it is."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("vendor_id"))
-    except (OSError, StopIteration):
-        return platform.machine()
+    return cpu_line("vendor_id") or platform.machine()
 
 
 def text_cell(text: str, name: str) -> dict[str, Any]:

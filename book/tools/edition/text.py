@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-SIGNED = re.compile(r"[+−-]?\d+(?:[.,]\d+)*")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+SIGNED = re.compile(f"[+−-]?{NUMBER.pattern}")
 
 
 def quoted(texts: Iterable[str]) -> str:
