@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import zlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import traitlets
 
 from sam_edu import methods, styles
+from sam_edu.widgets import payload
 from sam_edu.widgets.base import HERE, Choice, Explorer, Number, Whole, WidgetValueError, bundle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from numpy.typing import ArrayLike
 
-    Arrays = tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
+    from sam_edu.widgets.payload import Arrays
 
 METHODS = ("sgd", "sam", "asam", "at", "both")
 PLANES = {
@@ -27,8 +25,6 @@ PLANES = {
 }
 DIGITS = "digits"
 STORED_RHO = 0.4  # of the stored runs with SAM, the one that a still picture shows
-PLANE_NET: dict[str, Any] = {"hidden": [32, 32], "batch": 20}
-IMAGE_NET: dict[str, Any] = {"hidden": [128, 128], "batch": 64}
 
 
 class Playground(Explorer):
@@ -109,16 +105,16 @@ class Playground(Explorer):
         **kwargs: Any,
     ) -> None:
         sets: dict[str, dict[str, Any]] = {
-            name: {"label": label, **PLANE_NET} for name, label in PLANES.items()
+            name: {"label": label, **payload.PLANE_NET} for name, label in PLANES.items()
         }
         packed, classes = b"", ["0", "1"]
         if data is None:
             data = "features" if small else DIGITS
         if not isinstance(data, str):
-            packed, own, classes = _packed(data, box)
+            packed, own, classes = payload.packed(data, box)
             sets, data = {"own": {"label": "your data", **own}}, "own"
         elif not small:
-            packed, about, classes = _packed(_digits(), (0.0, 1.0))
+            packed, about, classes = payload.packed(payload.digits(), (0.0, 1.0))
             sets = {DIGITS: {"label": "digits, 8×8 pixels", **about}, **sets}
         if data not in sets:
             raise WidgetValueError(
@@ -192,63 +188,3 @@ def _radii(run: dict[str, Any]) -> str:
     used = _method(run["method"]).needs
     signs = {"rho": "ρ", "eps": "ε"}
     return "".join(f", {signs[name]} = {run[name]:g}" for name in used if name in run)
-
-
-def _digits() -> Arrays:
-    from sam_edu.data import load
-
-    digits = load("digits")
-    return digits.train_x.numpy(), digits.train_y.numpy(), digits.test_x.numpy(), digits.test_y.numpy()
-
-
-def _packed(data: Arrays, box: tuple[float, float] | None) -> tuple[bytes, dict[str, Any], list[str]]:
-    """Inputs and labels as zlib bytes, what the page must know of them, and the names of the classes.
-
-    Inputs that are whole multiples of 1/16 or 1/255 travel as one byte each, others as float32.
-    """
-    if len(data) != 4:
-        raise WidgetValueError(
-            f"Playground: data must be (train_x, train_y, test_x, test_y), got {len(data)} parts"
-        )
-    train_x, test_x = (np.asarray(x, np.float32).reshape(len(x), -1) for x in (data[0], data[2]))  # type: ignore[arg-type]
-    train_y, test_y = (np.asarray(y) for y in (data[1], data[3]))
-    labels = np.concatenate([train_y, test_y])
-    if train_x.shape[1] != test_x.shape[1] or len(train_x) != len(train_y) or len(test_x) != len(test_y):
-        raise WidgetValueError(
-            f"Playground: samples and labels do not fit: {train_x.shape} with {train_y.shape}, "
-            f"{test_x.shape} with {test_y.shape}"
-        )
-    if (
-        labels.dtype.kind not in "iu"
-        or labels.min(initial=0) < 0
-        or not 2 <= labels.max(initial=0) + 1 <= 100
-    ):
-        raise WidgetValueError(
-            "Playground: labels must be whole numbers 0, 1, ..., at least two classes, at most 100"
-        )
-    x = np.concatenate([train_x, test_x])
-    low, high = box or (-np.inf, np.inf)
-    if not np.isfinite(x).all() or not (low <= x.min() and x.max() <= high):
-        raise WidgetValueError(
-            f"Playground: inputs must be finite and inside box = {box}; box=None sets no limits"
-        )
-    if not 1 <= x.shape[1] <= 1024 or len(x) > 20_000:
-        raise WidgetValueError(
-            f"Playground: at most 20000 samples of 1024 features, got {x.shape[0]} of {x.shape[1]}"
-        )
-    levels = next(
-        (
-            n
-            for n in (16, 255)
-            if x.min() >= 0 and x.max() <= 1 and np.array_equal(np.float32(x * n) % 1, 0 * x)
-        ),
-        0,
-    )
-    inputs = (x * levels).astype(np.uint8).tobytes() if levels else x.astype("<f4").tobytes()
-    about = {
-        "features": x.shape[1], "classes": int(labels.max()) + 1, "levels": levels, "train": len(train_x),
-        "test": len(test_x), "box": None if box is None else [float(low), float(high)],
-        **(PLANE_NET if x.shape[1] <= 8 else IMAGE_NET),
-    }  # fmt: skip
-    packed = zlib.compress(inputs + labels.astype(np.uint8).tobytes(), 9)
-    return packed, about, [str(c) for c in range(about["classes"])]
