@@ -258,7 +258,10 @@ const unpack = (text, like) =>
 // The page's address as a state of this figure. A control that it leaves out returns to where it began, so
 // that a link gives the same state whatever the reader has tried before.
 function readHash(key, model, specs) {
-  const hash = decodeURIComponent(location.hash.slice(1));
+  let hash = "";
+  try {
+    hash = decodeURIComponent(location.hash.slice(1));
+  } catch {} // a %-code cut off
   if (!hash.startsWith(key + "--")) return false;
   const state = { ...firstState.get(model) };
   for (const pair of hash.slice(key.length + 2).split("--")) {

@@ -20,19 +20,23 @@ const name = (row) => row.label;
 const near = (list, v) =>
   list.reduce((best, w, i) => (Math.abs(w - v) < Math.abs(list[best] - v) ? i : best), 0);
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+const highest = (list, value) => list.reduce((a, b) => (a && value(a) >= value(b) ? a : b), null);
 const spread = (values) => {
   const m = mean(values);
   return Math.sqrt(values.reduce((a, b) => a + (b - m) ** 2, 0) / (values.length - 1));
 };
 const points = (row, k) => (row.points && row.points[k]) || [];
 const numbers = (row, k) => row.seeds || points(row, k).map((_, i) => i);
-// Accuracies of a row and of another, of the seeds that both have; without their numbers, of as many seeds.
-const pairs = (row, base, k) =>
+// The seeds that two rows share; without their numbers, those of as many seeds are taken for the same.
+const shared = (row, base, k) =>
   row.seeds || base.seeds || points(row, k).length === points(base, k).length
-    ? numbers(row, k)
-        .map((seed, i) => [points(row, k)[i], points(base, k)[numbers(base, k).indexOf(seed)]])
-        .filter(([, other]) => other !== undefined)
+    ? numbers(row, k).filter((seed) => numbers(base, k).includes(seed))
     : [];
+// Accuracies of these seeds; null where the row lacks one of them, or there is none.
+function over(row, seeds, k) {
+  const at = seeds.map((seed) => numbers(row, k).indexOf(seed));
+  return at.length && !at.includes(-1) ? at.map((i) => points(row, k)[i]) : null;
+}
 
 function build(root, model) {
   const rows = model.get("rows"),
@@ -106,7 +110,12 @@ function build(root, model) {
       text,
     );
   put(sgd, "SGD", left || true);
-  const best = trained.length ? trained.reduce((a, b) => (b.mean[wide] > a.mean[wide] ? b : a)) : null;
+  const count = (row) => points(row, wide).length;
+  const most = Math.max(...trained.map(count)); // a row of one seed is not named before one of three
+  const best = highest(
+    trained.filter((row) => count(row) === most),
+    (row) => row.mean[wide],
+  );
   if (best)
     set(put(best, name(best), false), {
       "text-anchor": left ? "end" : "start",
@@ -256,21 +265,32 @@ function build(root, model) {
   });
 }
 
+// All its numbers are of the same seeds, where the rows have any in common.
 function sentence(row, sgd, trained, controls, k) {
   const own = points(row, k).length,
-    gains = pairs(row, sgd, k).map(([a, b]) => 100 * (a - b)),
-    some = gains.length < Math.max(own, points(sgd, k).length); // one of the two has others as well
-  const gain = gains.length ? mean(gains) : 100 * (row.mean[k] - sgd.mean[k]);
-  const sign = (gain < 0 ? "−" : "+") + Math.abs(gain).toFixed(1);
-  let text = `At ε = ${pixels(row.eps[k])}, SAM with ρ = ${short(row.rho)} keeps ${percent(row.mean[k], 1)}, SGD ${percent(sgd.mean[k], 1)}: ${sign} points`;
-  if (gains.length > 1)
+    seeds = shared(row, sgd, k),
+    some = seeds.length > 0 && seeds.length < Math.max(own, points(sgd, k).length); // one has others as well
+  const value = (r) => mean(over(r, seeds, k) ?? [r.mean[k]]);
+  const gain = 100 * (value(row) - value(sgd)),
+    sign = (gain < 0 ? "−" : "+") + Math.abs(gain).toFixed(1);
+  let text = `At ε = ${pixels(row.eps[k])}, SAM with ρ = ${short(row.rho)} keeps ${percent(value(row), 1)}, SGD ${percent(value(sgd), 1)}: ${sign} points`;
+  if (seeds.length > 1) {
+    const gains = over(row, seeds, k).map((v, i) => 100 * (v - over(sgd, seeds, k)[i]));
     text += ` (± ${spread(gains).toFixed(1)}, standard deviation over ${some ? "the " : ""}${gains.length} seeds${some ? " that both have" : ""}).`;
-  else if (gains.length && some) text += " on the one seed that both have.";
+  } else if (some) text += " on the one seed that both have.";
   else text += own ? ` (${own} seed${own > 1 ? "s" : ""}).` : ".";
-  const top = (list) => list.reduce((a, b) => (b.mean[k] > a.mean[k] ? b : a));
-  if (controls.length)
-    text += ` The best control, ${name(top(controls))}, keeps ${percent(top(controls).mean[k], 1)}.`;
-  if (trained.length) text += ` ${name(top(trained))} keeps ${percent(top(trained).mean[k], 1)}.`;
+  const comparable = (list) => {
+    const whole = list.filter((r) => over(r, seeds, k));
+    return whole.length ? whole : list;
+  };
+  const control = highest(comparable(controls), value),
+    other = highest(comparable(trained), value);
+  const fewer = some || comparable(controls).length < controls.length,
+    which = seeds.length > 1 ? "these seeds" : "this seed";
+  if (control && value(control) === 0) text += " No control keeps anything.";
+  else if (control)
+    text += ` The best control${fewer ? ` with ${which}` : ""}, ${name(control)}, keeps ${percent(value(control), 1)}.`;
+  if (other) text += ` ${name(other)} keeps ${percent(value(other), 1)}.`;
   return text;
 }
 

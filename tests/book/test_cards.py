@@ -14,7 +14,9 @@ from book.tools import ROOT
 from tests.book.test_pages import html  # noqa: F401
 
 pytestmark = pytest.mark.browser
-SCRIPT = (ROOT / "book/assets/js/cards.js").read_text(encoding="utf-8")
+SCRIPT = "".join(
+    (ROOT / f"book/assets/js/{name}.js").read_text(encoding="utf-8") for name in ("address", "cards")
+)
 PAGE = """<article>
 <p>By <a class="reference internal" href="#thm-a">Theorem 1</a>,
 <a class="reference internal" href="#equation-b">(1)</a>,

@@ -17,7 +17,9 @@ from tests.figures import MAKE
 
 pytestmark = pytest.mark.browser
 HOST = (ROOT / "book/assets/js/afm-host.js").read_text(encoding="utf-8")
-PREDICT = (ROOT / "book/assets/js/predict.js").read_text(encoding="utf-8")
+PREDICT = "".join(
+    (ROOT / f"book/assets/js/{name}.js").read_text(encoding="utf-8") for name in ("address", "predict")
+)
 DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # one pixel
 WORDS = "<p>" + "It says something. " * 20 + "</p>"
 

@@ -15,7 +15,9 @@ from book.tools import ROOT
 from tests.browser import rest
 
 pytestmark = pytest.mark.browser
-SCRIPT = (ROOT / "book/assets/js/storey.js").read_text(encoding="utf-8")
+SCRIPT = "".join(
+    (ROOT / f"book/assets/js/{name}.js").read_text(encoding="utf-8") for name in ("address", "storey")
+)
 STYLE = (ROOT / "book/assets/css/print.css").read_text(encoding="utf-8")
 FIGURE = "se-tide-1--rho_0d4"
 PAGE = f"""<!DOCTYPE html><html><head>
@@ -79,6 +81,16 @@ def test_an_address_opens_it(tab: Any, address: str, hash: str, target: str) -> 
     tab.evaluate("document.querySelector('details').open = false; scrollTo(0, 0); location.hash = 'top'")
     tab.go_back()
     tab.wait_for_function("document.querySelector('details').open")
+
+
+def test_an_address_that_was_cut_off_is_no_error(browser: Any, address: str) -> None:
+    tab, errors = browser.new_page(), []
+    tab.on("pageerror", lambda error: errors.append(error))
+    tab.goto(f"{address}#deep%")
+    tab.evaluate("location.hash = '%E0%A4%A'")
+    tab.get_by_role("link", name="to the pearl").click()
+    assert is_open(tab) and errors == []
+    tab.close()
 
 
 def test_a_figure_that_comes_later_is_found(browser: Any, tmp_path: Path) -> None:

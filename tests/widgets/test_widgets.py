@@ -226,6 +226,7 @@ def test_link_reproduces_the_state(show: Any, name: str) -> None:
     again = show(name, hash_=link)
     assert again.spoken() == said and again.data() == data
     assert show(name, hash_=f"#se-{name}-1--eps_bogus--zzz_1").log == []
+    assert show(name, hash_=f"#se-{name}-1--eps_0%").log == []  # a link that was cut off in a %-code
 
 
 @EVERY
@@ -345,9 +346,9 @@ def test_the_sentence_is_right(show: Any) -> None:
 
 
 @pytest.mark.parametrize(("seeds", "values", "said"), [
-    ([2], [0.64], "keeps 64.0 %, SGD 50.0 %: +13.0 points on the one seed that both have."),
+    ([2], [0.64], "keeps 64.0 %, SGD 51.0 %: +13.0 points on the one seed that both have."),
     ([2, 0], [0.66, 0.62], "+14.0 points (± 1.4, standard deviation over the 2 seeds that both have)."),
-    ([2, 7], [0.66, 0.62], "keeps 64.0 %, SGD 50.0 %: +15.0 points on the one seed that both have."),
+    ([2, 7], [0.66, 0.62], "keeps 66.0 %, SGD 51.0 %: +15.0 points on the one seed that both have."),
     ([7], [0.64], "keeps 64.0 %, SGD 50.0 %: +14.0 points (1 seed)."),
 ])  # fmt: skip
 def test_a_difference_is_over_the_seeds_that_both_have(
@@ -373,6 +374,37 @@ def test_a_difference_is_over_the_seeds_that_both_have(
     assert [head for head in heads if head.startswith("seed")] == [
         f"seed {seed}" for seed in sorted({0, 1, 2, *seeds})
     ]
+    tab.close()
+
+
+@pytest.mark.parametrize(("sam", "both", "control", "said"), [
+    ([0.64], 0.845, 0.64, "with this seed, weight decay 2e-2, keeps 63.0 %. AT ε = 0.1 keeps 85.0 %."),
+    ([0.64], 0.855, 0.64, "with this seed, weight decay 2e-2, keeps 63.0 %. SAM+AT keeps 85.5 %."),
+    ([0.62, 0.63, 0.64], 0.9, 0.64, "control, weight decay 2e-2, keeps 64.0 %. AT ε = 0.1 keeps 86.0 %."),
+    ([0.64], 0.845, 0.0, "No control keeps anything. AT ε = 0.1 keeps 85.0 %."),
+])  # fmt: skip
+def test_what_is_named_best_has_the_seeds_of_the_comparison(
+    sam: list[float], both: float, control: float, said: str, browser: Any, tmp_path: Path
+) -> None:
+    """A row of one seed is compared on this seed, and is not set above rows of three."""
+    rows = grid_rows()
+    rows.append({**rows[3], "method": "SAM+AT", "label": "SAM+AT"})
+    for row in rows:
+        row["seeds"] = [0, 1, 2]
+    for row, values in ((rows[2], sam), (rows[5], [both])):
+        row["seeds"] = list(range(len(values)))
+        row["points"] = [*[[0.9] * len(values)] * 2, values]
+        row["mean"] = row["low"] = row["high"] = [0.9, 0.9, sum(values) / len(values)]
+    if control == 0:
+        rows[4] |= {key: [0.9, 0.8, 0.0] for key in ("mean", "low", "high")} | {"points": [[0.0] * 3] * 3}
+    file = tmp_path / "grid.html"
+    file.write_text(page_of(widgets.RhoEpsGrid(rows, rho=0.4, eps=0.1)), encoding="utf-8")
+    tab = browser.new_page()
+    tab.goto(file.as_uri())
+    tab.wait_for_function("window.ready")
+    assert tab.locator(".se-live").inner_text().replace("\u202f", " ").endswith(said)
+    named = tab.locator("svg").first.locator("text").all_text_contents()
+    assert "AT ε = 0.1" in named and "SAM+AT" not in named
     tab.close()
 
 

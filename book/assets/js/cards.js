@@ -28,7 +28,7 @@
   }
 
   function contentOf(link) {
-    const hash = link.getAttribute("href").startsWith("#") ? decodeURIComponent(link.hash.slice(1)) : "";
+    const hash = link.getAttribute("href").startsWith("#") ? window.named(link.hash) : "";
     const target = hash ? document.getElementById(hash) : null;
     if (target && target.matches("div.math, div.proof")) {
       const copy = target.cloneNode(true);

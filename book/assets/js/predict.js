@@ -156,8 +156,7 @@
     });
   }
 
-  const targetOf = (hash) =>
-    hash.length > 1 ? document.getElementById(decodeURIComponent(hash.slice(1))) : null;
+  const targetOf = (hash) => document.getElementById(window.named(hash));
 
   // What was guessed, chapter by chapter, and how often that was right; a look at the answer is no guess.
   function tally(box) {

@@ -7,7 +7,7 @@
 
   // What an address names: an element of the page, or a live figure by name and number (sam_edu/widgets/kit.js).
   function targetOf(hash) {
-    const name = decodeURIComponent(hash.slice(1));
+    const name = window.named(hash);
     const figure = /^se-(.+?)-([1-9])(--|$)/.exec(name);
     if (!figure || document.getElementById(name)) return name ? document.getElementById(name) : null;
     const same = [...document.querySelectorAll(".sam-edu")].filter((n) => n.dataset.seName === figure[1]);
