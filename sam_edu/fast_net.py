@@ -12,13 +12,15 @@ from torch import Tensor, nn
 from sam_edu import _check
 
 PATCHES = 5_000  # training images whose 2x2 patches decide the whitening
+SMALLEST = 9  # pixels a side: of 8 the whitening leaves 7, and three poolings nothing
 
 
 class FastNet(nn.Module):
     """Whitening layer, three groups of two 3x3 convolutions, one linear layer: (n, c, h, w) -> (n, classes).
 
-    - The first layer is **frozen**: 2x2 filters that make the patches of the training images uncorrelated
-      and of one variance, each with both signs; :meth:`whiten` computes them. It has nothing to learn.
+    - The filters of the first layer are **frozen**: 2x2, they make the patches of the training images
+      uncorrelated and of one variance, each with both signs; :meth:`whiten` computes them. Of this layer
+      only the bias is learned.
     - Each group **pools early**: convolution, max-pooling, then BatchNorm, GELU, and a second convolution on
       a quarter of the pixels.
     - Convolutions start as the **identity** on as many channels as come in, so that the signal of the images
@@ -35,6 +37,11 @@ class FastNet(nn.Module):
     channels : int
         Of the images, which need at least 9 x 9 pixels in [0, 1].
 
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of range; on a call, if the images have another number of channels.
+
     Examples
     --------
     >>> model = FastNet(classes=10, width=8).whiten(torch.rand(100, 3, 32, 32))
@@ -47,6 +54,8 @@ class FastNet(nn.Module):
     def __init__(self, classes: int = 10, width: int = 32, channels: int = 3) -> None:
         super().__init__()
         width = _check.integer("width", width, low=1)
+        classes = _check.integer("classes", classes, low=1)
+        channels = _check.integer("channels", channels, low=1)
         self.register_buffer("mean", torch.zeros(channels, 1, 1))
         # 4 pixels per channel, each filter with both signs; the bias starts at 0 below and is learned
         self.first = nn.Conv2d(channels, 8 * channels, kernel_size=2)
@@ -63,8 +72,17 @@ class FastNet(nn.Module):
 
         The covariance of the 2x2 patches is V diag(lambda) V'; filter k is v_k / sqrt(lambda_k + eps), whose
         answers have variance 1 (less where lambda_k is as small as ``eps``, so that noise is not blown up).
+
+        Raises
+        ------
+        ValueError
+            If there is no image, or one holds a NaN or has another number of channels; if eps is negative.
         """
+        eps = _check.number("eps", eps, low=0, high=float("inf"), open_high=True)
+        self._fits(x)
         x = x[:PATCHES].double()
+        if not len(x) or not bool(torch.isfinite(x).all()):
+            raise ValueError("whitening needs images of finite numbers, got none or NaN or infinite ones")
         mean = x.mean((0, 2, 3))
         x = x - mean[:, None, None]
         patches = x.unfold(2, 2, 1).unfold(3, 2, 1)  # (n, c, h-1, w-1, 2, 2)
@@ -76,7 +94,14 @@ class FastNet(nn.Module):
             self.first.weight.copy_(torch.cat([filters, -filters]))
         return self
 
+    def _fits(self, x: Tensor) -> None:
+        if x.dim() != 4 or x.shape[1] != len(self.mean):  # a grey image would spread over all channels
+            raise ValueError(
+                f"images of shape (n, {len(self.mean)}, height, width) expected, got {tuple(x.shape)}"
+            )
+
     def forward(self, x: Tensor) -> Tensor:
+        self._fits(x)
         return self.head(self.groups(self.first(x - self.mean)).flatten(1)) / 9
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from sam_edu import _check
-from sam_edu.fast_net import FastNet
+from sam_edu.fast_net import SMALLEST, FastNet
 
 #: what :func:`build` makes
 NAMES = ("mlp", "cnn", "cnn-nobn", "preact-resnet", "preact-resnet18", "fast")
@@ -166,7 +166,7 @@ def build(
     Raises
     ------
     ValueError
-        If the name is unknown.
+        If the name is unknown, or the images are too small for the network.
 
     Examples
     --------
@@ -183,6 +183,11 @@ def build(
         "fast": lambda: FastNet(classes, width, shape[0]),
     }
     _check.choice("model", name, NAMES)
+    if name == "fast" and min(shape[1:]) < SMALLEST:
+        raise ValueError(
+            f"model 'fast' needs images of at least {SMALLEST} x {SMALLEST} pixels, got "
+            f"{' x '.join(map(str, shape[1:]))}: choose 'cnn', or other images"
+        )
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
             torch.manual_seed(seed)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from sam_edu import data, training
+from sam_edu import data, models, training
 from sam_edu.experiments import RunConfig, protocols, records, run
 from sam_edu.experiments.runner import _dataset
 from sam_edu.experiments.state import Training
-from sam_edu.fast_net import FastNet
+from sam_edu.fast_net import SMALLEST, FastNet
 
 SETTINGS = {
     "dataset": "digits", "train_size": 96, "test_size": 40, "validation_size": 30, "model": "cnn",
@@ -58,6 +58,39 @@ def test_a_second_convolution_starts_as_the_identity():
     conv = FastNet(width=4).groups[0][5]
     x = torch.randn(2, 4, 6, 6)
     assert torch.equal(conv(x), x)
+
+
+@pytest.mark.parametrize(("slip", "said"), [
+    (lambda x: FastNet(classes=0), "classes must be >= 1"),
+    (lambda x: FastNet(channels=2.5), "channels must be a whole number"),
+    (lambda x: FastNet(width=4).whiten(x[:, :1]), r"\(n, 3, height, width\) expected, got \(300, 1"),
+    (lambda x: FastNet(width=4)(x[:, :1]), r"\(n, 3, height, width\) expected, got \(300, 1, 20, 20\)"),
+    (lambda x: FastNet(width=4)(x[0]), r"expected, got \(3, 20, 20\)"),
+    (lambda x: FastNet(width=4).whiten(x, eps=-1), "eps must be >= 0"),
+    (lambda x: FastNet(width=4).whiten(x[:0]), "images of finite numbers"),
+    (lambda x: FastNet(width=4).whiten(x * float("nan")), "images of finite numbers"),
+])  # fmt: skip
+def test_what_does_not_fit_is_said_at_once(slip, said, images):
+    with pytest.raises((ValueError, TypeError), match=said):
+        slip(images)
+
+
+def test_a_refused_whitening_changes_nothing(images):
+    model = FastNet(width=4)
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    for given in (images[:, :1], images * float("nan")):
+        with pytest.raises(ValueError, match="images of"):
+            model.whiten(given)
+    assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
+
+
+def test_nine_pixels_are_the_smallest_image():
+    model = models.build("fast", (1, SMALLEST, SMALLEST), 3, width=2).eval()
+    assert model(torch.rand(2, 1, SMALLEST, SMALLEST)).shape == (2, 3)
+    with pytest.raises(ValueError, match="at least 9 x 9 pixels, got 8 x 32: choose 'cnn'"):
+        models.build("fast", (1, 8, 32), 3)
+    with pytest.raises(ValueError, match="at least 9 x 9 pixels, got 8 x 8"):
+        run(RunConfig(model="fast", epochs=1))
 
 
 def test_multiply_adds_of_the_half_width_network():

@@ -18,6 +18,7 @@ from docutils import nodes
 
 from book.tools.edition import chapter
 from book.tools.pages import made
+from sam_edu.experiments import protocols
 
 RECORDS = re.compile(r"<!-- records: (\[.*?\]) -->")  # in a drawing (sam_edu.plots.show)
 LIVE = re.compile(r"<script[^>]*>\s*(\{.*?\})\s*</script>", re.DOTALL)  # of a live figure
@@ -63,10 +64,15 @@ def lines_for(
         env = html.escape(f"Python {execution['python']}, torch {execution['torch']}, {execution['machine']}")
         lines.append(f"{env}; packages: lock {code(execution['lock'])}.")
     for protocol, count, seeds in records:
-        command = f"python -m sam_edu.experiments sweep {protocol} --seeds {seeds}"
+        command = f"python -m sam_edu.experiments sweep {protocol}{_seeds(protocol, seeds)}"
         lines.append(f"From {count} run records, which {code(command)} wrote.")
     lines.append(f"Again: {code(f'python -m book.tools.author.figure {page} {number}')}")
     return lines
+
+
+def _seeds(protocol: str, seeds: int) -> str:
+    """The option of the command, unless the seeds are those of the plan (it has fewer of some rows)."""
+    return "" if seeds == max(map(len, protocols.plan(protocol).values())) else f" --seeds {seeds}"
 
 
 def execution_of(app: Any, docname: str, notebook: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,17 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from sam_edu.experiments import RunConfig, load_records, protocols, records, report, run, sweep, workers
+from sam_edu.experiments import (
+    RunConfig,
+    allowed,
+    load_records,
+    protocols,
+    records,
+    report,
+    run,
+    sweep,
+    workers,
+)
 from sam_edu.experiments import verify as verification
 from sam_edu.experiments.config import Groups
 
@@ -42,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
             option,
             type=float if many else kind,
             nargs="+" if many else None,
-            help=f"default {setting.default}",
+            help=_about(setting.name, setting.default),
         )
     one.set_defaults(action=_run)
     several = commands.add_parser("sweep", help="all runs of one of the book's protocols")
@@ -70,6 +80,13 @@ def _parser() -> argparse.ArgumentParser:
         where = f"where records and checkpoints are (default {DEFAULT_FOLDER}/)"
         command.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help=where)
     return parser
+
+
+def _about(name: str, default: object) -> str:
+    """What ``run --help`` says of a setting."""
+    choices = ", ".join(allowed.CHOICES.get(name, ()))
+    unit = allowed.PIXELS if name in allowed.RADII else ""
+    return "; ".join(part for part in (choices, unit, f"default {default}") if part)
 
 
 def _run(options: argparse.Namespace) -> None:

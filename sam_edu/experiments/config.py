@@ -8,24 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
-from sam_edu import _check, models
-from sam_edu._ladder import LADDERS
 from sam_edu._settings import plain
-from sam_edu.data import NAMES
-from sam_edu.methods import METHODS as _METHODS
+from sam_edu.experiments import allowed
 
 T = TypeVar("T")
-METHODS = tuple(_METHODS)
-FAMILY = tuple(key for key, method in _METHODS.items() if method.family)  # at their authors' other settings
-AUGMENTATIONS = ("none", "flip", "crop+flip", "shift+alternate")
-SCHEDULES = ("steps", "triangle")
-PRECISIONS = ("float32", "bfloat16", "float16")
-WALK: Mapping[str, Any] = _METHODS["entropy-sgd"].fixed  # mini-batches of a step, step size of its walk
-#: the methods for which a radius must be positive; for the others it must be 0
-NEEDS = {
-    radius: tuple(key for key, method in _METHODS.items() if radius in method.needs)
-    for radius in ("rho", "eps", "gamma")
-}
 Groups = Mapping[str, Sequence["RunConfig"]]  # label -> one run per seed
 #: fields that say how a run is tested, not how it is made
 _EVALUATION = ("test_size", "validation_size", "validation_linf", "eval_linf", "eval_l2", "ladder", "certify")
@@ -44,8 +30,8 @@ class RunConfig:
         "entropy-sgd", "sam" and its family, "at" (PGD adversarial training), "sam+at" or "awp" (AT with
         adversarial weight perturbation)
     rho : radius in weight space, for the family and "sam+at"
-    eps, attack_steps, attack_step : l-infinity radius in pixel units, PGD steps and the size of a step as a
-        share of eps, for "at", "sam+at" and "awp"
+    eps, attack_steps, attack_step : l-infinity radius in the units of the pixels (8/255 of [0, 1]), PGD steps
+        and the size of a step as a share of eps, for "at", "sam+at" and "awp"
     gamma : relative size of AWP's perturbation of each layer; for "entropy-sgd" the strength that pulls its
         walk back (each step of the optimizer walks over five parts of the batch)
     augment : "none", "flip", "crop+flip" (pad by 4 pixels, crop at random, mirror half of the images) or
@@ -123,73 +109,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         for f in fields(self):
             object.__setattr__(self, f.name, plain(f.name, getattr(self, f.name), str(f.type)))
-        _check.choice("dataset", self.dataset, NAMES)
-        _check.choice("model", self.model, models.NAMES)
-        _check.choice("ladder", self.ladder, LADDERS)
-        for name in ("validation_linf", "eval_linf", "eval_l2"):
-            for radius in getattr(self, name):
-                _check.number(name, radius, low=0, high=float("inf"), open_high=True)
-        for name in ("train_size", "test_size"):
-            if getattr(self, name) is not None:
-                _check.integer(name, getattr(self, name), low=1)
-        _check.choice("method", self.method, METHODS)
-        for name in ("epochs", "batch_size", "attack_steps", "width", "workers"):
-            _check.integer(name, getattr(self, name), low=1)
-        _check.integer("seed", self.seed)
-        if self.seed >= 2**63:
-            raise ValueError(f"seed must be < 2**63, which torch can take, got {self.seed}")
-        _check.integer("certify", self.certify)
-        if self.certify and self.model not in models.IN_A_ROW:
-            raise ValueError(
-                f"certify = {self.certify} asks for proofs, which know linear layers, convolutions and "
-                f"ReLU in a row, not model {self.model!r}: choose one of {', '.join(models.IN_A_ROW)}, or "
-                "certify=0"
-            )
-        _check.choice("augment", self.augment, AUGMENTATIONS)
-        _check.choice("schedule", self.schedule, SCHEDULES)
-        for name in ("validation_size", "plain_epochs"):
-            _check.integer(name, getattr(self, name), low=0)
-        if self.validation_linf and not self.validation_size:
-            raise ValueError(
-                f"validation_linf = {self.validation_linf} are radii for images that are set aside, of which "
-                "there are none: choose a validation_size > 0"
-            )
-        _check.number("bias_lr", self.bias_lr, low=0, open_low=True)
-        _check.number("attack_step", self.attack_step, low=0, open_low=True)
-        _check.choice("precision", self.precision, PRECISIONS)
-        for name in ("rho", "eps", "gamma", "weight_decay", "momentum"):
-            _check.number(name, getattr(self, name), low=0, high=float("inf"), open_high=True)
-        _check.number("lr", self.lr, low=0, high=float("inf"), open_low=True, open_high=True)
-        _check.number("label_smoothing", self.label_smoothing, low=0, high=1, open_high=True)
-        if self.batch_size % self.workers:
-            raise ValueError(f"batch_size = {self.batch_size} does not divide by workers = {self.workers}")
-        if self.sync and (self.workers == 1 or not _METHODS[self.method].perturbs):
-            raise ValueError(
-                "sync is about the ascent directions of several workers: it needs workers > 1 "
-                "and a method that perturbs the weights"
-            )
-        method = _METHODS[self.method]
-        if self.plain_epochs and not (method.attacks or (method.perturbs and not method.sees_batch)):
-            raise ValueError(
-                f"plain_epochs = {self.plain_epochs} delays perturbed weights or attacked "
-                f"inputs; method {self.method!r} has neither: leave it at 0"
-            )
-        if self.plain_epochs >= self.epochs:
-            raise ValueError(
-                f"plain_epochs = {self.plain_epochs} leaves nothing of epochs = {self.epochs} "
-                f"to the method {self.method!r}: at most {self.epochs - 1}"
-            )
-        if self.schedule == "triangle" and method.averages:
-            raise ValueError(
-                "schedule='triangle' ends at a learning rate of 0, where the weights of method "
-                f"{self.method!r} stand still and their average is one of them: schedule='steps'"
-            )
-        for name, what in (("rho", "SAM"), ("eps", "AT"), ("gamma", "AWP or Entropy-SGD")):
-            if (self.method in NEEDS[name]) != (getattr(self, name) > 0):
-                raise ValueError(
-                    f"{name} = {getattr(self, name)} does not fit method {self.method!r}: "
-                    f"{what} needs {name} > 0, the other methods {name} = 0"
-                )
+        allowed.check(self)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, ready for JSON."""

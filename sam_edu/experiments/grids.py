@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sam_edu.experiments.config import WALK
-from sam_edu.methods import family
+from sam_edu.methods import METHODS, family
 
 Protocol = Mapping[str, Mapping[str, Any]]
-_WALKED = WALK["steps"]
+_WALKED = METHODS["entropy-sgd"].fixed["steps"]
 
 #: Chapter 12: an MLP on scikit-learn's digits, in minutes.
 DIGITS_BASE: dict[str, Any] = {

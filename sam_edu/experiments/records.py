@@ -59,7 +59,7 @@ def read(path: str | Path) -> Record:
     try:
         outer = json.loads(path.read_text())
         ok = outer["sha256"] == _digest(json.dumps(outer["record"], sort_keys=True))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not a whole run record ({error}); delete it and run again") from None
     try:
         record = Record.from_dict(with_nans(outer["record"])) if ok else None
@@ -130,14 +130,14 @@ def index(folder: str | Path | None = None) -> dict[str, Path]:
     """
     folder = existing(folder)
     paths = (path for pattern in ("*/*.json", "*.json") for path in sorted(folder.glob(pattern)))
-    return {_id(path): path for path in paths if RUN_ID.fullmatch(_id(path))}
+    return {_id(path): path for path in paths if RUN_ID.fullmatch(_id(path)) and path.is_file()}
 
 
 def find(run_id: str, folder: str | Path | None = None) -> Path | None:
     """The file of one run's record, or None: also without a folder, which a run will make, or say why not."""
     place = _place(folder)
     flat = place / f"{run_id}.json"
-    return flat if flat.exists() else index(place).get(run_id) if place.is_dir() else None
+    return flat if flat.is_file() else index(place).get(run_id) if place.is_dir() else None
 
 
 def available(groups: Groups, *folders: str | Path | None) -> dict[str, list[Record]]:

@@ -25,14 +25,10 @@ def line(record: Record) -> str:
 
 
 def status(config: RunConfig, folder: Path) -> str:
-    """ "finished", "epoch k of n", "waiting" or "damaged: ..."."""
+    """ "finished", "epoch k of n", "waiting", "damaged: ..." or "unknown: ..."."""
     path = records.find(config.run_id, folder)
     if path is not None:
-        try:
-            records.read(path)
-        except ValueError:
-            return f"damaged: {path.name}"
-        return "finished"
+        return _state(path)
     states = [checkpoints.read(p) for p in sorted(folder.glob(f"{config.run_id}.[01].ckpt"))]
     whole = [state["epoch"] for state in states if state is not None]
     if whole:
@@ -53,13 +49,26 @@ def statuses(groups: Groups, folder: Path) -> list[str]:
     return [*lines, ", ".join(f"{n} {what}" for what, n in counts.items())]
 
 
+def _state(path: Path) -> str:
+    try:
+        records.read(path)
+    except records.OtherVersion:
+        return f"unknown: {path.name} is of another version"
+    except ValueError:
+        return f"damaged: {path.name}"
+    return "finished"
+
+
 def contents(folder: Path) -> list[str]:
-    """What lies in a folder of runs."""
+    """What lies in a folder of runs; the records that cannot be read come last, by name."""
+    states = [_state(path) for _, path in sorted(records.index(folder).items())]
     kinds = {"with weights": "*.safetensors", "begun": "*.[01].ckpt", "set aside as damaged": "*.damaged*"}
     runs = {
         what: {path.name.split(".")[0] for path in folder.glob(pattern)} for what, pattern in kinds.items()
     }
-    return [f"{len(found)} {what}" for what, found in {"finished": records.index(folder), **runs}.items()]
+    others = [state for state in states if state != "finished"]
+    counts = [f"{len(found)} {what}" for what, found in runs.items()]
+    return [f"{len(states) - len(others)} finished", *counts, *others]
 
 
 def table(groups: Mapping[str, Sequence[Record]]) -> list[str]:

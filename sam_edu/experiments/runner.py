@@ -220,6 +220,8 @@ def _checksum(dataset: data.Dataset) -> str:
 @lru_cache(maxsize=2)
 def _cached(name: str, train: int | None, test: int | None, validation: int) -> data.Dataset:
     whole = data.load(name)
+    if len(whole.classes) < 2:
+        raise ValueError(f"{name} has one class, {whole.classes[0]!r}: two or more are needed to tell apart")
     if test is not None:  # a tenth of a gigabyte of CIFAR-10 goes before its training images are copied
         whole = replace(whole, test_x=whole.test_x[:test].clone(), test_y=whole.test_y[:test].clone())
     return whole.subset(train, test, validation=validation)

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 from sam_edu import data
 from sam_edu.experiments import run
-from sam_edu.experiments.config import METHODS, NEEDS, RunConfig
+from sam_edu.experiments.allowed import METHODS, NEEDS
+from sam_edu.experiments.config import RunConfig
 from sam_edu.experiments.state import Training
 
 RADII = {"rho": 0.2, "eps": 0.05, "gamma": 0.01}

@@ -80,6 +80,11 @@ def test_large_seeds_are_kept_to_the_last_digit():
     ({"epochs": 2.5}, "whole number"), ({"seed": True}, "whole number"), ({"sync": "no"}, "True or False"),
     ({"train_size": 0}, "train_size must be >= 1"), ({"test_size": 2.5}, "whole number"),
     ({"lr": np.array([0.1, 0.2])}, "must be a number"), ({"width": None}, "must be a number"),
+    ({"method": "at", "eps": 8}, "8 grey levels of 255 are 0.0314"), ({"eval_linf": (8,)}, "are 0.0314"),
+    ({"validation_linf": (2,), "validation_size": 9}, "of 255 are 0.0314"),
+    ({"eval_linf": (0.1, 0.1)}, "a radius twice"), ({"eval_l2": (1, 1.0)}, "a radius twice"),
+    ({"bias_lr": float("inf")}, "bias_lr must be"), ({"attack_step": float("inf")}, "attack_step must"),
+    ({"nesterov": True, "momentum": 0}, "momentum > 0, or nesterov=False"),
 ])  # fmt: skip
 def test_slips_are_found_before_the_training(slip, hint):
     with pytest.raises((ValueError, TypeError)) as error:
@@ -172,6 +177,18 @@ def test_a_run_over_own_images_and_over_other_ones(tmp_path, pictures):
     assert run(OWN, tmp_path / "others").origin["data"] != first.origin["data"]
     pictures(0)
     assert run(OWN, tmp_path / "runs") == first
+
+
+def test_images_of_one_class_are_refused_before_the_training(tmp_path, monkeypatch, epochs):
+    for part in ("train", "test"):
+        (tmp_path / part / "cat").mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / part / "cat" / "0.png")
+    monkeypatch.setenv("SAM_EDU_DATA", str(tmp_path))
+    runner._cached.cache_clear()
+    with pytest.raises(ValueError, match="folder has one class, 'cat': two or more") as error:
+        run(OWN, tmp_path / "runs")
+    assert "\n" not in str(error.value) and not epochs
+    runner._cached.cache_clear()
 
 
 def test_an_interrupted_run_does_not_go_on_with_other_images(tmp_path, pictures, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from sam_edu.experiments import RunConfig, records, run, runner, weights
+from sam_edu.experiments import RunConfig, records, report, run, runner, weights
 
 CONFIG = RunConfig(dataset="digits", model="mlp", epochs=2, train_size=100, test_size=20, eval_linf=(0.1,))
 
@@ -49,15 +49,27 @@ def test_a_whole_record_of_another_version_is_named_and_stays(what, done, tmp_pa
         with pytest.raises(records.OtherVersion, match="whole, but of another version of sam_edu"):
             ask()
     assert path.read_bytes() == before
+    assert report.status(CONFIG, tmp_path) == f"unknown: {path.name} is of another version"
+    assert report.contents(tmp_path)[-1] == report.status(CONFIG, tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "3", "null", '"x"', "\0" * 50, '{"record": {}}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "3", "null", '"x"', "\0" * 50, '{"record": {}}', "[" * 5000 + "]" * 5000]
+)
 def test_what_is_no_record_is_damaged(content, tmp_path):
     path = tmp_path / f"{CONFIG.run_id}.json"
     path.write_text(content)
     with pytest.raises(ValueError, match="not a whole run record") as caught:
         records.read(path)
     assert not isinstance(caught.value, records.OtherVersion)
+    assert report.contents(tmp_path) == [
+        "0 finished", "0 with weights", "0 begun", "0 set aside as damaged", f"damaged: {path.name}",
+    ]  # fmt: skip
+
+
+def test_a_folder_of_a_records_name_is_no_record(tmp_path):
+    (tmp_path / f"{CONFIG.run_id}.json").mkdir()
+    assert report.contents(tmp_path)[0] == "0 finished" and report.status(CONFIG, tmp_path) == "waiting"
 
 
 def checkpoint(folder, change):

@@ -118,6 +118,8 @@ def test_the_lines_say_all_that_is_known() -> None:
     assert "Python 3.11.7, torch 2.14.1, A &lt;CPU&gt;, Linux; packages: lock <code>0123</code>" in text
     assert "From 72 run records" in text and "sweep fashion-mnist --seeds 3" in text
     assert "python -m book.tools.author.figure notebooks/x 2" in text and 'data-figure="2"' in text
+    fast = " ".join(provenance.lines_for("notebooks/x", 2, "abc", known, 1, [("cifar10-fast-cpu", 23, 3)]))
+    assert "sweep cifar10-fast-cpu</code>" in fast  # the book's plan: one seed of some rows, three of others
     bare = " ".join(provenance.lines_for("notebooks/x", 1, "unknown", {}, 0, []))
     assert "Commit <code>unknown</code>, execution date not recorded." in bare and "records" not in bare
 
