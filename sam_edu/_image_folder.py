@@ -1,10 +1,11 @@
-"""Images in folders, one folder per class (torchvision's ImageFolder layout), as tensors."""
+"""Images in folders, one folder per class (torchvision's ImageFolder layout), read and written."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,31 @@ def read_image_folder(root: Path) -> tuple[Tensor, Tensor, Tensor, Tensor, tuple
         order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(0))
         parts += [_stacked(paths, order, root / part), labels[order]]
     return parts[0], parts[1], parts[2], parts[3], tuple(classes)
+
+
+def write_jpegs(
+    root: Path, parts: Mapping[str, tuple[Tensor, Tensor]], classes: Sequence[str], quality: int
+) -> Path:
+    """Images in [0, 1] and labels of each part as ``root/<part>/<class>/<number>.jpg``, all or nothing."""
+    from PIL import Image
+
+    if root.exists():
+        raise FileExistsError(f"{root} exists: name a folder that is not there yet")
+    made = root.with_name(f".{root.name}.{os.getpid()}")
+    try:
+        for part, (x, y) in parts.items():
+            for label, name in enumerate(classes):
+                (made / part / name).mkdir(parents=True)
+                for number, image in enumerate(x[y == label]):
+                    pixels = (255 * image).round().byte().permute(1, 2, 0).numpy()
+                    file = made / part / name / f"{number:04d}.jpg"
+                    Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(
+                        file, quality=quality, subsampling="4:2:0"
+                    )
+        made.rename(root)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return root
 
 
 def _files(folder: Path) -> dict[str, list[Path]]:

@@ -118,5 +118,6 @@ def jpeg_copy(root: str | Path | None) -> Source:
             return *read_image_folder(folder), "CIFAR-10, a lossy JPEG copy"
     raise FileNotFoundError(
         f"cifar10-jpeg is not on this machine (looked for {', '.join(map(str, places))}): put the images "
-        "there as train/<class>/<image> and test/<class>/<image>, or name the folder above in SAM_EDU_DATA"
+        "there as train/<class>/<image> and test/<class>/<image>, or name the folder above in SAM_EDU_DATA. "
+        f"data.load('cifar10', download=True).save_jpeg('{places[-1]}') makes such a copy of the originals"
     )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from sam_edu import _check, _sources
-from sam_edu._image_folder import read_image_folder
+from sam_edu._image_folder import read_image_folder, write_jpegs
 
 NAMES = ("digits", "fashion-mnist", "cifar10", "cifar100", "cifar10-jpeg", "folder")
 _AT_ONCE = 4096  # images whose bytes are summed together
@@ -88,6 +88,33 @@ class Dataset:
                     some = (some * 255).round().to(torch.uint8)
                 digest.update(some.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    def save_jpeg(self, folder: str | Path, quality: int = 75) -> Path:
+        """Write all images as ``folder/train/<class>/<number>.jpg`` and ``folder/test/...``; returns folder.
+
+        JPEG is lossy. ``load("cifar10").save_jpeg("data/cifar10-jpeg")`` makes a copy such as the one that
+        the book's records of "cifar10-jpeg" come from, which ``load("cifar10-jpeg", "data")`` reads. Another
+        program that writes JPEG makes other bytes, and the copy another checksum.
+
+        Parameters
+        ----------
+        quality : int
+            1 to 95, on Pillow's scale; colours are kept at half the resolution (4:2:0).
+
+        Raises
+        ------
+        FileExistsError
+            If the folder exists: nothing is mixed with what is in it.
+        ValueError
+            If quality is out of range.
+        """
+        quality = int(_check.number("quality", _check.integer("quality", quality), low=1, high=95))
+        return write_jpegs(
+            Path(folder).expanduser(),
+            {"train": (self.train_x, self.train_y), "test": (self.test_x, self.test_y)},
+            self.classes,
+            quality,
+        )
 
     def subset(
         self, train: int | None = None, test: int | None = None, seed: int = 0, validation: int = 0

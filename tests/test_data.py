@@ -268,6 +268,44 @@ def test_cifar10_as_jpeg_files(tmp_path, monkeypatch):
     assert "lossy" in data.load("cifar10-jpeg").provenance
 
 
+def test_a_jpeg_copy_is_made_and_read(tmp_path):
+    from PIL import Image
+
+    digits = data.load("digits").subset(train=100, test=100)
+    folder = digits.save_jpeg(tmp_path / "cifar10-jpeg")
+    copy = data.load("cifar10-jpeg", root=tmp_path)
+    assert copy.classes == digits.classes and copy.shape == (3, 8, 8)
+    for label in range(10):  # each file is near the image that it was made from, and in its place
+        originals = digits.train_x[digits.train_y == label]
+        assert (
+            len(list((folder / f"train/{label}").iterdir()))
+            == len(originals)
+            == int((copy.train_y == label).sum())
+        )
+        for number, image in enumerate(originals):
+            read = np.asarray(Image.open(folder / f"train/{label}/{number:04d}.jpg")) / 255
+            assert 0 < np.abs(read - image[0].numpy()).mean() < 0.05
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cifar10-jpeg"]
+    with pytest.raises(FileExistsError) as error:
+        digits.save_jpeg(folder)
+    one_line(error, "exists", "not there yet")
+    for quality in (0, 96):
+        with pytest.raises(ValueError, match="quality must be >= 1 and <= 95"):
+            digits.save_jpeg(tmp_path / "other", quality)
+    assert digits.save_jpeg(tmp_path / "small", 1).stat() and not (tmp_path / "other").exists()
+
+
+def test_a_jpeg_copy_of_colours_has_the_colours(tmp_path):
+    x = torch.zeros(4, 3, 16, 16)
+    x[:2, 0], x[2:, 2] = 1.0, 1.0  # red and blue
+    y = torch.tensor([0, 0, 1, 1])
+    data.Dataset("toy", x, y, x, y, ("red", "blue"), "").save_jpeg(tmp_path / "cifar10-jpeg")
+    read = data.load("cifar10-jpeg", root=tmp_path)
+    assert read.classes == ("blue", "red")  # folders come by name
+    means = {name: read.test_x[read.test_y == i].mean((0, 2, 3)) for i, name in enumerate(read.classes)}
+    assert means["red"][0] > 0.98 and means["red"][2] < 0.02 and means["blue"][2] > 0.98
+
+
 def test_folders_that_do_not_fit(tmp_path, monkeypatch):
     monkeypatch.delenv("SAM_EDU_DATA", raising=False)
     with pytest.raises(ValueError) as error:
