@@ -8,7 +8,6 @@ modern settings (Andriushchenko et al., ICML 2023, arXiv 2302.07011): report, do
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,10 +17,9 @@ from torch.nn.functional import cross_entropy
 from sam_edu import _check
 from sam_edu._curvature import power_iteration, twice_differentiable, warn_unless_symmetric
 from sam_edu._guards import eval_mode
-from sam_edu.objectives import perturbed, trees
+from sam_edu._loss import Loss, differentiable, finite, loss_and_gradient, outputs, warn_if_unmoved
+from sam_edu.objectives import perturbed
 from sam_edu.objectives.sam import global_norm
-
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -82,6 +80,11 @@ def worst_loss_in_ball(
     ValueError
         If rho is negative or NaN, or the loss is not finite.
 
+    Warns
+    -----
+    RuntimeWarning
+        If the loss is the same at all of the moved weights, to the last bit: the model uses a copy of them.
+
     Examples
     --------
     >>> model, x, y = nn.Linear(3, 2), torch.ones(4, 3), torch.tensor([0, 0, 1, 1])
@@ -94,19 +97,20 @@ def worst_loss_in_ball(
     params = list(model.parameters())
     units = _units(params, adaptive)  # the search walks in u = e / units, where the ball is round
     with eval_mode(model):
-        at_w, gradient = _loss_and_gradient(model, x, y, loss, params)
+        at_w, gradient = loss_and_gradient(model, x, y, loss, params)
         if not any(g.any() for g in gradient):
             gradient = _noise(params)
         gradient = list(torch._foreach_mul(gradient, units))
-        worst, u = at_w, torch._foreach_mul(gradient, rho / global_norm(gradient))
+        values, u = [at_w], torch._foreach_mul(gradient, rho / global_norm(gradient))
         for _ in range(steps if rho > 0 else 0):
             with perturbed(model, torch._foreach_mul(u, units)):
-                value, gradient = _loss_and_gradient(model, x, y, loss, params)
-            worst = max(worst, value)
+                value, gradient = loss_and_gradient(model, x, y, loss, params)
+            values.append(value)
             gradient = list(torch._foreach_mul(gradient, units))
             u = torch._foreach_add(u, torch._foreach_mul(gradient, rho / 4 / global_norm(gradient)))
             u = torch._foreach_mul(u, (rho / global_norm(u)).clamp(max=1))
-    return BallLoss(at_w, worst)
+    warn_if_unmoved(values)
+    return BallLoss(at_w, max(values))
 
 
 def average_loss(
@@ -128,6 +132,11 @@ def average_loss(
     ValueError
         If sigma is negative or NaN.
 
+    Warns
+    -----
+    RuntimeWarning
+        If the loss is the same at all of the moved weights, to the last bit: the model uses a copy of them.
+
     Examples
     --------
     >>> model, x, y = nn.Linear(3, 2), torch.ones(4, 3), torch.tensor([0, 0, 1, 1])
@@ -139,12 +148,14 @@ def average_loss(
     draws = _check.integer("draws", draws, low=1)
     params = list(model.parameters())
     generator = torch.Generator().manual_seed(seed)
-    total = 0.0
+    values = []
     with eval_mode(model), torch.no_grad():
         for _ in range(draws):
             with perturbed(model, [sigma * z for z in _noise(params, generator)]):
-                total += float(loss(_outputs(model, x), y).detach())
-    return total / draws
+                values.append(float(loss(outputs(model, x), y).detach()))
+    if sigma > 0:
+        warn_if_unmoved(values)
+    return sum(values) / draws
 
 
 def top_eigenvalue(
@@ -194,8 +205,8 @@ def top_eigenvalue(
     if any(p.is_complex() for p in params):
         raise ValueError("the model has complex weights: store them as real ones (torch.view_as_real)")
     with eval_mode(model), twice_differentiable(model):
-        value = _differentiable(loss(_outputs(model, x), y))
-        _check_finite(float(value.detach()))
+        value = differentiable(loss(outputs(model, x), y))
+        finite(float(value.detach()))
         gradient = torch.autograd.grad(value, params, create_graph=True, materialize_grads=True)
         if not any(g.requires_grad for g in gradient):
             return 0.0  # linear in the weights
@@ -226,34 +237,3 @@ def _noise(params: list[nn.Parameter], generator: torch.Generator | None = None)
 def _units(params: list[nn.Parameter], adaptive: bool) -> list[Tensor]:
     """What one unit of each weight is: 1, or the weight's own size."""
     return [p.detach().abs() if adaptive else torch.ones_like(p) for p in params]
-
-
-def _loss_and_gradient(
-    model: nn.Module, x: Tensor, y: Tensor, loss: Loss, params: list[nn.Parameter]
-) -> tuple[float, list[Tensor]]:
-    value = _differentiable(loss(_outputs(model, x), y))
-    trainable = [p for p in params if p.requires_grad]
-    found = iter(torch.autograd.grad(value, trainable, materialize_grads=True))
-    gradient = [next(found) if p.requires_grad else torch.zeros_like(p) for p in params]
-    return _check_finite(float(value.detach())), gradient
-
-
-def _outputs(model: nn.Module, x: Tensor) -> Tensor:
-    """Of a copy of the batch: models may normalise it in place, and it is needed more than once."""
-    outputs: Tensor = model(trees.mapped(Tensor.clone, x))
-    return outputs
-
-
-def _differentiable(value: Tensor) -> Tensor:
-    if not value.requires_grad:
-        raise ValueError(
-            "the loss does not depend on the weights in a way that can be differentiated (no_grad, argmax, "
-            "rounding, NumPy or frozen weights?)"
-        )
-    return value
-
-
-def _check_finite(value: float) -> float:
-    if not abs(value) < float("inf"):
-        raise ValueError(f"the loss is {value}: look at the data and the weights first")
-    return value

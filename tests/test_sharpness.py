@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from itertools import pairwise
 
 import pytest
@@ -280,6 +281,34 @@ def test_average_loss_of_a_quadratic_is_half_the_trace():
     assert sharpness.average_loss(Weights([1.0] * 3), X, Y, 0.0, 3, quadratic(h)) == pytest.approx(
         float(torch.ones(3).double() @ h @ torch.ones(3).double() / 2)
     )
+
+
+class Stored(nn.Linear):
+    """Uses in eval mode what its last pass in training mode has stored, as layers of bounded slope do."""
+
+    def forward(self, x):
+        if self.training:
+            self.kept = self.weight.detach().clone()
+        return nn.functional.linear(x, self.weight if self.training else self.kept)
+
+
+def test_a_loss_that_does_not_see_the_moved_weights_is_no_flat_one():
+    torch.manual_seed(0)
+    x, y, model = torch.randn(20, 4), torch.randint(0, 3, (20,)), Stored(4, 3, bias=False)
+    model(x)
+    with pytest.warns(RuntimeWarning, match="at all of the moved weights, to the last bit"):
+        sharpness.average_loss(model, x, y, sigma=0.3)
+    with pytest.raises(ValueError, match="does not depend on the weights"):
+        sharpness.worst_loss_in_ball(model, x, y, rho=0.3)
+    plain = nn.Linear(4, 3, bias=False)
+    with pytest.warns(RuntimeWarning, match="below their precision"):
+        sharpness.worst_loss_in_ball(plain, x, y, rho=1e-12)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sharpness.average_loss(plain, x, y, sigma=0.0)
+        sharpness.average_loss(plain, x, y, sigma=0.3)
+        sharpness.worst_loss_in_ball(plain, x, y, rho=0.0)
+        sharpness.worst_loss_in_ball(plain, x, y, rho=0.3)
 
 
 def test_average_loss_leaves_the_model_and_the_random_state():
