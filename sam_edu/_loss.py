@@ -48,9 +48,9 @@ def warn_if_unmoved(values: Sequence[float]) -> None:
     """Warn if the loss is the same, to the last bit, at several weights that lie apart."""
     if len(values) > 1 and len(set(values)) == 1:
         warnings.warn(
-            f"the loss is {values[0]:g} at all of the moved weights, to the last bit: the model uses a copy that "
-            "it keeps of them (some layers store their weights in eval mode), they are frozen, or the step is "
-            "below their precision. This says nothing about the flatness of the loss",
+            f"the loss is {values[0]:g} at all of the moved weights, to the last bit: the model uses a copy "
+            "that it keeps of them (some layers store their weights in eval mode), they are frozen, or the "
+            "step is below their precision. This says nothing about the flatness of the loss",
             RuntimeWarning,
             stacklevel=3,
         )
