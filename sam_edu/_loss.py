@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -44,13 +44,13 @@ def finite(value: float) -> float:
     return value
 
 
-def warn_if_unmoved(values: Sequence[float]) -> None:
-    """Warn if the loss is the same, to the last bit, at several weights that lie apart."""
-    if len(values) > 1 and len(set(values)) == 1:
+def warn_if_unmoved(one: object, other: object) -> None:
+    """Warn if what was seen at weights that lie apart (outputs, losses) is the same to the last bit."""
+    if torch.equal(one, other) if isinstance(one, Tensor) and isinstance(other, Tensor) else one == other:
         warnings.warn(
-            f"the loss is {values[0]:g} at all of the moved weights, to the last bit: the model uses a copy "
-            "that it keeps of them (some layers store their weights in eval mode), they are frozen, or the "
-            "step is below their precision. This says nothing about the flatness of the loss",
+            "the model is the same at all moved weights, to the last bit: it uses a copy that it keeps of "
+            "them (some layers store their weights in eval mode), they are frozen, or the step is below "
+            "their precision. This says nothing about the flatness of the loss",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -83,7 +83,7 @@ def worst_loss_in_ball(
     Warns
     -----
     RuntimeWarning
-        If the loss is the same at all of the moved weights, to the last bit: the model uses a copy of them.
+        If the model is the same at the moved weights, to the last bit: it uses a copy of them.
 
     Examples
     --------
@@ -109,7 +109,8 @@ def worst_loss_in_ball(
             gradient = list(torch._foreach_mul(gradient, units))
             u = torch._foreach_add(u, torch._foreach_mul(gradient, rho / 4 / global_norm(gradient)))
             u = torch._foreach_mul(u, (rho / global_norm(u)).clamp(max=1))
-    warn_if_unmoved(values)
+    if rho > 0:
+        warn_if_unmoved(min(values), max(values))  # the loss has a slope, so it is no step function
     return BallLoss(at_w, max(values))
 
 
@@ -135,7 +136,7 @@ def average_loss(
     Warns
     -----
     RuntimeWarning
-        If the loss is the same at all of the moved weights, to the last bit: the model uses a copy of them.
+        If the model is the same at the moved weights, to the last bit: it uses a copy of them.
 
     Examples
     --------
@@ -148,14 +149,17 @@ def average_loss(
     draws = _check.integer("draws", draws, low=1)
     params = list(model.parameters())
     generator = torch.Generator().manual_seed(seed)
-    values = []
+    total, seen = 0.0, list[object]()
     with eval_mode(model), torch.no_grad():
         for _ in range(draws):
             with perturbed(model, [sigma * z for z in _noise(params, generator)]):
-                values.append(float(loss(outputs(model, x), y).detach()))
-    if sigma > 0:
-        warn_if_unmoved(values)
-    return sum(values) / draws
+                found = outputs(model, x)
+                total += float(loss(found, y).detach())
+                if len(seen) < 2 and isinstance(found, Tensor):
+                    seen.append(found.clone())  # it may be a weight itself, which moves back
+    if sigma > 0 and len(seen) == 2:  # outputs: the loss may be a count of errors, which has steps
+        warn_if_unmoved(*seen)
+    return total / draws
 
 
 def top_eigenvalue(

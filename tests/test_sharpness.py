@@ -296,7 +296,7 @@ def test_a_loss_that_does_not_see_the_moved_weights_is_no_flat_one():
     torch.manual_seed(0)
     x, y, model = torch.randn(20, 4), torch.randint(0, 3, (20,)), Stored(4, 3, bias=False)
     model(x)
-    with pytest.warns(RuntimeWarning, match="at all of the moved weights, to the last bit"):
+    with pytest.warns(RuntimeWarning, match="at all moved weights, to the last bit"):
         sharpness.average_loss(model, x, y, sigma=0.3)
     with pytest.raises(ValueError, match="does not depend on the weights"):
         sharpness.worst_loss_in_ball(model, x, y, rho=0.3)
@@ -307,6 +307,7 @@ def test_a_loss_that_does_not_see_the_moved_weights_is_no_flat_one():
         warnings.simplefilter("error")
         sharpness.average_loss(plain, x, y, sigma=0.0)
         sharpness.average_loss(plain, x, y, sigma=0.3)
+        sharpness.average_loss(plain, x, y, 1e-6, loss=lambda out, y: (out.argmax(1) != y).double().mean())
         sharpness.worst_loss_in_ball(plain, x, y, rho=0.0)
         sharpness.worst_loss_in_ball(plain, x, y, rho=0.3)
 
