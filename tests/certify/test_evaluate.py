@@ -111,13 +111,13 @@ def test_a_run_records_its_bracket_under_an_id_of_its_own(tmp_path):
 
 @pytest.mark.parametrize("name", models.NAMES)
 def test_settings_know_which_models_can_be_certified(name):
-    model = models.build(name, (1, 8, 8), 10, width=4).eval()
+    model = models.build(name, (1, 9, 9), 10, width=4).eval()
     if name in models.IN_A_ROW:
-        assert from_model(model, (1, 8, 8)).hidden
+        assert from_model(model, (1, 9, 9)).hidden
         assert RunConfig(model=name, certify=100).certify == 100
         return
     with pytest.raises(ValueError, match="certificates know"):
-        from_model(model, (1, 8, 8))
+        from_model(model, (1, 9, 9))
     with pytest.raises(ValueError, match=f"certify = 100 .* not model '{name}': choose one of mlp, cnn"):
         RunConfig(model=name, certify=100)
     assert RunConfig(model=name).model == name
