@@ -34,6 +34,8 @@ def number(
     above = number >= high if open_high else number > high
     if math.isnan(number) or below or above:
         interval = _interval(low, high, open_low, open_high)
+        if number == high == math.inf:
+            interval += " and finite"
         raise ValueError(f"{name} must be {interval}, got {value!r}{_tail(hint)}")
     return number
 

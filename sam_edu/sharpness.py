@@ -109,7 +109,7 @@ def worst_loss_in_ball(
             gradient = list(torch._foreach_mul(gradient, units))
             u = torch._foreach_add(u, torch._foreach_mul(gradient, rho / 4 / global_norm(gradient)))
             u = torch._foreach_mul(u, (rho / global_norm(u)).clamp(max=1))
-    if rho > 0:
+    if rho > 0 and max(values) != 0:  # a loss of exactly 0 is rounded: it may stay, and be flat
         warn_if_unmoved(min(values), max(values))  # the loss has a slope, so it is no step function
     return BallLoss(at_w, max(values))
 
@@ -149,7 +149,7 @@ def average_loss(
     draws = _check.integer("draws", draws, low=1)
     params = list(model.parameters())
     generator = torch.Generator().manual_seed(seed)
-    total, seen = 0.0, list[object]()
+    total, seen = 0.0, list[Tensor]()
     with eval_mode(model), torch.no_grad():
         for _ in range(draws):
             with perturbed(model, [sigma * z for z in _noise(params, generator)]):

@@ -38,6 +38,9 @@ def test_open_ends_are_excluded():
     one_line(error, "> 0.5 and < 1")
     with pytest.raises(ValueError):
         _check.number("p", 1, low=0.5, high=1, open_high=True)
+    with pytest.raises(ValueError) as error:  # infinity *is* above 0: what it lacks is named, too
+        _check.number("lr", math.inf, low=0, high=math.inf, open_low=True, open_high=True)
+    one_line(error, "lr must be > 0 and finite, got inf")
 
 
 @pytest.mark.parametrize(

@@ -310,6 +310,10 @@ def test_a_loss_that_does_not_see_the_moved_weights_is_no_flat_one():
         sharpness.average_loss(plain, x, y, 1e-6, loss=lambda out, y: (out.argmax(1) != y).double().mean())
         sharpness.worst_loss_in_ball(plain, x, y, rho=0.0)
         sharpness.worst_loss_in_ball(plain, x, y, rho=0.3)
+        with torch.no_grad():  # images fitted so well that the loss is 0 in float32, nearby too: flat indeed
+            plain.weight.copy_(1000 * torch.eye(3, 4))
+        found = sharpness.worst_loss_in_ball(plain, torch.eye(3, 4), torch.arange(3), rho=0.3)
+        assert found.loss == found.worst == 0
 
 
 def test_average_loss_leaves_the_model_and_the_random_state():
