@@ -46,11 +46,11 @@ def _parser() -> argparse.ArgumentParser:
         if setting.type == "bool":
             one.add_argument(option, action="store_true", default=None, help="default: no")
             continue
-        kind = {"int": int, "int | None": int, "float": float}.get(str(setting.type), str)
+        kind = {"int": int, "int | None": int, "float": number}.get(str(setting.type), str)
         many = str(setting.type).startswith("tuple")
         one.add_argument(
             option,
-            type=float if many else kind,
+            type=number if many else kind,
             nargs="+" if many else None,
             help=_about(setting.name, setting.default),
         )
@@ -80,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
         where = f"where records and checkpoints are (default {DEFAULT_FOLDER}/)"
         command.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help=where)
     return parser
+
+
+def number(text: str) -> float:
+    """A number, or a fraction as the book writes its radii: 8/255."""
+    over, slash, under = text.partition("/")
+    if slash and not float(under):
+        raise ValueError(f"{text} divides by 0")
+    return float(over) / float(under) if slash else float(text)
 
 
 def _about(name: str, default: object) -> str:
@@ -128,11 +136,16 @@ def _status(options: argparse.Namespace) -> None:
 def _table(options: argparse.Namespace) -> None:
     if options.protocol is None:
         lines = [report.line(record) for record in load_records(folder=options.folder)]
+        lacking = f"no records in {options.folder}; `run` and `sweep` make them"
     else:
         found = records.available(_groups(options), options.folder)
         lines = report.table(found) if found else []
+        lacking = (
+            f"no records of {options.protocol} in {options.folder} (others: "
+            f"{len(records.index(options.folder))}); `sweep {options.protocol}` makes them"
+        )
     if not lines:
-        raise FileNotFoundError(f"no records in {options.folder}; `run` and `sweep` make them")
+        raise FileNotFoundError(lacking)
     print("\n".join(lines))
 
 

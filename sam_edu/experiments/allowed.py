@@ -70,8 +70,9 @@ def check(config: RunConfig) -> None:
         )
     for name in ("lr", "bias_lr", "attack_step"):
         _check.number(name, getattr(config, name), low=0, high=float("inf"), open_low=True, open_high=True)
-    for name in ("rho", "gamma", "weight_decay", "momentum"):
+    for name in ("rho", "gamma", "weight_decay"):
         _check.number(name, getattr(config, name), low=0, high=float("inf"), open_high=True)
+    _check.number("momentum", config.momentum, low=0, high=1, open_high=True)
     if config.nesterov and not config.momentum:
         raise ValueError(
             "nesterov is about momentum, of which there is none: momentum > 0, or nesterov=False"

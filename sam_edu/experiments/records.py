@@ -134,10 +134,13 @@ def index(folder: str | Path | None = None) -> dict[str, Path]:
 
 
 def find(run_id: str, folder: str | Path | None = None) -> Path | None:
-    """The file of one run's record, or None: also without a folder, which a run will make, or say why not."""
+    """The file of one run's record, or None: also without a folder, which a run will make.
+
+    NotADirectoryError if the folder is a file.
+    """
     place = _place(folder)
     flat = place / f"{run_id}.json"
-    return flat if flat.is_file() else index(place).get(run_id) if place.is_dir() else None
+    return flat if flat.is_file() else index(place).get(run_id) if place.exists() else None
 
 
 def available(groups: Groups, *folders: str | Path | None) -> dict[str, list[Record]]:

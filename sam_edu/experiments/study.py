@@ -191,7 +191,7 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
     name : str
         A protocol of the book (:mod:`sam_edu.experiments.protocols`).
     seeds : int, optional
-        How many; default: as many as the book has, or plans to have.
+        How many of every row; default: as many of each as the book has, or plans to have.
     folders : path or None
         Where to look for records; None, and the default: those shipped with the book.
     partial : bool
@@ -216,14 +216,14 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
     >>> digits.row("sam", rho=0.4).minus(digits.row("sgd"), 0.1).percent(signed=True)
     '+20.2 ± 0.7'
     """
-    seeds = protocols.seeds_of(name) if seeds is None else protocols.count(seeds)
-    groups = protocols.configs(name, range(seeds))
+    groups = protocols.plan(name, seeds)
     records = available(groups, *folders)
     made, asked = (sum(map(len, found.values())) for found in (records, groups))
     if made < asked and not (partial or folders):
+        each = "" if seeds is None else f", {seeds} of each row"
         raise FileNotFoundError(
-            f"the book has {made} of these {asked} runs of {name}, {seeds} of each row; with partial=True "
-            "study() takes those that are there"
+            f"the book has {made} of these {asked} runs of {name}{each}; with partial=True study() takes those "
+            "that are there"
         )
     settings = protocols.PROTOCOLS[name][1]
     return Study(

@@ -67,8 +67,9 @@ def sweep(configs, folder=None, executor=None, progress=False):
         return _in_turn(configs, folder, progress)
     with _own_pool(len(configs)) if executor is None else _borrowed(executor) as pool:
         futures = [pool.submit(one_thread, config, folder) for config in configs]
-        for _ in tqdm(as_completed(futures), total=len(futures), unit="run", disable=not progress):
-            pass
+        with tqdm(total=len(futures), unit="run", disable=not progress) as bar:
+            for future in as_completed(futures):
+                bar.update(future.exception() is None)  # what failed is not done
         try:
             return _results(futures)
         except BrokenProcessPool as error:
@@ -90,12 +91,14 @@ def one_thread(config: RunConfig, folder: str | Path | None = None) -> Record:
 
 def _in_turn(configs: list[RunConfig], folder: str | Path | None, progress: bool) -> list[Record]:
     futures: list[Future[Record]] = []
-    for config in tqdm(configs, unit="run", disable=not progress):
-        futures.append(Future())
-        try:
-            futures[-1].set_result(run(config, folder, progress))
-        except Exception as error:  # the others may still succeed; _results raises it
-            futures[-1].set_exception(error)
+    with tqdm(total=len(configs), unit="run", disable=not progress) as bar:
+        for config in configs:
+            futures.append(Future())
+            try:
+                futures[-1].set_result(run(config, folder, progress))
+                bar.update()
+            except Exception as error:  # the others may still succeed; _results raises it
+                futures[-1].set_exception(error)
     return _results(futures)
 
 

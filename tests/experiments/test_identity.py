@@ -85,6 +85,7 @@ def test_large_seeds_are_kept_to_the_last_digit():
     ({"eval_linf": (0.1, 0.1)}, "a radius twice"), ({"eval_l2": (1, 1.0)}, "a radius twice"),
     ({"bias_lr": float("inf")}, "bias_lr must be"), ({"attack_step": float("inf")}, "attack_step must"),
     ({"nesterov": True, "momentum": 0}, "momentum > 0, or nesterov=False"),
+    ({"momentum": 1.0}, "momentum must be >= 0 and < 1"), ({"momentum": 1.5}, "momentum must be"),
 ])  # fmt: skip
 def test_slips_are_found_before_the_training(slip, hint):
     with pytest.raises((ValueError, TypeError)) as error:

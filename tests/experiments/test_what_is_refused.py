@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from sam_edu.experiments import combinations, elsewhere, ladders, leads, protocols, study, verify
-from sam_edu.experiments.__main__ import main
+from sam_edu.experiments import (
+    RunConfig,
+    combinations,
+    elsewhere,
+    ladders,
+    leads,
+    protocols,
+    run,
+    study,
+    sweep,
+    verify,
+)
+from sam_edu.experiments.__main__ import main, number
 from sam_edu.experiments.gains import gains
 from sam_edu.experiments.records import load_records
 from sam_edu.experiments.study import Study
 
 EPS = 0.1
+TINY = RunConfig(train_size=40, test_size=10, epochs=1, eval_linf=())
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +136,49 @@ def test_the_book_s_plan_is_what_the_command_line_asks_for(tmp_path, capsys) -> 
     assert capsys.readouterr().out.splitlines()[-1] == f"{protocols.planned('cifar10-fast-cpu')} waiting"
     assert main(["status", "cifar10-fast-cpu", "--seeds", "3", "--folder", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "39 waiting"
+
+
+def test_a_plan_of_unequal_rows_is_whole_when_each_row_has_its_own() -> None:
+    """Rows that are planned with one seed need one; asked for by number, every row needs so many."""
+    plan, made = (
+        protocols.planned("cifar10-fast-cpu"),
+        sum(len(row.records) for row in study("cifar10-fast-cpu", partial=True)),
+    )
+    if made < plan:
+        refused(lambda: study("cifar10-fast-cpu"), FileNotFoundError, f"has {made} of these {plan} runs")
+    else:
+        assert study("cifar10-fast-cpu").runs == plan
+    refused(lambda: study("cifar10-fast-cpu", 3), FileNotFoundError, "of these 39 runs .*, 3 of each row")
+
+
+@pytest.mark.parametrize("text, value", [("8/255", 8 / 255), ("0.1", 0.1), ("1e-3", 1e-3), ("1/2", 0.5)])
+def test_the_command_line_takes_fractions(text: str, value: float) -> None:
+    assert number(text) == value
+
+
+@pytest.mark.parametrize("text", ["8/0", "8/", "/8", "a", "1/2/3"])
+def test_what_is_no_number_is_refused_at_the_command_line(text: str, capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "--eval-linf", text])
+    assert f"invalid number value: '{text}'" in capsys.readouterr().err
+
+
+def test_a_folder_of_other_runs_and_a_file_are_told_apart(tmp_path, capsys) -> None:
+    run(TINY, tmp_path)
+    assert main(["table", "tiny", "--folder", str(tmp_path)]) == 1
+    said = f"no records of tiny in {tmp_path} (others: 1); `sweep tiny` makes them"
+    assert said in capsys.readouterr().err
+    file = tmp_path / f"{TINY.run_id}.json"
+    assert main(["run", "--folder", str(file)]) == 1
+    assert f"{file} is a file, not a folder of records" in capsys.readouterr().err
+
+
+def test_a_run_that_failed_is_not_counted_as_done(tmp_path, capsys, monkeypatch) -> None:
+    missing = RunConfig(dataset="cifar10-jpeg", test_size=10)
+    monkeypatch.setenv("SAM_EDU_DATA", str(tmp_path))
+    with ThreadPoolExecutor(1) as pool, pytest.raises(FileNotFoundError):
+        sweep([missing, TINY], tmp_path, pool, progress=True)
+    assert "1/2" in capsys.readouterr().err.split("\r")[-1]
 
 
 @pytest.mark.parametrize("images", [0, -5])
