@@ -34,7 +34,7 @@ FAST, QUICK = "cifar10-fast", "cifar10-quick"
 
 
 def recipes(dataset: str = "cifar10-jpeg") -> dict[str, RunConfig]:
-    """The network for core-minutes, with its own schedule and a shorter one; and the narrow ResNet."""
+    """The fast network, with its own schedule and a shorter one; and the narrow ResNet."""
     here: dict[str, Any] = {"dataset": dataset, "precision": "bfloat16", "test_size": None, "compile": False}
     fast, quick = (protocols.configs(name, [0])["SGD"][0] for name in (FAST, QUICK))
     fast = dataclasses.replace(fast, **here)

@@ -66,6 +66,8 @@ def frontier(
         rows = sorted((row for row in study if row.kind == kind), key=lambda row: row.radii)
         joined = kind != "control" and len(rows) > 1 and not any(row.varies for row in rows)
         look: dict[str, Any] = {} if joined else {"linestyle": "none"} | MARK.get(kind, {})
+        if kind in MARK:  # a cross lies on the lines of others, and is the rival that they are compared with
+            look |= {"zorder": 3, "markersize": 8, "markeredgewidth": 2.2}
         plots.line(ax, [clean[row.label] for row in rows], [robust[row.label] for row in rows], kind, **look)
     if xlim is None:
         ax.margins(x=0.3, y=0.15)
