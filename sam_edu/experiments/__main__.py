@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from sam_edu.experiments import (
     RunConfig,
@@ -46,7 +48,8 @@ def _parser() -> argparse.ArgumentParser:
         if setting.type == "bool":
             one.add_argument(option, action="store_true", default=None, help="default: no")
             continue
-        kind = {"int": int, "int | None": int, "float": number}.get(str(setting.type), str)
+        kinds: dict[str, Callable[[str], Any]] = {"int": int, "int | None": int, "float": number}
+        kind = kinds.get(str(setting.type), str)
         many = str(setting.type).startswith("tuple")
         one.add_argument(
             option,

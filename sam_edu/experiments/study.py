@@ -222,8 +222,8 @@ def study(name: str, seeds: int | None = None, *folders: str | Path | None, part
     if made < asked and not (partial or folders):
         each = "" if seeds is None else f", {seeds} of each row"
         raise FileNotFoundError(
-            f"the book has {made} of these {asked} runs of {name}{each}; with partial=True study() takes those "
-            "that are there"
+            f"the book has {made} of these {asked} runs of {name}{each}; with partial=True study() takes "
+            "those that are there"
         )
     settings = protocols.PROTOCOLS[name][1]
     return Study(

@@ -94,7 +94,8 @@ def test_the_readme_says_what_the_file_has():
         n = len(row["accuracy"])
         assert f"{n} epochs" in text and f"{row['accuracy'][-1]:.2%} for".replace("%", " %") in text
         assert f"for {whole[n] / 1e15:.3f}" in text
-    assert f"the longer one passes 85 %, in epoch {recipes.epochs_to(recipes.TARGET, nine['accuracy'])}." in text
+    passed = recipes.epochs_to(recipes.TARGET, nine["accuracy"])
+    assert f"the longer one passes 85 %, in epoch {passed}." in text
     assert recipes.epochs_to(recipes.TARGET, six["accuracy"]) is None
     assert list(rows) == list(recipes.recipes())
     quick = rows[f"{recipes.QUICK}, 15 epochs"]
