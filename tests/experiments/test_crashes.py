@@ -375,7 +375,7 @@ class TestDisk:
     def test_an_unwritable_folder_is_reported_before_the_training(self, tmp_path, capsys, monkeypatch):
         (tmp_path / "file").write_text("")
         interrupt_after(0, monkeypatch)
-        with pytest.raises(NotADirectoryError, match="file is a file, not a folder of records; name the folder"):
+        with pytest.raises(NotADirectoryError, match="file is a file, not a folder of records"):
             run(QUICK, tmp_path / "file")
 
         def forbidden(*_):
